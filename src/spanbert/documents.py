@@ -1,0 +1,226 @@
+"""The data model: text with annotations, and what a model predicts about it.
+
+Offsets are Unicode code points of `Document.text`, end exclusive: `text[start:end]` is the span's text.
+Objects are frozen and checked when they are made, so whoever holds one need not check it again; readers repair
+what can be repaired first (`formats/repair.py`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from .errors import DataError, at
+
+JSON = object  # what `json.loads` gives; documents carry it in `meta` without reading it
+_LABEL = re.compile(r"[^\s\x00-\x1f]{1,100}")
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """`text[start:end]` is a `label`; `score` is the probability that this labelled span is right."""
+
+    start: int
+    end: int
+    label: str = "span"
+    score: float | None = None
+    parts: tuple[tuple[int, int], ...] = ()
+    """A discontinuous span: its parts, of which [start, end) is the hull. Empty: one piece."""
+
+    def __post_init__(self) -> None:
+        if type(self.start) is not int or type(self.end) is not int or not 0 <= self.start < self.end:
+            raise DataError(
+                f"span [{self.start!r}, {self.end!r}) is not a range of characters",
+                "whole numbers with 0 <= start < end",
+                "offsets are code points, end exclusive: check the tool that wrote them",
+            )
+        if not isinstance(self.label, str) or _LABEL.fullmatch(self.label) is None:
+            raise DataError(
+                f"label {self.label!r} of span [{self.start}, {self.end})",
+                "1 to 100 characters without white space or control characters",
+                "rename the label, for example with '_' for a space",
+            )
+        if self.score is not None and not 0.0 <= self.score <= 1.0:
+            raise DataError(
+                f"score {self.score!r} of span [{self.start}, {self.end})",
+                "a probability between 0 and 1",
+                "leave the score out where there is none",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A directed, labelled link from `head` to `tail`, both among the document's spans."""
+
+    head: Span
+    tail: Span
+    label: str
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Two spans of a cluster (indices into its spans) that name the same thing."""
+
+    head: int
+    tail: int
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Spans that name the same thing; a cluster owns its spans, they need not be among the document's."""
+
+    spans: tuple[Span, ...]
+    links: tuple[Link, ...] = ()
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question about the document. `answers`: () = it has none, None = nobody has said."""
+
+    id: str
+    text: str
+    answers: tuple[Span, ...] | None = None
+    no_answer: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How much of a document was read: distinct characters of text, and in how many windows."""
+
+    characters_read: int
+    characters: int
+    windows: int
+
+    @property
+    def complete(self) -> bool:
+        return self.characters_read == self.characters
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """Text plus annotations. `annotated`: the labels that were looked for in it, None = all."""
+
+    id: str
+    text: str
+    spans: tuple[Span, ...] = ()
+    relations: tuple[Relation, ...] = ()
+    clusters: tuple[Cluster, ...] = ()
+    questions: tuple[Question, ...] = ()
+    annotated: frozenset[str] | None = None
+    coverage: Coverage | None = None
+    meta: Mapping[str, JSON] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        with at(document=self.id):
+            check_text(self.text)
+            answers = [span for question in self.questions for span in question.answers or ()]
+            members = [span for cluster in self.clusters for span in cluster.spans]
+            for span in (*self.spans, *answers, *members):
+                if span.end > len(self.text):
+                    raise DataError(
+                        f"span [{span.start}, {span.end}) ends after the text ({len(self.text)} characters)",
+                        "offsets in Unicode code points of this very text, end exclusive",
+                        "check whether the offsets are UTF-8 bytes, UTF-16 units or belong to another text",
+                    )
+            if self.relations:
+                known = set(self.spans)
+                for relation in self.relations:
+                    if relation.head not in known or relation.tail not in known:
+                        raise DataError(
+                            f"relation {relation.label!r} has an argument that is not among the document's spans",
+                            "head and tail are two of `spans`",
+                            "add the argument to `spans`",
+                        )
+
+    def __hash__(self) -> int:
+        return hash((self.id, self.text, self.spans))
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A labelled span with its raw log-odds, before calibration makes a probability of it."""
+
+    start: int
+    end: int
+    label: str
+    logit: float
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What a task read off the scores of one document, still with raw logits."""
+
+    spans: tuple[Candidate, ...] = ()
+
+
+def check_text(text: str) -> None:
+    """Refuse text that cannot be written as UTF-8 (lone surrogates); everything else is kept as it is."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"half a surrogate pair (U+{ord(text[error.start]):04X}) at character {error.start}",
+            "text in whole Unicode characters",
+            "repair the export that split the character, or replace it with U+FFFD",
+        ) from None
+
+
+def to_json(document: Document) -> dict[str, JSON]:
+    """The JSON form of `design.md`: keys without content are left out, `id` and `text` never."""
+    text = document.text
+    record: dict[str, JSON] = {"id": document.id, "text": text}
+    if document.meta:
+        record["meta"] = dict(document.meta)
+    if document.spans:
+        record["spans"] = [_span_to_json(span, text) for span in document.spans]
+    if document.relations:
+        position = {span: index for index, span in reversed(list(enumerate(document.spans)))}
+        record["relations"] = [
+            _with_score({"head": position[r.head], "tail": position[r.tail], "label": r.label}, r.score)
+            for r in document.relations
+        ]
+    if document.clusters:
+        record["clusters"] = [_cluster_to_json(cluster, text) for cluster in document.clusters]
+    if document.questions:
+        record["questions"] = [_question_to_json(question, text) for question in document.questions]
+    if document.annotated is not None:
+        record["annotated"] = sorted(document.annotated)
+    if document.coverage is not None:
+        coverage = document.coverage
+        record["coverage"] = {
+            "characters_read": coverage.characters_read,
+            "characters": coverage.characters,
+            "windows": coverage.windows,
+        }
+    return record
+
+
+def _with_score(record: dict[str, JSON], score: float | None) -> dict[str, JSON]:
+    return record if score is None else {**record, "score": score}
+
+
+def _span_to_json(span: Span, text: str) -> dict[str, JSON]:
+    record: dict[str, JSON] = {"start": span.start, "end": span.end, "label": span.label}
+    if span.parts:
+        record["parts"] = [list(part) for part in span.parts]
+    return {**_with_score(record, span.score), "text": text[span.start : span.end]}
+
+
+def _cluster_to_json(cluster: Cluster, text: str) -> dict[str, JSON]:
+    record: dict[str, JSON] = {"spans": [_span_to_json(span, text) for span in cluster.spans]}
+    if cluster.links:
+        record["links"] = [_with_score({"from": k.head, "to": k.tail}, k.score) for k in cluster.links]
+    return _with_score(record, cluster.score)
+
+
+def _question_to_json(question: Question, text: str) -> dict[str, JSON]:
+    record: dict[str, JSON] = {"id": question.id, "question": question.text}
+    if question.answers is not None:
+        record["answers"] = [_span_to_json(span, text) for span in question.answers]
+    if question.no_answer is not None:
+        record["no_answer"] = question.no_answer
+    return record

@@ -1,0 +1,89 @@
+"""What can go wrong, in five kinds.
+
+SpanbertError            every error this package raises on purpose
+├── CheckFailed          a check that was asked for did not hold        exit code 1
+├── UsageError           flags, arguments or settings                   exit code 2
+├── DataError            text, annotations or model folders             exit code 3
+└── MachineError         disk, memory, network, missing packages        exit code 4
+
+A message has three parts: what was found, what was expected, what to do. Where it happened (file, line,
+document) is filled in on the way up by `at`, since the code that finds a fault seldom knows the place.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+
+class SpanbertError(Exception):
+    """An error with a place and three sentences: found, expected, do this."""
+
+    exit_code = 1
+
+    def __init__(self, found: str, expected: str, fix: str) -> None:
+        super().__init__(found)
+        self.found, self.expected, self.fix = found, expected, fix
+        self.file: str | None = None
+        self.line: int | None = None
+        self.document: str | None = None
+
+    @property
+    def place(self) -> str:
+        """`file:line, document 'id'`, as far as known; empty where nothing is."""
+        parts = []
+        if self.file is not None:
+            parts.append(self.file if self.line is None else f"{self.file}:{self.line}")
+        if self.document is not None:
+            parts.append(f"document {self.document!r}")
+        return ", ".join(parts)
+
+    def __str__(self) -> str:
+        head = f"{self.place}: " if self.place else ""
+        return f"{head}{self.found}\n  expected: {self.expected}\n  do this:  {self.fix}"
+
+
+class CheckFailed(SpanbertError):
+    """A check that was asked for did not hold."""
+
+    exit_code = 1
+
+
+class UsageError(SpanbertError):
+    """Flags, arguments or settings that do not fit together."""
+
+    exit_code = 2
+
+
+class DataError(SpanbertError):
+    """Text, annotations or a model folder that cannot be used as they are."""
+
+    exit_code = 3
+
+
+class MachineError(SpanbertError):
+    """Disk, memory, network or a missing package."""
+
+    exit_code = 4
+
+
+@contextmanager
+def at(*, file: object = None, line: int | None = None, document: str | None = None) -> Iterator[None]:
+    """Fill in the place of any SpanbertError that passes; a place already known is kept."""
+    try:
+        yield
+    except SpanbertError as error:
+        if error.file is None and file is not None:
+            error.file = str(file)
+            error.line = line if error.line is None else error.line
+        if error.document is None:
+            error.document = document
+        raise
+
+
+def nearest(word: str, choices: Iterable[str]) -> str:
+    """`did you mean 'x'? ` for the choice most like `word`, or nothing where none is near."""
+    close = difflib.get_close_matches(word.lower(), {choice.lower(): choice for choice in choices}, n=1, cutoff=0.6)
+    original = {choice.lower(): choice for choice in choices}
+    return f"did you mean {original[close[0]]!r}? " if close else ""
