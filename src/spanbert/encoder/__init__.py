@@ -1,0 +1,1 @@
+"""Pretrained encoders: loading them safely, and running them on packed batches. Needs torch."""

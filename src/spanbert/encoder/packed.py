@@ -1,0 +1,115 @@
+"""Our own packed BERT forward, for training and prediction alike (Devlin et al. 2019, post-norm layers).
+
+Shapes: T positions of all windows of the batch laid end to end, H hidden size. Attention stays inside each window:
+one unmasked call per run of windows of equal length, so that nothing is padded. Equal to the stock class by test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..packing import Batch
+
+ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "gelu": F.gelu,
+    "gelu_new": lambda x: F.gelu(x, approximate="tanh"),
+    "relu": F.relu,
+    "silu": F.silu,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderConfig:
+    """The shape of a BERT encoder, under the names of its `config.json`."""
+
+    vocab_size: int
+    hidden_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    intermediate_size: int
+    max_position_embeddings: int = 512
+    type_vocab_size: int = 2
+    hidden_act: str = "gelu"
+    hidden_dropout_prob: float = 0.1
+    attention_probs_dropout_prob: float = 0.1
+    layer_norm_eps: float = 1e-12
+    initializer_range: float = 0.02
+
+
+class Layer(nn.Module):
+    """Self-attention and feed-forward, each followed by its LayerNorm; query, key and value are one matrix."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        width, eps = config.hidden_size, config.layer_norm_eps
+        self.heads = config.num_attention_heads
+        self.attention_dropout, self.dropout = config.attention_probs_dropout_prob, config.hidden_dropout_prob
+        self.activation = ACTIVATIONS[config.hidden_act]
+        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.up = nn.Linear(width, config.intermediate_size)
+        self.down = nn.Linear(config.intermediate_size, width)
+        self.attention_norm, self.output_norm = nn.LayerNorm(width, eps), nn.LayerNorm(width, eps)
+
+    def forward(self, x: Tensor, runs: list[tuple[int, int]]) -> Tensor:
+        """T x H to T x H."""
+        x = self.attention_norm(x + F.dropout(self.out(self.attend(x, runs)), self.dropout, self.training))
+        hidden = self.activation(self.up(x))
+        return self.output_norm(x + F.dropout(self.down(hidden), self.dropout, self.training))
+
+    def attend(self, x: Tensor, runs: list[tuple[int, int]]) -> Tensor:
+        """T x H to T x H, each window for itself."""
+        qkv = self.qkv(x)
+        dropout = self.attention_dropout if self.training else 0.0
+        outputs = []
+        for part, (number, length) in zip(qkv.split([n * length for n, length in runs]), runs, strict=True):
+            q, k, v = part.view(number, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+            y = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout)
+            outputs.append(y.transpose(1, 2).reshape(number * length, -1))
+        return torch.cat(outputs)
+
+
+class PackedBert(nn.Module):
+    """A BERT encoder over packed batches."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        width = config.hidden_size
+        self.config = config
+        self.words = nn.Embedding(config.vocab_size, width)
+        self.positions = nn.Embedding(config.max_position_embeddings, width)
+        self.types = nn.Embedding(config.type_vocab_size, width)
+        self.norm = nn.LayerNorm(width, config.layer_norm_eps)
+        self.layers = nn.ModuleList(Layer(config) for _ in range(config.num_hidden_layers))
+        for module in self.modules():
+            if isinstance(module, nn.Linear | nn.Embedding):
+                nn.init.normal_(module.weight, std=config.initializer_range)
+            if isinstance(module, nn.Linear):
+                nn.init.zeros_(module.bias)
+
+    @property
+    def width(self) -> int:
+        """H."""
+        return self.config.hidden_size
+
+    @property
+    def longest(self) -> int:
+        """Positions that one window may have."""
+        return self.config.max_position_embeddings
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Vectors of the last layer, T x H."""
+        device = self.words.weight.device
+        ids, positions, types = (
+            torch.from_numpy(column).to(device) for column in (batch.ids, batch.positions, batch.token_types)
+        )
+        x = self.norm(self.words(ids) + self.positions(positions) + self.types(types))
+        x = F.dropout(x, self.config.hidden_dropout_prob, self.training)
+        runs = batch.runs
+        for layer in self.layers:
+            x = layer(x, runs)
+        return x

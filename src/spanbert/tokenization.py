@@ -1,0 +1,171 @@
+"""Text to pieces with exact character offsets.
+
+The tokenizers are those of the `tokenizers` library; ours is the border: which case a vocabulary wants, that text
+never turns into special tokens, and that a piece never ends inside a user-perceived character.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers
+from tokenizers import Tokenizer as Backend
+
+from . import graphemes
+from .errors import DataError
+
+IntArray = npt.NDArray[np.int64]
+_SPECIAL = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pieces:
+    """The pieces of one text. All arrays have length T; `starts`, `ends` are characters, end exclusive."""
+
+    ids: IntArray
+    starts: IntArray
+    ends: IntArray
+    words: IntArray
+    """Index of the word a piece belongs to."""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def span(self, first: int, last: int) -> tuple[int, int]:
+        """Characters [start, end) of the pieces first..last (inclusive)."""
+        return int(self.starts[first]), int(self.ends[last])
+
+    def covering(self, start: int, end: int) -> tuple[int, int] | None:
+        """First and last piece that touch the characters [start, end); None where no piece does."""
+        first = int(np.searchsorted(self.ends, start, side="right"))
+        last = int(np.searchsorted(self.starts, end, side="left")) - 1
+        return (first, last) if first <= last else None
+
+    def exact(self, start: int, end: int) -> bool:
+        """True where [start, end) begins and ends on borders of pieces, so that it can be predicted."""
+        run = self.covering(start, end)
+        return run is not None and self.span(*run) == (start, end)
+
+
+class Tokenizer:
+    """A WordPiece tokenizer of the BERT family. `lowercase` says what it does to case."""
+
+    def __init__(self, backend: Backend) -> None:
+        backend.no_truncation()
+        backend.no_padding()
+        backend.encode_special_tokens = True  # text that reads "[MASK]" is text
+        self._backend = backend
+        self.size: int = backend.get_vocab_size()
+        self.ids: dict[str, int] = {}
+        for role, token in _SPECIAL.items():
+            number = backend.token_to_id(token)
+            if number is None:
+                raise DataError(
+                    f"the vocabulary has no {token}",
+                    "a BERT vocabulary with [PAD] [UNK] [CLS] [SEP] [MASK]",
+                    "use the vocabulary that belongs to the checkpoint",
+                )
+            self.ids[role] = number
+        self.cls, self.sep = self.ids["cls"], self.ids["sep"]
+
+    @classmethod
+    def from_vocabulary(cls, path: Path, lowercase: bool | None = None) -> Tokenizer:
+        """From a `vocab.txt` (one piece a line, line number = id). `lowercase` None: decided by its entries."""
+        words = path.read_text(encoding="utf-8-sig").split("\n")
+        vocabulary = {word.removesuffix("\r"): number for number, word in enumerate(words) if word}
+        if lowercase is None:
+            lowercase = not is_cased(vocabulary)
+        backend = Backend(models.WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=100))
+        backend.normalizer = normalizers.BertNormalizer(
+            clean_text=True, handle_chinese_chars=True, strip_accents=lowercase, lowercase=lowercase
+        )
+        backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        backend.decoder = decoders.WordPiece()
+        backend.add_special_tokens([AddedToken(t, special=True) for t in _SPECIAL.values() if t in vocabulary])
+        return cls(backend)
+
+    @classmethod
+    def from_folder(cls, folder: Path) -> Tokenizer:
+        """From `tokenizer.json`, else from `vocab.txt` and what `tokenizer_config.json` says of its case."""
+        if (path := folder / "tokenizer.json").is_file():
+            try:
+                return cls(Backend.from_file(str(path)))
+            except DataError:
+                raise
+            except Exception as error:  # the library raises bare Exception for a file it cannot read
+                raise DataError(
+                    f"{path} is not a tokenizer ({error})", "the tokenizer.json of a BERT checkpoint", "copy it again"
+                ) from None
+        if (path := folder / "vocab.txt").is_file():
+            return cls.from_vocabulary(path, _declared_case(folder / "tokenizer_config.json"))
+        raise DataError(
+            f"{folder} has neither tokenizer.json nor vocab.txt",
+            "a model folder with its tokenizer",
+            "copy the tokenizer files of the checkpoint into it",
+        )
+
+    @property
+    def lowercase(self) -> bool:
+        """Whether text is lower-cased before it is looked up."""
+        normalizer = self._backend.normalizer
+        return normalizer is not None and normalizer.normalize_str("A") == "a"
+
+    def token(self, number: int) -> str:
+        """The piece with this id."""
+        return str(self._backend.id_to_token(int(number)))
+
+    def encode(self, text: str) -> Pieces:
+        """Pieces with the offsets exactly as the tokenizer gives them (they may end inside a grapheme)."""
+        return _to_pieces(self._backend.encode(text, add_special_tokens=False))
+
+    def pieces(self, texts: Sequence[str]) -> list[Pieces]:
+        """Pieces of each text, offsets on borders of graphemes."""
+        encodings = self._backend.encode_batch(list(texts), add_special_tokens=False)
+        return [_snap(_to_pieces(encoding), text) for encoding, text in zip(encodings, texts, strict=True)]
+
+    def save(self, folder: Path, longest: int) -> None:
+        """Write `tokenizer.json` and `tokenizer_config.json`; `longest` = pieces the encoder can read."""
+        self._backend.save(str(folder / "tokenizer.json"))
+        config = {
+            "tokenizer_class": "BertTokenizer",
+            "do_lower_case": self.lowercase,
+            "strip_accents": None if self.lowercase else False,
+            "model_max_length": longest,
+            **{f"{role}_token": token for role, token in _SPECIAL.items()},
+        }
+        (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
+def is_cased(vocabulary: dict[str, int]) -> bool:
+    """A vocabulary is cased when any ordinary entry has an upper-case letter."""
+    return any(word != word.lower() for word in vocabulary if not (word.startswith("[") and word.endswith("]")))
+
+
+def _declared_case(path: Path) -> bool | None:
+    if not path.is_file():
+        return None
+    declared = json.loads(path.read_text(encoding="utf-8")).get("do_lower_case")
+    return declared if isinstance(declared, bool) else None
+
+
+def _to_pieces(encoding: Any) -> Pieces:
+    offsets = np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)
+    words = np.array([-1 if word is None else word for word in encoding.word_ids], dtype=np.int64)
+    return Pieces(np.array(encoding.ids, dtype=np.int64), offsets[:, 0].copy(), offsets[:, 1].copy(), words)
+
+
+def _snap(pieces: Pieces, text: str) -> Pieces:
+    """Widen pieces to whole graphemes: an uncased tokenizer ends the piece of "e\\u0301" before the accent."""
+    known = graphemes.borders(text)
+    if known is None or not len(pieces):
+        return pieces
+    borders = np.array(known, dtype=np.int64)
+    starts = borders[np.searchsorted(borders, pieces.starts, side="right") - 1]
+    ends = borders[np.searchsorted(borders, pieces.ends, side="left")]
+    return Pieces(pieces.ids, starts, ends, pieces.words)

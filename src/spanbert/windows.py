@@ -1,0 +1,80 @@
+"""Pieces to overlapping windows that know what they own, and rows of window scores back to the document.
+
+Every span belongs to exactly one window: the one where it has most context on its nearer side. With windows of
+equal size that is the window for which `low < first + last <= high`, so a window knows alone what it owns, heads
+emit owned rows only, and merging is a concatenation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .documents import Coverage
+from .tokenization import IntArray, Pieces
+
+Table = Mapping[str, npt.NDArray[Any]]
+"""Named columns of equal length; the column `window` says which window of the batch a row comes from."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Window:
+    """A run of pieces with its special tokens, of length L."""
+
+    ids: IntArray
+    """L, what the encoder reads."""
+    token_types: IntArray
+    """L, segment of each position."""
+    pieces: IntArray
+    """L, index of the document's piece at each position; -1 at special tokens, questions and markers."""
+    low: int
+    high: int
+    """Spans owned, in pieces of the document: low < first + last <= high."""
+    unit: int = 0
+    """Which question or pair of the document it reads."""
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """First and last piece of the document that stands in this window."""
+        real = self.pieces[self.pieces >= 0]
+        return int(real[0]), int(real[-1])
+
+
+def cut(pieces: Pieces, size: int, overlap: int, cls: int, sep: int) -> list[Window]:
+    """Windows of at most `size` positions, `[CLS] pieces [SEP]`, neighbours sharing about `overlap` pieces.
+
+    The windows of one document are equally long and evenly spread, so their real overlap is at least the wanted
+    one; a span of up to `overlap` + 1 pieces lies whole in some window. Text without pieces has no window.
+    """
+    room, total = size - 2, len(pieces)
+    overlap = min(overlap, room // 2)
+    count = 1 if total <= room else -(-(total - overlap) // (room - overlap))
+    firsts = np.linspace(0, max(total - room, 0), count).round().astype(np.int64)
+    lasts = np.minimum(firsts + room, total) - 1
+    windows = []
+    for k, (a, b) in enumerate(zip(firsts.tolist(), lasts.tolist(), strict=True)):
+        index = np.concatenate([[-1], np.arange(a, b + 1), [-1]])
+        ids = np.concatenate([[cls], pieces.ids[a : b + 1], [sep]])
+        low = a + int(lasts[k - 1]) if k else -1
+        high = b + int(firsts[k + 1]) if k + 1 < count else 2 * total
+        windows.append(Window(ids, np.zeros_like(ids), index, low, high))
+    return windows if total else []
+
+
+def concatenate(tables: Sequence[Table]) -> Table:
+    """Rows of several tables, in their order; no tables give a table without columns."""
+    return {name: np.concatenate([table[name] for table in tables]) for name in tables[0]} if tables else {}
+
+
+def coverage(text: str, pieces: Pieces, windows: Sequence[Window]) -> Coverage:
+    """Distinct characters read. White space and deleted characters between pieces that were read count as read."""
+    seen = np.zeros(len(pieces), dtype=bool)
+    for window in windows:
+        seen[window.pieces[window.pieces >= 0]] = True
+    if seen.all():
+        return Coverage(len(text), len(text), len(windows))
+    return Coverage(int((pieces.ends - pieces.starts)[seen].sum()), len(text), len(windows))
