@@ -19,7 +19,12 @@ SCHEMES = ("iob1", "iob2", "iobes", "bilou")
 
 Range = tuple[int, int, str]  # first token, end token (exclusive), label
 
-_LETTERS = {"iob1": "BI", "iob2": "BI", "iobes": "BIES", "bilou": "BILU"}  # begin, inside, end, single
+LETTERS: dict[str, tuple[str, ...]] = {  # begin, inside, and where the scheme has them: end, single
+    "iob1": ("B", "I"),
+    "iob2": ("B", "I"),
+    "iobes": ("B", "I", "E", "S"),
+    "bilou": ("B", "I", "L", "U"),
+}
 _READABLE = {"iob1": "OBIES", "iob2": "OBIES", "iobes": "OBIES", "bilou": "OBILU"}
 _CONLLEVAL_BREAKS = frozenset({("B", "B"), ("I", "B"), ("E", "E"), ("E", "I")})
 
@@ -32,7 +37,7 @@ def split(tag: str) -> tuple[str, str]:
 
 def tag_names(labels: Sequence[str], scheme: str) -> list[str]:
     """Every tag of the scheme for these labels: `O` first, then label by label."""
-    letters = _LETTERS[_known(scheme)]
+    letters = LETTERS[_known(scheme)]
     return ["O", *(f"{letter}-{label}" for label in labels for letter in letters)]
 
 
@@ -43,7 +48,7 @@ def decode(tags: Sequence[str], scheme: str) -> list[Range]:
     after another label begins a span, and a span that was never closed ends where it stops. Under iob1 and iob2
     these are the chunks of the conlleval script, which also reads E- (a border before I- and E-) and S- (none).
     """
-    letters = _LETTERS[_known(scheme)]
+    letters = LETTERS[_known(scheme)]
     spans: list[Range] = []
     start, previous = 0, ("O", "")
     for position, tag in enumerate([*tags, "O"]):
@@ -60,7 +65,7 @@ def decode(tags: Sequence[str], scheme: str) -> list[Range]:
 
 def decode_strict(tags: Sequence[str], scheme: str) -> list[Range]:
     """Only the spans that are written exactly as the scheme demands (strict mode of seqeval); the rest is left out."""
-    letters = _LETTERS[_known(scheme)]
+    letters = LETTERS[_known(scheme)]
     if scheme == "iob1":
         raise UsageError("strict reading of iob1", "iob2, iobes or bilou", "read iob1 with `decode`")
     spans: list[Range] = []
@@ -87,7 +92,7 @@ def decode_strict(tags: Sequence[str], scheme: str) -> list[Range]:
 
 def encode(spans: Iterable[Range], length: int, scheme: str) -> list[str]:
     """The tags of `length` tokens that write these spans; spans that overlap cannot be written."""
-    letters = _LETTERS[_known(scheme)]
+    letters = LETTERS[_known(scheme)]
     tags = ["O"] * length
     end, previous = 0, ""
     for start, stop, label in sorted(spans):
@@ -155,7 +160,7 @@ def _parse(tag: str, scheme: str) -> tuple[str, str]:
     return prefix, label
 
 
-def _border(previous: str, current: str, letters: str) -> bool:
+def _border(previous: str, current: str, letters: tuple[str, ...]) -> bool:
     """Whether a span ends and another of the same label begins between two tags."""
     if len(letters) == 2:
         return (previous, current) in _CONLLEVAL_BREAKS
@@ -163,7 +168,7 @@ def _border(previous: str, current: str, letters: str) -> bool:
     return current in (begin, single) or previous in (end, single)
 
 
-def _prefixes(width: int, letters: str) -> list[str]:
+def _prefixes(width: int, letters: tuple[str, ...]) -> list[str]:
     if len(letters) == 2:
         return ["B", *["I"] * (width - 1)]
     begin, inside, end, single = letters

@@ -75,7 +75,7 @@ class Tokenizer:
         self.cls, self.sep = self.ids["cls"], self.ids["sep"]
 
     @classmethod
-    def from_vocabulary(cls, path: Path, lowercase: bool | None = None) -> Tokenizer:
+    def from_vocabulary(cls, path: Path, *, lowercase: bool | None = None) -> Tokenizer:
         """From a `vocab.txt` (one piece a line, line number = id). `lowercase` None: decided by its entries."""
         words = path.read_text(encoding="utf-8-sig").split("\n")
         vocabulary = {word.removesuffix("\r"): number for number, word in enumerate(words) if word}
@@ -103,7 +103,7 @@ class Tokenizer:
                     f"{path} is not a tokenizer ({error})", "the tokenizer.json of a BERT checkpoint", "copy it again"
                 ) from None
         if (path := folder / "vocab.txt").is_file():
-            return cls.from_vocabulary(path, _declared_case(folder / "tokenizer_config.json"))
+            return cls.from_vocabulary(path, lowercase=_declared_case(folder / "tokenizer_config.json"))
         raise DataError(
             f"{folder} has neither tokenizer.json nor vocab.txt",
             "a model folder with its tokenizer",

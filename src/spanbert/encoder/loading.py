@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import pickle  # noqa: S403 - only for the name of the error that the weights-only loader raises
+import pickle  # for the name of the error that the weights-only loader raises
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -55,12 +55,12 @@ _LAYER = {
 _UNUSED = ("pooler.", "embeddings.position_ids", "embeddings.token_type_ids", "cls.")
 
 
-def locate(name: str | Path, allow_download: bool = True) -> Path:  # noqa: FBT001, FBT002 - a permission, not a mode
+def locate(name: str | Path) -> Path:
     """The folder of a model: `name` itself where it is one, else a hub repository `owner/name`, downloaded once."""
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder
-    if folder.exists() or not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", str(name)) or not allow_download:
+    if folder.exists() or not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", str(name)):
         raise UsageError(
             f"{name} is not a folder",
             "a model folder, or the name of a hub model such as SpanBERT/spanbert-base-cased",
@@ -132,7 +132,8 @@ def check_config(config: EncoderConfig) -> None:
             "use the checkpoint's own config",
         )
     if config.hidden_act not in ACTIVATIONS:
-        raise DataError(f"hidden_act {config.hidden_act!r}", f"one of {', '.join(ACTIVATIONS)}", "use another checkpoint")
+        known = ", ".join(ACTIVATIONS)
+        raise DataError(f"hidden_act {config.hidden_act!r}", f"one of {known}", "use another checkpoint")
     for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
         value = getattr(config, name)
         if not isinstance(value, int | float) or not 0.0 <= value < 1.0:
@@ -203,9 +204,7 @@ def encoder_from(config: EncoderConfig, weights: Mapping[str, Tensor]) -> Packed
                 "use the config.json that belongs to these weights",
             )
     encoder.load_state_dict(state, assign=True)
-    for parameter in encoder.parameters():
-        parameter.requires_grad_(True)
-    return encoder
+    return encoder.requires_grad_()
 
 
 def to_stock(encoder: PackedBert) -> dict[str, Tensor]:

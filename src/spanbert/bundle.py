@@ -1,0 +1,205 @@
+"""The model folder: safe to load, complete or refused, and readable by stock classes.
+
+`config.json`, `model.safetensors`, `tokenizer.json` are what `transformers` expects; `spanbert.json` holds the tasks
+with their settings, calibration and thresholds; `README.md` is the model card; `checksums.json` lists the SHA-256 of
+every file and is written last, so a folder without it is no bundle.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from torch import Tensor
+
+from . import durable
+from .calibration import Calibration
+from .encoder import loading
+from .encoder.packed import PackedBert
+from .errors import DataError, at
+from .heads.head import Network
+from .tasks import TASKS, settings_from, task_class
+from .tasks.task import Task
+from .tokenization import Tokenizer
+
+FORMAT = 1
+CHECKSUMS = "checksums.json"
+
+
+@dataclass(slots=True)
+class Bundle:
+    """A model in memory: one encoder, the heads of its tasks, and what makes probabilities of their logits."""
+
+    network: Network
+    tokenizer: Tokenizer
+    tasks: dict[str, Task]
+    calibrations: dict[str, Calibration]
+    thresholds: dict[str, float]
+    facts: dict[str, Any] = field(default_factory=dict)
+    """Where it comes from and how good it is: `base_model`, `training`, `report`, `dtype`."""
+
+    @classmethod
+    def build(cls, encoder: PackedBert, tokenizer: Tokenizer, tasks: Mapping[str, Task], facts: dict[str, Any]) -> Bundle:
+        """A bundle with new heads, for those tasks whose labels are known."""
+        heads = {name: task.head(encoder.width) for name, task in tasks.items() if task.settings.labels}
+        network = Network(encoder, heads)
+        thresholds = {name: task.threshold for name, task in tasks.items()}
+        return cls(network, tokenizer, dict(tasks), dict.fromkeys(tasks, Calibration()), thresholds, facts)
+
+
+def load_base(folder: Path) -> tuple[PackedBert, Tokenizer]:
+    """Encoder and tokenizer of a model folder, whatever heads it has."""
+    config = loading.read_config(folder)
+    encoder = loading.encoder_from(config, loading.read_weights(folder))
+    return encoder, _tokenizer(folder, config.vocab_size)
+
+
+def read(folder: Path) -> Bundle:
+    """A bundle of ours, every file checked against its checksum, or a stock fine-tuned checkpoint."""
+    if not (folder / "spanbert.json").exists() and not (folder / CHECKSUMS).exists():
+        return _read_stock(folder)
+    verify(folder)
+    record = loading.read_json(folder / "spanbert.json")
+    with at(file=folder / "spanbert.json"):
+        if record.get("format") != FORMAT:
+            raise DataError(f"format {record.get('format')!r}", f"format {FORMAT}", "update spanbert to read this model")
+        tokenizer = Tokenizer.from_folder(folder)
+        states = cast(dict[str, dict[str, Any]], record["tasks"])
+        tasks = {name: task_class(name)(settings_from(name, state["settings"]), tokenizer) for name, state in states.items()}
+    config = loading.read_config(folder)
+    weights = loading.read_weights(folder)
+    bundle = Bundle.build(loading.encoder_from(config, weights), tokenizer, tasks, dict(record.get("facts", {})))  # type: ignore[call-overload]
+    _load_heads(bundle.network, tasks, loading.leftover(config, weights))
+    bundle.calibrations = {name: Calibration(**state["calibration"]) for name, state in states.items()}
+    bundle.thresholds = {name: float(state["threshold"]) for name, state in states.items()}
+    return bundle
+
+
+def write(bundle: Bundle, folder: Path) -> None:
+    """Write the bundle into `folder`, which may hold other files; its checksums come last."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".tmp-bundle-", dir=folder) as name, durable.on_disk(folder):
+        staging = Path(name)
+        _fill(bundle, staging)
+        files = sorted(staging.iterdir())
+        sums = {path.name: durable.digest(path) for path in files}
+        (folder / CHECKSUMS).unlink(missing_ok=True)  # until the last file is in place this is no bundle
+        for path in files:
+            durable.sync(path)
+            path.replace(folder / path.name)
+        durable.write(folder / CHECKSUMS, json.dumps(sums, indent=2) + "\n")
+
+
+def verify(folder: Path) -> None:
+    """Refuse a bundle of which a file is missing or changed."""
+    sums = loading.read_json(folder / CHECKSUMS)
+    for name, expected in sums.items():
+        path = folder / name
+        if Path(name).name != name or not path.is_file():
+            raise DataError(f"{path} is missing", "every file that checksums.json lists", "copy the model folder again")
+        if durable.digest(path) != expected:
+            raise DataError(
+                f"{path} was changed after the model was saved",
+                f"SHA-256 {expected}",
+                "copy the model folder again; if the change was wanted, save the model anew",
+            )
+
+
+def _fill(bundle: Bundle, folder: Path) -> None:
+    from safetensors.torch import save_file
+
+    weights = {f"bert.{name}": tensor for name, tensor in loading.to_stock(bundle.network.encoder).items()}
+    for name, task in bundle.tasks.items():
+        prefix = "" if task.stock else f"heads.{name}."
+        state = bundle.network.heads[name].state_dict()
+        weights |= {prefix + key: tensor.detach().float().cpu().contiguous() for key, tensor in state.items()}
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    bundle.tokenizer.save(folder, bundle.network.encoder.longest)
+    _write_json(folder / "config.json", _stock_config(bundle))
+    states = {
+        name: {
+            "settings": dataclasses.asdict(task.settings),
+            "calibration": dataclasses.asdict(bundle.calibrations[name]),
+            "threshold": bundle.thresholds[name],
+        }
+        for name, task in bundle.tasks.items()
+    }
+    _write_json(folder / "spanbert.json", {"format": FORMAT, "tasks": states, "facts": bundle.facts})
+    from .model_card import model_card
+
+    (folder / "README.md").write_text(model_card(bundle), encoding="utf-8")
+
+
+def _stock_config(bundle: Bundle) -> dict[str, object]:
+    encoder = bundle.network.encoder
+    stock = next((task for task in bundle.tasks.values() if task.stock), None)
+    architecture = "BertModel" if stock is None else f"BertFor{stock.stock}"
+    config: dict[str, object] = {
+        "model_type": "bert",
+        "architectures": [architecture],
+        **dataclasses.asdict(encoder.config),
+        "pad_token_id": bundle.tokenizer.ids["pad"],
+        "dtype": "float32",
+    }
+    return config | (stock.stock_config() if stock else {})
+
+
+def _read_stock(folder: Path) -> Bundle:
+    record = loading.read_json(folder / "config.json")
+    architectures = record.get("architectures")
+    architecture = architectures[0] if isinstance(architectures, list) and architectures else None
+    for name in TASKS:
+        kind = task_class(name)
+        if kind.stock and architecture == f"BertFor{kind.stock}":
+            encoder, tokenizer = load_base(folder)
+            with at(file=folder / "config.json"):
+                tasks = {name: kind(kind.adopted(record), tokenizer)}
+            bundle = Bundle.build(encoder, tokenizer, tasks, {"base_model": {"name": folder.name}})
+            extra = loading.leftover(encoder.config, loading.read_weights(folder))
+            _load_heads(bundle.network, tasks, extra)
+            return bundle
+    raise DataError(
+        f"{folder} holds {architecture or 'an encoder'} and no spanbert.json",
+        "a model that was trained for a task",
+        "train one first: spanbert train --base-model " + str(folder),
+    )
+
+
+def _load_heads(network: Network, tasks: Mapping[str, Task], weights: Mapping[str, Tensor]) -> None:
+    for name, task in tasks.items():
+        prefix = "" if task.stock else f"heads.{name}."
+        wanted = network.heads[name].state_dict()
+        missing = [key for key in wanted if prefix + key not in weights]
+        if missing:
+            raise DataError(
+                f"the weights lack {prefix}{missing[0]}", f"the head of {name}", "copy the model folder again"
+            )
+        state = {key: weights[prefix + key] for key in wanted}
+        wrong = [key for key in wanted if state[key].shape != wanted[key].shape]
+        if wrong:
+            raise DataError(
+                f"{prefix}{wrong[0]} has shape {tuple(state[wrong[0]].shape)}",
+                f"{tuple(wanted[wrong[0]].shape)}, as the labels say",
+                "use the configuration that belongs to these weights",
+            )
+        network.heads[name].load_state_dict(state)
+
+
+def _tokenizer(folder: Path, vocabulary: int) -> Tokenizer:
+    tokenizer = Tokenizer.from_folder(folder)
+    if tokenizer.size > vocabulary:
+        raise DataError(
+            f"the tokenizer of {folder} has {tokenizer.size} pieces, the encoder {vocabulary}",
+            "a vocabulary no larger than vocab_size in config.json",
+            "use the vocabulary that belongs to this checkpoint",
+        )
+    return tokenizer
+
+
+def _write_json(path: Path, record: Mapping[str, object]) -> None:
+    path.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,0 +1,214 @@
+"""The best legal tag path of a document, and the probability of each span on it.
+
+Every path of tags that the scheme allows has the probability that its emissions give it, divided by that of all
+legal paths. A span's probability is that of all legal paths in which exactly this span (first token, last token,
+label) appears, whatever stands around it.
+
+Shapes: `n` tokens, `C` tags; state `C` is the border before the first token and after the last.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from ..errors import DataError, UsageError, nearest
+from ..tag_schemes import LETTERS, SCHEMES, split
+
+MAX_LOGIT = 30.0
+"""Log-odds are cut off here: beyond, the rounding of the sums would show."""
+_MAX_GAP = 200.0  # a tag further below the best one of its token counts as if it were so far: no sum runs empty
+
+_LIKE_IOBES = {"L": "E", "U": "S"}
+
+
+class TagSpan(NamedTuple):
+    first: int
+    last: int
+    label: str
+    logit: float
+
+
+@dataclass(frozen=True, slots=True)
+class TagLattice:
+    """Which tags may follow each other, and where that begins a span.
+
+    `scheme` is one of `SCHEMES`, or `io` for tags without prefixes: neighbours of one label are one span. The list
+    may lack tags. Where a label has no B-, its I- and E- begin a span unless they go on with one; where it has no
+    E-, its B- and I- may be the last; in iob1 a label without I- may begin with B- anywhere.
+    """
+
+    tags: Sequence[str]
+    scheme: str
+    labels: tuple[str | None, ...] = field(init=False, repr=False, compare=False)
+    """[C]: the label of each tag, None for outside."""
+    allowed: np.ndarray = field(init=False, repr=False, compare=False)
+    """[C + 1, C + 1] of bool: the second may follow the first."""
+    begins: np.ndarray = field(init=False, repr=False, compare=False)
+    """[C + 1, C + 1] of bool: the second is allowed and begins a span there."""
+    goes_on: np.ndarray = field(init=False, repr=False, compare=False)
+    """[C + 1, C + 1] of bool: the second is allowed and continues the span of the first."""
+
+    def __post_init__(self) -> None:
+        parsed = [_parse(tag, self.scheme) for tag in self.tags]
+        allowed, goes_on = _transitions(parsed, iob1=self.scheme == "iob1")
+        if not (allowed[-1] & allowed[:, -1] & allowed.diagonal())[:-1].any():
+            raise DataError(
+                f"tags {', '.join(self.tags) or '(none)'} with scheme {self.scheme}",
+                "a tag that every token may have, such as O",
+                "name the scheme that the model was trained with",
+            )
+        labels = tuple(label for _, label in parsed)
+        labelled = np.array([*(label is not None for label in labels), False])
+        object.__setattr__(self, "labels", labels)
+        object.__setattr__(self, "allowed", allowed)
+        object.__setattr__(self, "begins", allowed & ~goes_on & labelled)
+        object.__setattr__(self, "goes_on", goes_on)
+
+    def decode(self, emissions: np.ndarray) -> list[TagSpan]:
+        """The spans of the best legal path, with their log-odds; `emissions` [n, C] are logits. O(n C²)."""
+        if not len(emissions):
+            return []
+        logits = emissions.astype(np.float64)
+        found = self._spans(_best_path(self.allowed, logits))
+        if not found:
+            return []
+        chain = _Chain.of(self, logits)
+        return [TagSpan(first, last, label, chain.logit(first, last, label)) for first, last, label in found]
+
+    def _spans(self, path: Sequence[int]) -> list[tuple[int, int, str]]:
+        spans: list[tuple[int, int, str]] = []
+        for token, (previous, tag) in enumerate(zip([len(self.tags), *path], path, strict=False)):
+            label = self.labels[tag]
+            if label is not None:
+                first = spans.pop()[0] if self.goes_on[previous, tag] else token
+                spans.append((first, token, label))
+        return spans
+
+
+def _parse(tag: str, scheme: str) -> tuple[str, str | None]:
+    """(prefix, label) in the letters of iobes; the label is None outside."""
+    if scheme == "io":
+        return ("O", None) if tag == "O" else ("I", tag)
+    if scheme not in SCHEMES:
+        choices = (*SCHEMES, "io")
+        raise UsageError(f"tag scheme {scheme!r}", ", ".join(choices), f"{nearest(scheme, choices)}name one of these")
+    prefix, label = split(tag)
+    if prefix not in ("O", *LETTERS[scheme]):
+        raise DataError(
+            f"tag {tag!r} of the model",
+            f"O, or a prefix of {scheme}, a hyphen and a label",
+            "name the scheme that the model was trained with ('io' for labels without prefixes)",
+        )
+    return ("O", None) if prefix == "O" else (_LIKE_IOBES.get(prefix, prefix), label)
+
+
+def _transitions(parsed: Sequence[tuple[str, str | None]], *, iob1: bool) -> tuple[np.ndarray, np.ndarray]:
+    """`allowed` and `goes_on`: between two spans (or outside) a span must close and the next must open."""
+    known = set(parsed)
+    tags = [*parsed, ("O", None)]  # the border is like outside
+
+    def lacks(letter: str) -> np.ndarray:
+        return np.array([(letter, label) not in known for _, label in tags])
+
+    prefixes = np.array([prefix for prefix, _ in tags])
+    labels = [label for _, label in tags]
+    same = np.array([[label is not None and label == other for other in labels] for label in labels])
+    starters, enders = np.isin(prefixes, ["O", "B", "S"]), np.isin(prefixes, ["O", "E", "S"])
+    opens = starters | lacks("B") | (iob1 & (prefixes == "I"))
+    closes = enders | lacks("E")
+    goes_on = same & np.isin(prefixes, ["B", "I"])[:, None] & np.isin(prefixes, ["I", "E"])
+    between = closes[:, None] & opens
+    if iob1:
+        between &= same | (prefixes != "B") | lacks("I")
+    return between | goes_on, goes_on
+
+
+def _best_path(allowed: np.ndarray, logits: np.ndarray) -> list[int]:
+    """Viterbi; ties go to the tag that comes first in the list, decided from the last token to the first."""
+    into = np.where(allowed.T, 0.0, -np.inf)  # [next, previous]
+    steps = np.ascontiguousarray(into[:-1, :-1])
+    totals, rows = np.empty_like(steps), np.arange(0, steps.size, len(steps))
+    back = np.empty(logits.shape, dtype=np.intp)
+    best = into[:-1, -1] + logits[0]
+    for row, previous in zip(logits[1:], back[1:], strict=True):
+        np.add(steps, best, out=totals)
+        totals.argmax(1, out=previous)
+        best = totals.take(rows + previous) + row
+    path = [int((best + into[-1, :-1]).argmax())]
+    for token in range(len(logits) - 1, 0, -1):
+        path.append(int(back[token, path[-1]]))
+    return path[::-1]
+
+
+class _Inside(NamedTuple):
+    """The part of the chain that runs through the K tags of one label."""
+
+    weights: np.ndarray  # [n, K], scaled as the rows of `forward` are
+    enter: np.ndarray  # [C + 1, K]
+    stay: np.ndarray  # [K, K]
+    leave: np.ndarray  # [K, C + 1]
+
+
+@dataclass(frozen=True, slots=True)
+class _Chain:
+    """Sums over all legal paths before and after each token; every row is scaled to add up to 1."""
+
+    allowed: np.ndarray
+    forward: np.ndarray
+    """[n + 1, C + 1]: row t sums the paths up to token t - 1 by its tag; before the first token stands the border."""
+    backward: np.ndarray
+    """[n + 1, C + 1]: row t sums the paths from token t on by its tag; after the last token stands the border."""
+    inside: Mapping[str, _Inside]
+
+    @classmethod
+    def of(cls, lattice: TagLattice, logits: np.ndarray) -> _Chain:
+        count, tags = logits.shape
+        weights = np.zeros((count, tags + 1))
+        weights[:, :-1] = np.exp(np.maximum(logits - logits.max(1, keepdims=True), -_MAX_GAP))
+        allowed = lattice.allowed.astype(np.float64)
+        forward, scales = _sums(weights, allowed)
+        backward, _ = _sums(weights[::-1], np.ascontiguousarray(allowed.T))
+        leaves = (lattice.allowed & ~lattice.goes_on).astype(np.float64)
+        inside = {}
+        for label in {label for label in lattice.labels if label is not None}:
+            own = [tag for tag, other in enumerate(lattice.labels) if other == label]
+            inside[label] = _Inside(
+                weights[:, own] / scales[:, None],
+                lattice.begins[:, own].astype(np.float64),
+                lattice.goes_on[np.ix_(own, own)].astype(np.float64),
+                leaves[own],
+            )
+        return cls(allowed, forward, backward[::-1], inside)
+
+    def logit(self, first: int, last: int, label: str) -> float:
+        """Log-odds of the legal paths with exactly this span against all others."""
+        inside = self.inside[label]
+        row = self.forward[first] @ inside.enter * inside.weights[first]
+        for weights in inside.weights[first + 1 : last + 1]:
+            row = row @ inside.stay * weights
+        after = self.backward[last + 1]
+        with_it = float(row @ (inside.leave @ after))
+        without = float(self.forward[last + 1] @ (self.allowed @ after)) - with_it
+        if without <= 0.0:
+            return MAX_LOGIT
+        if with_it <= 0.0:
+            return -MAX_LOGIT
+        return min(max(math.log(with_it) - math.log(without), -MAX_LOGIT), MAX_LOGIT)
+
+
+def _sums(weights: np.ndarray, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Row t + 1 sums all paths from the border over tokens 0 to t, by the tag of t; with what it was divided by."""
+    sums, scales = np.zeros((len(weights) + 1, len(steps))), np.empty(len(weights))
+    sums[0, -1] = 1.0
+    row, ones = sums[0], np.ones(len(steps))
+    for token, (weight, total) in enumerate(zip(weights, sums[1:], strict=True)):
+        row = np.dot(row, steps, out=total)
+        row *= weight
+        scales[token] = scale = row.dot(ones)
+        row /= scale
+    return sums, scales

@@ -1,0 +1,68 @@
+"""Files that survive a power cut: written beside their place, synced, then renamed into it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .errors import MachineError
+
+
+def sync(path: Path) -> None:
+    """Force a file or a folder's table of names to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write(path: Path, text: str) -> None:
+    """Replace a small text file in one step."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with on_disk(path):
+        beside.write_text(text, encoding="utf-8")
+        sync(beside)
+        beside.replace(path)
+        sync(path.parent)
+
+
+@contextmanager
+def staged(folder: Path) -> Iterator[Path]:
+    """A new folder to fill; when the block ends well it is synced and renamed to `folder`, else removed."""
+    staging = folder.with_name(f".tmp-{folder.name}-{os.getpid()}")
+    with on_disk(folder):
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir(parents=True)
+        try:
+            yield staging
+            for path in staging.iterdir():
+                sync(path)
+            sync(staging)
+            staging.rename(folder)
+            sync(folder.parent)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+@contextmanager
+def on_disk(path: Path) -> Iterator[None]:
+    """Make a failure to write a message that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise MachineError(
+            f"cannot write {path} ({error.strerror or error})",
+            "a folder that can be written to, with room on its disk",
+            "free some space or choose another folder; what was there before is unchanged",
+        ) from error

@@ -1,0 +1,41 @@
+"""How good a model is on annotated documents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ..documents import Document
+from ..errors import DataError
+from ..inference.predictor import Predictor
+from ..inference.span_model import SpanModel
+from ..metrics.report import Report, Unreachable
+from ..tasks.task import Task
+from ..tokenization import Pieces
+
+
+def evaluate(model: SpanModel, documents: Sequence[Document], *, threshold: float | None = None) -> Report:
+    """The report of the model's first task on gold documents; the model sees what its task says is visible."""
+    return evaluate_with(model.predictor(threshold=threshold), documents)
+
+
+def evaluate_with(predictor: Predictor, documents: Sequence[Document]) -> Report:
+    """Like `evaluate`, for a predictor that is at hand."""
+    if not documents:
+        raise DataError("no documents", "at least one annotated document", "check the file that was given")
+    task = next(iter(predictor.tasks.values()))
+    predicted = list(predictor(task.visible(document) for document in documents))
+    pieces = predictor.tokenizer.pieces([document.text for document in documents])
+    return replace(task.report(documents, predicted), unreachable=unreachable(task, documents, pieces))
+
+
+def unreachable(task: Task, documents: Sequence[Document], pieces: Sequence[Pieces]) -> tuple[Unreachable, ...]:
+    """Gold spans that this configuration cannot predict whatever it learns; they count as misses."""
+    return tuple(
+        Unreachable(document.id, span, reason)
+        for document, found in zip(documents, pieces, strict=True)
+        for span, reason in task.unreachable(document, found)
+        if document.annotated is None or span.label in document.annotated
+    )
+
+

@@ -1,0 +1,99 @@
+"""Annotation formats: one module each, found through the table, recognised from the content of a file."""
+
+from __future__ import annotations
+
+import importlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import cast
+
+from ..documents import Document
+from ..errors import DataError, UsageError, at, nearest
+from .format import Format
+from .repair import survey_text
+from .report import Note, ReadReport
+from .sources import Source
+
+__all__ = ["FORMATS", "Format", "Note", "ReadReport", "format_named", "read_documents", "write_documents"]
+
+# In the order in which they are asked whether they recognise a file: the most particular first.
+FORMATS = {
+    "brat": "spanbert.formats.brat",
+    "label-studio": "spanbert.formats.label_studio",
+    "jsonl": "spanbert.formats.jsonl",
+    "conll": "spanbert.formats.conll",
+    "text": "spanbert.formats.text",
+}
+
+
+def read_documents(
+    paths: str | Path | Sequence[str | Path], input_format: str | None = None, report: ReadReport | None = None
+) -> Iterator[Document]:
+    """The documents of files, folders and standard input (`-`), one by one.
+
+    `report` is filled while the documents are read. Raises UsageError for an unknown format or a missing path,
+    DataError for what cannot be repaired, and for an id that two documents share.
+    """
+    given = None if input_format is None else format_named(input_format)
+    listed = [paths] if isinstance(paths, str | Path) else list(paths)
+    return _read(listed, given, ReadReport() if report is None else report)
+
+
+def write_documents(documents: Iterable[Document], path: str | Path, output_format: str = "jsonl") -> Counter[str]:
+    """Write documents to a file (`-`: standard output) or a new folder; count what the format cannot hold.
+
+    Raises UsageError for an unknown format or a path that cannot be written to, DataError for spans it cannot hold.
+    """
+    return format_named(output_format).write(documents, path)
+
+
+def format_named(name: str) -> Format:
+    """The module of a format. Raises UsageError with the nearest name."""
+    if name not in FORMATS:
+        raise UsageError(
+            f"unknown format {name!r}", ", ".join(sorted(FORMATS)), f"{nearest(name, FORMATS)}name one of these"
+        )
+    return cast(Format, importlib.import_module(FORMATS[name]))
+
+
+def _read(paths: Sequence[str | Path], given: Format | None, report: ReadReport) -> Iterator[Document]:
+    places: dict[str, str] = {}
+    try:
+        for path in paths:
+            source = Source(path, report)
+            with at(file=source.name):
+                for document in (given or _recognised(source)).read(source, report):
+                    _count(document, places, report)
+                    yield document
+    except DataError as error:
+        report.reject(error)
+        raise
+
+
+def _count(document: Document, places: dict[str, str], report: ReadReport) -> None:
+    with at(file=report.place, document=document.id):
+        if document.id in places:
+            raise DataError(
+                f"a second document of this id; the first is at {places[document.id]}",
+                "ids that differ within everything that is read together",
+                "rename one of them, or read each file once",
+            )
+        survey_text(document.text, report)
+    places[document.id] = report.place
+    report.documents += 1
+    report.spans += len(document.spans)
+
+
+def _recognised(source: Source) -> Format:
+    formats = [format_named(name) for name in FORMATS]
+    by_content = (module for module in formats if module.recognises(source))
+    by_suffix = (module for module in formats if not source.is_folder and source.suffix in module.SUFFIXES)
+    module = next(by_content, None) or next(by_suffix, None)
+    if module is None:
+        raise DataError(
+            "a folder without .ann or .txt files" if source.is_folder else "a format that is not recognised",
+            f"one of {', '.join(sorted(FORMATS))}",
+            "name the format with --input-format, or convert the file",
+        )
+    return module

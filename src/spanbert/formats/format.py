@@ -1,0 +1,43 @@
+"""What every file format offers; the table of formats is in `formats/__init__.py`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+from ..documents import Document
+from .report import ReadReport
+from .sources import Source
+
+
+class Format(Protocol):
+    """A module of this package."""
+
+    SUFFIXES: tuple[str, ...]
+    """Suffixes that decide where the content does not."""
+
+    def recognises(self, source: Source) -> bool:
+        """Whether the content (`source.head`, or the files beside it) is of this format."""
+
+    def read(self, source: Source, report: ReadReport) -> Iterator[Document]:
+        """The documents, one by one. Raises DataError with file and line."""
+
+    def write(self, documents: Iterable[Document], target: str | Path) -> Counter[str]:
+        """Write them all; count what the format cannot hold. Raises DataError where it cannot hold a span."""
+
+
+def not_held(document: Document, *held: str) -> Counter[str]:
+    """What `document` has that a format holding only text, spans and the fields `held` loses."""
+    counts = {
+        "scores": sum(span.score is not None for span in document.spans),
+        "parts of discontinuous spans": sum(bool(span.parts) for span in document.spans),
+        "relations": len(document.relations),
+        "clusters": len(document.clusters),
+        "questions": len(document.questions),
+        "lists of annotated labels": int(document.annotated is not None),
+        "coverages": int(document.coverage is not None),
+        "meta fields": len(document.meta),
+    }
+    return Counter({what: count for what, count in counts.items() if count and what not in held})

@@ -1,0 +1,192 @@
+"""Our own lossless form: one JSON object a line (`documents.to_json`); also the form of the HTTP interface."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+from ..documents import Cluster, Coverage, Document, Link, Question, Relation, Span, check_text, to_json
+from ..errors import DataError, at
+from . import strict_json
+from .repair import RawSpan, merge_duplicates, probability, settle, warn_of_crossing, whole_number
+from .report import ReadReport
+from .sinks import sink
+from .sources import Source
+
+SUFFIXES = (".jsonl", ".ndjson", ".json")
+_BEGINNING = re.compile(r'\s*(\[\s*)?\{\s*["}]')
+_DOCUMENT = ("id", "text", "meta", "spans", "relations", "clusters", "questions", "annotated", "coverage")
+_SPAN = ("start", "end", "label", "score", "text", "parts")
+_RELATION = ("head", "tail", "label", "score")
+_CLUSTER = ("spans", "links", "score")
+_LINK = ("from", "to", "score")
+_QUESTION = ("id", "question", "answers", "no_answer")
+_COVERAGE = ("characters_read", "characters", "windows")
+_META = "put fields of your own under 'meta'"
+
+
+def recognises(source: Source) -> bool:
+    """It begins like a JSON object or a list of them."""
+    return _BEGINNING.match(source.head) is not None
+
+
+def read(source: Source, report: ReadReport) -> Iterator[Document]:
+    """One document a line, or the items of one JSON array. Raises DataError with file and line."""
+    made: set[str] = set()
+    for place, number, record in _records(source, report):
+        with report.reading(file=place, line=number):
+            document = from_json(record, report)
+            if isinstance(record, dict) and record.get("id") is None:
+                if document.id in made:
+                    document = replace(document, id=f"{document.id}-{number or len(made)}")
+                made.add(document.id)
+        yield document
+
+
+def write(documents: Iterable[Document], target: str | Path) -> Counter[str]:
+    """One line per document; `-` is standard output. Nothing is lost."""
+    with sink(target) as stream:
+        for document in documents:
+            with at(document=document.id):
+                stream.write(strict_json.dump(to_json(document)) + b"\n")
+    return Counter()
+
+
+def from_json(record: object, report: ReadReport | None = None) -> Document:
+    """The document of its JSON form, repaired where it can be; the inverse of `documents.to_json`.
+
+    Raises DataError for unknown keys, missing text, and what `repair` refuses.
+    """
+    report = ReadReport() if report is None else report
+    fields = strict_json.known_keys(record, "a document", _DOCUMENT, _META)
+    text = strict_json.string(fields, "text", "a document")
+    check_text(text)
+    identifier = _identifier(fields.get("id"), text, report)
+    with at(document=identifier):
+        return _document(identifier, text, fields, report)
+
+
+def _records(source: Source, report: ReadReport) -> Iterator[tuple[str, int | None, object]]:
+    """Place, line number and value of each record."""
+    if source.head.lstrip().startswith("["):
+        with report.reading(file=source.name):
+            report.warn("files with a JSON array instead of lines")
+            array = strict_json.parse(source.text())
+        for index, record in enumerate(array if isinstance(array, list) else [array], start=1):
+            yield f"{source.name}, item {index}", None, record
+        return
+    for number, line in source.lines():
+        with report.reading(file=source.name, line=number):
+            if not line.strip():
+                report.warn("lines left blank")
+                continue
+            record = strict_json.parse(line)
+        yield source.name, number, record
+
+
+def _identifier(value: object, text: str, report: ReadReport) -> str:
+    if value is None:
+        identifier = hashlib.sha256(text.encode()).hexdigest()[:16]
+        report.repair("ids missing (made from the text)", identifier)
+        return identifier
+    if type(value) is int:
+        report.repair("ids that are numbers (now strings)", str(value))
+        return str(value)
+    if not isinstance(value, str) or not value:
+        raise DataError(f"id {value!r}", "a string that is not empty", "give each document its own id, or none")
+    return value
+
+
+def _document(identifier: str, text: str, fields: dict[str, object], report: ReadReport) -> Document:
+    clusters = [strict_json.known_keys(c, "a cluster", _CLUSTER, _META) for c in strict_json.items(fields, "clusters")]
+    questions = [
+        strict_json.known_keys(q, "a question", _QUESTION, _META) for q in strict_json.items(fields, "questions")
+    ]
+    groups = [
+        _raw_spans(fields, "spans", "span"),
+        *(_raw_spans(cluster, "spans", "span") for cluster in clusters),
+        *(_raw_spans(question, "answers", "answer") for question in questions),
+    ]
+    # One call for all groups: the unit of the offsets is a property of the document.
+    settled = iter(settle(text, (span for group in groups for span in group), report))
+    spans, *owned = [merge_duplicates(islice(settled, len(group)), report) for group in groups]
+    warn_of_crossing(dict.fromkeys(spans), report)
+    return Document(
+        identifier,
+        text,
+        tuple(dict.fromkeys(spans)),
+        tuple(_relation(relation, spans, report) for relation in strict_json.items(fields, "relations")),
+        tuple(_cluster(*pair, report) for pair in zip(clusters, owned, strict=False)),
+        tuple(_question(*pair, report) for pair in zip(questions, owned[len(clusters) :], strict=True)),
+        _annotated(fields),
+        _coverage(fields.get("coverage"), report),
+        {} if fields.get("meta") is None else strict_json.mapping(fields["meta"], "'meta'"),
+    )
+
+
+def _raw_spans(fields: dict[str, object], key: str, label: str) -> list[RawSpan]:
+    raw = []
+    for item in strict_json.items(fields, key):
+        span = strict_json.known_keys(item, "a span", _SPAN, _META)
+        copy = None if span.get("text") is None else strict_json.string(span, "text", "a span")
+        named = label if span.get("label") is None else span["label"]
+        raw.append(RawSpan(span.get("start"), span.get("end"), named, span.get("score"), span.get("parts"), copy))
+    return raw
+
+
+def _relation(item: object, spans: Sequence[Span], report: ReadReport) -> Relation:
+    fields = strict_json.known_keys(item, "a relation", _RELATION, _META)
+    label = strict_json.string(fields, "label", "a relation")
+    head, tail = (spans[_index(fields, key, len(spans), report)] for key in ("head", "tail"))
+    return Relation(head, tail, label, probability(fields.get("score"), f"relation {label!r}"))
+
+
+def _cluster(fields: dict[str, object], spans: Sequence[Span], report: ReadReport) -> Cluster:
+    position = {span: index for index, span in enumerate(dict.fromkeys(spans))}
+    links = []
+    for item in strict_json.items(fields, "links"):
+        link = strict_json.known_keys(item, "a link", _LINK, _META)
+        head, tail = (position[spans[_index(link, key, len(spans), report)]] for key in ("from", "to"))
+        links.append(Link(head, tail, probability(link.get("score"), "a link")))
+    return Cluster(tuple(position), tuple(links), probability(fields.get("score"), "a cluster"))
+
+
+def _question(fields: dict[str, object], answers: Sequence[Span], report: ReadReport) -> Question:
+    text = strict_json.string(fields, "question", "a question")
+    check_text(text)
+    return Question(
+        _identifier(fields.get("id"), text, report),
+        text,
+        None if fields.get("answers") is None else tuple(dict.fromkeys(answers)),
+        probability(fields.get("no_answer"), f"question {text[:40]!r}"),
+    )
+
+
+def _index(fields: dict[str, object], key: str, length: int, report: ReadReport) -> int:
+    index = whole_number(fields.get(key), key, report)
+    if not 0 <= index < length:
+        raise DataError(
+            f"{key!r} is {index}, and there are {length} spans",
+            f"the index of a span, from 0 to {length - 1}" if length else "no relation or link without spans",
+            "count from 0, in the order in which the spans are written",
+        )
+    return index
+
+
+def _annotated(fields: dict[str, object]) -> frozenset[str] | None:
+    if fields.get("annotated") is None:
+        return None
+    labels = strict_json.items(fields, "annotated")
+    return frozenset(strict_json.string({"annotated": label}, "annotated", "a document") for label in labels)
+
+
+def _coverage(value: object, report: ReadReport) -> Coverage | None:
+    if value is None:
+        return None
+    fields = strict_json.known_keys(value, "'coverage'", _COVERAGE, _META)
+    return Coverage(*(whole_number(fields.get(key), key, report) for key in _COVERAGE))

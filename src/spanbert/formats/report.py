@@ -1,0 +1,93 @@
+"""What reading did to the data: everything repaired, doubted or refused, counted and listed with its place."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from ..errors import DataError, at
+
+NOTES_KEPT = 10_000  # beyond it notes are still counted, so that a bad corpus cannot fill the memory
+
+
+class Note(NamedTuple):
+    """One thing that was repaired, warned of or rejected."""
+
+    kind: str
+    place: str
+    what: str
+
+
+@dataclass
+class ReadReport:
+    """Counts of what was read and what was done to it. Each `what` begins with a plural noun ending in -s."""
+
+    strict: bool = False
+    """Refuse whatever would be repaired or warned of (`--strict`)."""
+    documents: int = 0
+    spans: int = 0
+    repaired: Counter[str] = field(default_factory=Counter)
+    warned: Counter[str] = field(default_factory=Counter)
+    rejected: Counter[str] = field(default_factory=Counter)
+    notes: list[Note] = field(default_factory=list)
+    place: str = ""
+    """Where the reader is now: `file:line` as far as known."""
+    _unlisted: int = 0
+
+    @contextmanager
+    def reading(self, *, file: str, line: int | None = None, document: str | None = None) -> Iterator[None]:
+        """Say where the reader is: notes and errors from inside the block carry this place."""
+        self.place = file if line is None else f"{file}:{line}"
+        with at(file=file, line=line, document=document):
+            yield
+
+    def repair(self, what: str, detail: str = "", times: int = 1) -> None:
+        """Count a repair. Raises DataError under `strict`."""
+        self._note("repaired", self.repaired, what, detail, times)
+
+    def warn(self, what: str, detail: str = "", times: int = 1) -> None:
+        """Count something doubtful that was kept or left out. Raises DataError under `strict`."""
+        self._note("warned", self.warned, what, detail, times)
+
+    def reject(self, error: DataError) -> None:
+        """Count an error that ends the reading."""
+        self.rejected[error.found] += 1
+        self.notes.append(Note("rejected", error.place, error.found))
+
+    def summary(self) -> list[str]:
+        """One line per kind of thing, the most frequent first: `3 spans trimmed of white space`."""
+        counters = (("", self.repaired), ("warning: ", self.warned), ("rejected: ", self.rejected))
+        return [
+            prefix + (_counted(times, what) if counter is not self.rejected else what)
+            for prefix, counter in counters
+            for what, times in counter.most_common()
+        ]
+
+    def listing(self) -> Iterator[str]:
+        """Every note on a line of its own, with its place; then how many were counted only."""
+        for note in self.notes:
+            yield f"{note.place}: {note.kind}: {note.what}" if note.place else f"{note.kind}: {note.what}"
+        if self._unlisted:
+            yield f"and {self._unlisted} more"
+
+    def _note(self, kind: str, counter: Counter[str], what: str, detail: str, times: int) -> None:
+        full = f"{what}: {detail}" if detail else what
+        if self.strict:
+            raise DataError(
+                full,
+                "data that needs neither repair nor warning, since reading is strict",
+                "correct the data, or read it without --strict",
+            )
+        counter[what] += times
+        if len(self.notes) < NOTES_KEPT:
+            self.notes.append(Note(kind, self.place, full))
+        else:
+            self._unlisted += 1
+
+
+def _counted(times: int, what: str) -> str:
+    noun, _, rest = what.partition(" ")
+    return f"{times:,} {noun if times != 1 else noun.removesuffix('s')} {rest}".rstrip()

@@ -1,0 +1,129 @@
+"""Outputs: whole files or nothing, and file names that no document id can turn against the folder."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Protocol
+
+from ..errors import MachineError, UsageError, at
+
+STDOUT = "-"
+_UNSAFE = re.compile(r"[^\w.\- ]|^[. ]|[. ]$")
+_LONGEST = 200  # bytes of a name: file systems allow 255, the suffix needs some
+
+
+class Stream(Protocol):
+    """What bytes can be written to."""
+
+    def write(self, data: bytes, /) -> object: ...
+
+
+@contextmanager
+def sink(target: str | Path) -> Iterator[Stream]:
+    """A stream to a file (packed if it ends in `.gz`) that appears when the block ends well; `-`: standard output.
+
+    Raises UsageError where `target` is a folder, MachineError where the disk refuses.
+    """
+    if str(target) == STDOUT:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    path = Path(target).resolve()
+    with at(file=target), _disk_errors():
+        if path.is_dir():
+            raise UsageError("a folder", "a file to write", "give a file name inside it")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and not path.is_file():  # a pipe or /dev/null must not be replaced by a file
+            with path.open("wb") as stream:
+                yield stream
+            return
+        with _replacing(path) as stream:
+            if path.suffix.lower() == ".gz":
+                # Neither time nor name of the temporary file in the header: same documents, same bytes.
+                with gzip.GzipFile(filename="", fileobj=stream, mode="wb", mtime=0) as packed:
+                    yield packed
+            else:
+                yield stream
+
+
+def new_folder(target: str | Path) -> Path:
+    """A folder to write into. Raises UsageError where it has content already, so that nothing old mixes in."""
+    with at(file=target), _disk_errors():
+        if str(target) == STDOUT:
+            raise UsageError("standard output", "a folder, since this format needs several files", "give a folder")
+        path = Path(target)
+        if path.is_file() or path.is_dir() and any(path.iterdir()):
+            raise UsageError("something is there already", "a new or empty folder", "choose another name")
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` with its line ends as they are. Raises MachineError where the disk refuses."""
+    with at(file=path), _disk_errors():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text.encode("utf-8"))
+
+
+class FileNames:
+    """Distinct relative file names for document ids: `a/b` stays a path, what is unsafe becomes `%XX`."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+
+    def name(self, identifier: str, suffix: str) -> str:
+        parts = identifier.split("/")
+        stem = "/".join(map(_safe, parts)) if all(parts) else _safe(identifier)
+        if (stem + suffix).casefold() in self._taken:  # ids that differ in case only, on a disk that ignores case
+            stem += "-" + _digest(identifier)
+        self._taken.add((stem + suffix).casefold())
+        return stem + suffix
+
+
+def _safe(part: str) -> str:
+    name = _UNSAFE.sub(lambda match: "".join(f"%{byte:02X}" for byte in match[0].encode()), part) or "%00"
+    if len(name.encode()) > _LONGEST:
+        name = name.encode()[: _LONGEST - 20].decode(errors="ignore") + "-" + _digest(part)
+    return name
+
+
+def _digest(identifier: str) -> str:
+    return hashlib.sha256(identifier.encode()).hexdigest()[:16]
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[IO[bytes]]:
+    handle, name = tempfile.mkstemp(prefix=f".{path.name[:50]}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            yield stream
+        temporary = Path(name)
+        temporary.chmod(0o666 & ~_umask())  # mkstemp makes files that only their owner can read
+        temporary.replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise MachineError(
+            f"cannot be written: {error.strerror or error}", "a folder with room and permission", "choose another place"
+        ) from None

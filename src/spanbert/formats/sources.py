@@ -1,0 +1,209 @@
+"""Inputs: files, folders and standard input as UTF-8 text, unpacked and checked, with clear refusals."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import io
+import sys
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from ..errors import DataError, UsageError, at, nearest
+from .report import ReadReport
+
+STDIN = "-"
+HEAD_BYTES = 65_536  # enough to tell the formats apart: a long first document included
+_RATIO = 200  # honest text packs about 1:3 to 1:20; beyond this the archive was made to fill the memory
+_UNSUSPECTED = 10_000_000  # bytes: small archives of repeated text may pack better than that
+_MAY_BE_EMPTY = (".ann",)  # brat's way to say that a text has no annotations
+_GZIP = b"\x1f\x8b"
+_NOT_TEXT = {
+    b"%PDF": "a PDF",
+    b"PK\x03\x04": "a ZIP archive (.zip, .docx, .xlsx)",
+    b"BZh": "a bzip2 archive",
+    b"\xfd7zXZ": "an xz archive",
+    b"\x28\xb5\x2f\xfd": "a Zstandard archive",
+    b"\x89PNG": "a PNG image",
+    b"\xff\xd8\xff": "a JPEG image",
+    b"\x7fELF": "a program",
+    b"SQLite format 3": "an SQLite database",
+    b"PAR1": "a Parquet file",
+}
+
+
+class Source:
+    """One input. A file can be read several times, standard input once.
+
+    Raises UsageError for a missing path, DataError for what is empty, binary, truncated or not UTF-8.
+    """
+
+    def __init__(self, name: str | Path, report: ReadReport, *, may_be_empty: bool = False) -> None:
+        self.path = None if str(name) == STDIN else Path(name)
+        self.name = "standard input" if self.path is None else str(self.path)
+        self.is_folder = self.path is not None and self.path.is_dir()
+        self._stdin = _standard_input() if self.path is None else None
+        self._exhausted = False
+        self.head = ""
+        """The beginning of the text, up to HEAD_BYTES; of standard input, what has arrived."""
+        self.head_is_all = False
+        if not self.is_folder:
+            with report.reading(file=self.name), self._opened() as stream:
+                # Standard input is only peeked at: it cannot be read again, and must not wait for more.
+                start = stream.peek(HEAD_BYTES)[:HEAD_BYTES] if self.path is None else stream.read(HEAD_BYTES)
+                if not start and not may_be_empty and self.suffix not in _MAY_BE_EMPTY:
+                    raise DataError("0 bytes", "text or annotations", "check the tool that wrote the file")
+                _refuse_binary(start)
+                if start.startswith(codecs.BOM_UTF8):
+                    report.repair("files with a byte order mark (removed)")
+                self.head = start.removeprefix(codecs.BOM_UTF8).decode("utf-8", errors="ignore")
+                self.head_is_all = len(start) < HEAD_BYTES and self.path is not None
+
+    @property
+    def suffix(self) -> str:
+        """`.jsonl` of `a.jsonl` and of `a.jsonl.gz`; empty for standard input."""
+        return "" if self.path is None else _unpacked_path(self.path).suffix.lower()
+
+    @property
+    def stem(self) -> str:
+        """`a` of `a.jsonl` and of `a.jsonl.gz`."""
+        return "stdin" if self.path is None else _unpacked_path(self.path).stem
+
+    def lines(self) -> Iterator[tuple[int, str]]:
+        """Line number (from 1) and text without its line end."""
+        offset = 0
+        with at(file=self.name), self._opened() as stream:
+            self._exhausted = self.path is None
+            for number, raw in enumerate(stream, start=1):
+                try:  # not `at`: this is the loop over every line of a corpus
+                    line = _decode(raw, offset)
+                except DataError as error:
+                    error.line = number
+                    raise
+                yield number, line.removesuffix("\n").removesuffix("\r")
+                offset += len(raw)
+
+    def text(self) -> str:
+        """The whole text, line ends as they are."""
+        with at(file=self.name), self._opened() as stream:
+            self._exhausted = self.path is None
+            return _decode(stream.read(), 0)
+
+    @contextmanager
+    def _opened(self) -> Iterator[Any]:
+        try:
+            if self._stdin is not None:
+                if self._exhausted:
+                    raise UsageError(
+                        "standard input is needed twice", "a file for this format", "save it and give the path"
+                    )
+                yield self._stdin
+            else:
+                assert self.path is not None
+                with self.path.open("rb") as packed:
+                    yield _unpacked(packed)
+        except FileNotFoundError:
+            raise _missing(Path(self.name)) from None
+        except IsADirectoryError:
+            raise DataError("a folder", "a file", "give a file of it, or another --input-format") from None
+        except EOFError:
+            raise DataError(
+                "the gzip archive ends early", "a complete archive", "copy or download the file again"
+            ) from None
+        except (gzip.BadGzipFile, zlib.error) as error:
+            raise DataError(
+                f"a damaged gzip archive ({error})", "an archive that `gzip -t` accepts", "copy or download it again"
+            ) from None
+        except OSError as error:
+            raise DataError(
+                f"cannot be read: {error.strerror or error}", "a readable file", "check the path and its permissions"
+            ) from None
+
+
+def refuse_link_out(path: Path, folder: Path) -> None:
+    """DataError where `path`, found in `folder`, is a link to somewhere else (it might lead to secrets)."""
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise DataError(f"{path.name} is a link out of the folder", "files of the folder", "copy the file here")
+
+
+class _Inflated(io.RawIOBase):
+    """The content of a gzip stream, as long as it does not unpack to suspiciously much."""
+
+    def __init__(self, packed: IO[bytes]) -> None:
+        self._packed, self._content, self._size = packed, gzip.GzipFile(fileobj=packed), 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._content.read(len(buffer))
+        buffer[: len(data)] = data
+        self._size += len(data)
+        if self._size > _UNSUSPECTED and self._size > _RATIO * self._packed.tell():
+            raise DataError(
+                f"the gzip archive unpacks to more than {_RATIO} times its size",
+                "compressed text",
+                "unpack it yourself if you trust it, and read the unpacked file",
+            )
+        return len(data)
+
+
+def _standard_input() -> io.BufferedReader:
+    if sys.stdin.buffer.closed:
+        raise UsageError("standard input is closed", "it is named at most once", "name each input once")
+    # The raw stream: sys.stdin.buffer has a smaller buffer to peek at, and read through it we would wait to fill ours.
+    raw: Any = sys.stdin.buffer
+    return _unpacked(io.BufferedReader(getattr(raw, "raw", raw), HEAD_BYTES))
+
+
+def _unpacked(stream: io.BufferedReader) -> io.BufferedReader:
+    if stream.peek(len(_GZIP))[: len(_GZIP)] == _GZIP:
+        return io.BufferedReader(_Inflated(stream), HEAD_BYTES)
+    return stream
+
+
+def _unpacked_path(path: Path) -> Path:
+    return path.with_suffix("") if path.suffix.lower() == ".gz" else path
+
+
+def _refuse_binary(start: bytes) -> None:
+    """DataError for UTF-16, for well-known binary files, and where a tenth or more is NUL."""
+    zeros = start.count(0)
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or zeros > 2 and _every_other_is_nul(start):
+        raise DataError(
+            "bytes that look like UTF-16", "text in UTF-8", "convert it: iconv -f UTF-16 -t UTF-8 FILE > NEW"
+        )
+    kind = next((name for magic, name in _NOT_TEXT.items() if start.startswith(magic)), None)
+    if start[257:262] == b"ustar":
+        kind = "a tar archive"
+    if kind is None and zeros > max(1, len(start) // 10):
+        kind = "a binary file"
+    if kind is not None:
+        raise DataError(kind, "text in UTF-8, plain or gzip", "unpack or export it as text first")
+
+
+def _every_other_is_nul(start: bytes) -> bool:
+    """Latin letters in UTF-16; were both halves NUL, it would be no text at all."""
+    return sum(start[first::2].count(0) * 10 > len(start[first::2]) * 9 for first in (0, 1)) == 1
+
+
+def _decode(raw: bytes, offset: int) -> str:
+    """Text of bytes that lie at `offset` of the file, without the file's byte order mark."""
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"byte 0x{raw[error.start]:02x} at offset {offset + error.start} is not UTF-8",
+            "text in UTF-8",
+            "convert it, for example: iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW",
+        ) from None
+    return text.removeprefix("\ufeff") if offset == 0 else text
+
+
+def _missing(path: Path) -> UsageError:
+    folder = path.parent
+    beside = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
+    return UsageError("no such file or folder", "an existing path", f"{nearest(path.name, beside)}check the path")

@@ -1,0 +1,56 @@
+"""What every head states, and the one module that is trained: an encoder with the heads of its tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol, cast
+
+import torch
+from torch import Tensor, nn
+
+from ..encoder.packed import PackedBert
+from ..packing import Batch
+
+
+class Head(Protocol):
+    """A `torch.nn.Module` that turns vectors (T x H, fp32) into outputs for one task."""
+
+    weights: Mapping[str, float]
+    """Weight of each named loss in the total."""
+
+    def __call__(self, vectors: Tensor, batch: Batch, floor: float) -> Mapping[str, Tensor]:
+        """Predicting: a Table of the rows that its windows own, at most a stated number per piece.
+
+        Rows of candidates whose logit is not above `floor` may be left out.
+        """
+        ...
+
+    def loss(self, vectors: Tensor, batch: Batch, targets: Sequence[Any]) -> Mapping[str, Tensor]:
+        """Training: the *sum* of each named loss; `targets` one per group, in the document's piece indices."""
+        ...
+
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+
+
+class Network(nn.Module):
+    """Encoder and heads. Its `forward` is the loss, so that wrappers of the module see the training step.
+
+    With `precision` bfloat16 the encoder is autocast in training: master weights and heads stay in fp32.
+    """
+
+    def __init__(self, encoder: PackedBert, heads: Mapping[str, Head]) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.heads = nn.ModuleDict(cast(Mapping[str, nn.Module], heads))
+        self.precision = torch.float32
+
+    def head(self, task: str) -> Head:
+        """The head of a task."""
+        return cast(Head, self.heads[task])
+
+    def forward(self, task: str, batch: Batch, targets: Sequence[Any]) -> Mapping[str, Tensor]:
+        """The summed losses of one batch of one task."""
+        device = next(self.encoder.parameters()).device.type
+        with torch.autocast(device, dtype=self.precision, enabled=self.precision != torch.float32):
+            vectors = self.encoder(batch)
+        return self.head(task).loss(vectors.float(), batch, targets)

@@ -1,0 +1,157 @@
+"""Documents of any length through windows, packed batches, heads, decoding, calibration and threshold, in this order.
+
+Works on chunks of the stream, so memory does not grow with the number of documents. Inside a chunk the windows of
+all documents are packed together, longest first; windows that several tasks share are encoded once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from ..calibration import Calibration
+from ..documents import Decoded, Document, Span
+from ..packing import lay_out, longest_first
+from ..tasks.task import Task
+from ..tokenization import Pieces, Tokenizer
+from ..windows import Table, Window, coverage
+from .backend import Backend
+
+CHUNK_CHARACTERS = 400_000
+CHUNK_DOCUMENTS = 1_000
+BATCH_POSITIONS = 2_048
+"""Speed is flat from 1,024 to 8,192 positions a batch; small batches need less memory."""
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """Everything that turns documents into predictions, fixed for a run."""
+
+    tokenizer: Tokenizer
+    tasks: Mapping[str, Task]
+    backend: Backend
+    calibrations: Mapping[str, Calibration]
+    thresholds: Mapping[str, float]
+
+    def __call__(self, documents: Iterable[Document]) -> Iterator[Document]:
+        """Predictions in the order of the documents, which stream in."""
+        for chunk in chunks(documents):
+            yield from self._predict(chunk)
+
+    def _predict(self, chunk: Sequence[Document]) -> Iterator[Document]:
+        floors = {name: task.floor for name, task in self.tasks.items()}
+        for reading in read_chunk(chunk, self.tokenizer, self.tasks, self.backend, floors):
+            document = reading.document
+            spans: list[Span] = []
+            for name, task in self.tasks.items():
+                decoded = task.decode(document, reading.pieces, reading.tables[name])
+                spans.extend(_above(decoded, self.calibrations[name], self.thresholds[name]))
+            yield replace(
+                document,
+                spans=tuple(spans),
+                relations=(),
+                clusters=(),
+                annotated=None,
+                coverage=coverage(document.text, reading.pieces, reading.windows),
+            )
+
+
+@dataclass(slots=True)
+class Reading:
+    """A document with what the encoder and the heads made of it."""
+
+    document: Document
+    pieces: Pieces
+    windows: list[Window] = field(default_factory=list)
+    tables: dict[str, Table] = field(default_factory=dict)
+    """Per task, the rows of all its windows; no columns where there is no window."""
+
+
+def chunks(documents: Iterable[Document]) -> Iterator[list[Document]]:
+    """The stream in pieces of bounded size; a document larger than a chunk is one by itself."""
+    chunk: list[Document] = []
+    characters = 0
+    for document in documents:
+        if chunk and (len(chunk) == CHUNK_DOCUMENTS or characters + len(document.text) > CHUNK_CHARACTERS):
+            yield chunk
+            chunk, characters = [], 0
+        chunk.append(document)
+        characters += len(document.text)
+    if chunk:
+        yield chunk
+
+
+class _Pool:
+    """The distinct windows of a chunk, whose they are and which tasks read them."""
+
+    def __init__(self) -> None:
+        self.windows: list[Window] = []
+        self.owner: list[int] = []
+        self.readers: list[tuple[str, ...]] = []
+
+    def add(self, reading: Reading, number: int, tasks: Mapping[str, Task]) -> None:
+        """The windows that the tasks want of document `number`; equal ones are shared."""
+        known: dict[tuple[int, bytes, int, int], int] = {}
+        for name, task in tasks.items():
+            for example in task.examples(task.visible(reading.document), reading.pieces, None):
+                for window in example.windows:
+                    key = (window.unit, window.ids.tobytes(), window.low, window.high)
+                    if key in known:
+                        self.readers[known[key]] += (name,)
+                        continue
+                    known[key] = len(self.windows)
+                    self.windows.append(window)
+                    self.owner.append(number)
+                    self.readers.append((name,))
+                    reading.windows.append(window)
+
+
+def read_chunk(
+    chunk: Sequence[Document],
+    tokenizer: Tokenizer,
+    tasks: Mapping[str, Task],
+    backend: Backend,
+    floors: Mapping[str, float],
+) -> list[Reading]:
+    """Encode a chunk and give every document the rows of its windows, per task."""
+    pieces = tokenizer.pieces([document.text for document in chunk])
+    readings = [Reading(document, found) for document, found in zip(chunk, pieces, strict=True)]
+    pool = _Pool()
+    for number, reading in enumerate(readings):
+        reading.tables = {name: {} for name in tasks}
+        pool.add(reading, number, tasks)
+    rows: dict[str, list[Table]] = {name: [] for name in tasks}
+    for names in sorted(set(pool.readers)):
+        mine = [k for k, readers in enumerate(pool.readers) if readers == names]
+        groups = [(pool.windows[k],) for k in mine]
+        for members in longest_first(groups, BATCH_POSITIONS):
+            batch = lay_out(groups, members)
+            number_of = np.array(mine)[batch.members[batch.groups]]
+            for name, table in backend.run(batch, {name: floors[name] for name in names}).items():
+                rows[name].append({**table, "window": number_of[table["window"]]})
+    for name, tables in rows.items():
+        for number, table in _by_owner(tables, np.array(pool.owner)):
+            readings[number].tables[name] = table
+    return readings
+
+
+def _by_owner(tables: Sequence[Table], owner: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Iterator[tuple[int, Table]]:
+    """The rows of each document, its windows in their order, rows in the order the head gave them."""
+    if not tables:
+        return
+    joined = {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
+    order = np.argsort(joined["window"], kind="stable")
+    owners = owner[joined["window"][order]]
+    edges = np.flatnonzero(np.diff(owners, prepend=-1))
+    for begin, end in zip(edges, np.append(edges[1:], len(owners)), strict=True):
+        yield int(owners[begin]), {name: column[order[begin:end]] for name, column in joined.items()}
+
+
+def _above(decoded: Decoded, calibration: Calibration, threshold: float) -> Iterator[Span]:
+    """What is probable enough, in the order of the text."""
+    scores = calibration.probabilities([candidate.logit for candidate in decoded.spans])
+    for candidate, score in zip(decoded.spans, scores.tolist(), strict=True):
+        if score >= threshold:
+            yield Span(candidate.start, candidate.end, candidate.label, score)

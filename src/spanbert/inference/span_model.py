@@ -1,0 +1,154 @@
+"""The model as its users hold it."""
+
+from __future__ import annotations
+
+import dataclasses
+import heapq
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import overload
+
+import torch
+
+from .. import bundle as bundles
+from ..documents import Document, Span
+from ..encoder.loading import locate
+from ..encoder.precision import choose_device, choose_dtype
+from ..errors import UsageError
+from ..tasks import settings_from, task_class
+from ..tasks.task import Task
+from .predictor import Predictor, read_chunk
+from .torch_backend import TorchBackend
+
+
+class SpanModel:
+    """An encoder with a head for each of its tasks, on a device, ready to predict, to be trained and to be saved."""
+
+    def __init__(self, bundle: bundles.Bundle, device: str = "auto", dtype: str = "auto") -> None:
+        self.bundle = bundle
+        self.device = choose_device(device)
+        self.dtype = choose_dtype(dtype, self.device)
+
+    @classmethod
+    def create(
+        cls,
+        base_model: str | Path,
+        *,
+        task: str,
+        labels: Sequence[str] = (),
+        settings: Mapping[str, object] | None = None,
+        seed: int = 0,
+    ) -> SpanModel:
+        """An untrained model on a pretrained encoder.
+
+        base_model: a model folder, or the name of a hub model such as "SpanBERT/spanbert-base-cased".
+        labels: what to find; none given, training takes the labels of its data.
+        settings: other settings of the task, such as {"policy": "nested"}.
+        seed: draws the new head.
+        """
+        chosen = settings_from(task, {**(settings or {}), "labels": tuple(labels)})
+        folder = locate(base_model)
+        encoder, tokenizer = bundles.load_base(folder)
+        chosen = dataclasses.replace(chosen, window=min(chosen.window, encoder.longest))
+        # a local path says nothing to others, and may say too much
+        facts = {"base_model": {"name": folder.resolve().name if Path(base_model).exists() else str(base_model)}}
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return cls(bundles.Bundle.build(encoder, tokenizer, {task: task_class(task)(chosen, tokenizer)}, facts))
+
+    @classmethod
+    def from_pretrained(cls, path: str | Path, device: str = "auto", dtype: str = "auto") -> SpanModel:
+        """A trained model: a folder of ours, or a stock token-classification checkpoint.
+
+        device: auto, cpu or cuda. dtype: auto (bf16 where the processor computes it natively), float32, bfloat16.
+        """
+        return cls(bundles.read(locate(path)), device, dtype)
+
+    def save_pretrained(self, path: str | Path) -> None:
+        """Write the model folder. Files of an older model in it are replaced, others stay."""
+        bundles.write(self.bundle, Path(path))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Labels of all tasks, in their order."""
+        return tuple(dict.fromkeys(label for task in self.bundle.tasks.values() for label in task.settings.labels))
+
+    @overload
+    def predict(
+        self, texts: str | Document, *, threshold: float | None = None, policy: str | None = None
+    ) -> Document: ...
+    @overload
+    def predict(
+        self, texts: Sequence[str | Document], *, threshold: float | None = None, policy: str | None = None
+    ) -> list[Document]: ...
+    def predict(
+        self, texts: str | Document | Sequence[str | Document], *, threshold: float | None = None, policy: str | None = None
+    ) -> Document | list[Document]:
+        """Documents with the predicted spans, for one text or a list of them; each may be of any length.
+
+        threshold: least probability; None: the model's own. policy: flat, nested, overlapping or arg-max (the one
+        best span, however improbable); None: the one it was trained for.
+        """
+        if isinstance(texts, str | Document):
+            return next(self.predict_stream([texts], threshold=threshold, policy=policy))
+        return list(self.predict_stream(texts, threshold=threshold, policy=policy))
+
+    def predict_stream(
+        self, texts: Iterable[str | Document], *, threshold: float | None = None, policy: str | None = None
+    ) -> Iterator[Document]:
+        """Like `predict`, for any number of texts in constant memory, in their order."""
+        return self.predictor(threshold=threshold, policy=policy)(_documents(texts))
+
+    def predictor(self, *, threshold: float | None = None, policy: str | None = None) -> Predictor:
+        """Everything that turns documents into predictions, under this threshold and policy."""
+        if threshold is not None and not 0.0 <= threshold <= 1.0:
+            raise UsageError(f"threshold {threshold}", "a probability from 0 to 1", "0.5 keeps what is likely right")
+        tasks = self._tasks(policy)
+        thresholds = self.bundle.thresholds if policy is None else {name: t.threshold for name, t in tasks.items()}
+        return Predictor(
+            self.bundle.tokenizer,
+            tasks,
+            self.backend,
+            self.bundle.calibrations,
+            thresholds if threshold is None else dict.fromkeys(tasks, threshold),
+        )
+
+    def span_scores(self, text: str, top: int = 20) -> list[Span]:
+        """The `top` most probable pairs of start and end with their labels, before decoding: they may overlap."""
+        document = Document("text", text)
+        floors = dict.fromkeys(self.bundle.tasks, -math.inf)
+        reading = read_chunk([document], self.bundle.tokenizer, self._tasks(None), self.backend, floors)[0]
+        spans = []
+        for name, task in self.bundle.tasks.items():
+            best = heapq.nlargest(
+                top, task.candidates(document, reading.pieces, reading.tables[name]), key=lambda c: (c.logit, -c.start)
+            )
+            scores = self.bundle.calibrations[name].probabilities([candidate.logit for candidate in best])
+            spans += [Span(c.start, c.end, c.label, score) for c, score in zip(best, scores.tolist(), strict=True)]
+        return spans[:top] if len(self.bundle.tasks) == 1 else sorted(spans, key=lambda s: -(s.score or 0.0))[:top]
+
+    @cached_property
+    def backend(self) -> TorchBackend:
+        """The runtime, made at the first prediction."""
+        return TorchBackend(self.bundle.network, self.device, self.dtype)
+
+    def _tasks(self, policy: str | None) -> Mapping[str, Task]:
+        """The tasks under another policy; refuses a model that has nothing to find yet."""
+        for name, task in self.bundle.tasks.items():
+            if not task.settings.labels:
+                raise UsageError(
+                    f"the {name} of this model has no labels yet", "a trained model", "train it, or create it with labels"
+                )
+        if policy is None:
+            return self.bundle.tasks
+        return {
+            name: task_class(name)(settings_from(name, {**vars(task.settings), "policy": policy}), task.tokenizer)
+            for name, task in self.bundle.tasks.items()
+        }
+
+
+def _documents(texts: Iterable[str | Document]) -> Iterator[Document]:
+    for number, text in enumerate(texts):
+        yield Document(f"text-{number}", text) if isinstance(text, str) else text

@@ -1,0 +1,51 @@
+"""Intervals by drawing whole documents with replacement: spans of one document are not independent."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .spans import Rate, f1
+
+SAMPLES = 1000
+LEVEL = 0.95
+_CELLS = 4_000_000  # numbers that are held at a time, whatever the number of documents
+
+Interval = tuple[float, float]
+
+
+def resample(counts: np.ndarray, *, seed: int = 0, samples: int = SAMPLES) -> np.ndarray:
+    """[documents, ...] to [samples, ...]: each a sum over as many documents, drawn with replacement.
+
+    The draws depend on the seed and the number of documents only, so two systems get the same ones.
+    """
+    documents = len(counts)
+    flat = counts.reshape(documents, -1).astype(np.float64)
+    draw = np.random.default_rng(seed)
+    sums = np.empty((samples, flat.shape[1]))
+    step = max(1, _CELLS // max(1, documents))
+    for first in range(0, samples, step):
+        times = np.zeros((min(step, samples - first), documents))  # how often each document was drawn
+        for row in times:
+            row += np.bincount(draw.integers(documents, size=documents), minlength=documents)
+        sums[first : first + step] = times @ flat
+    return sums.reshape(samples, *counts.shape[1:])
+
+
+def interval(
+    counts: np.ndarray,
+    rate: Rate = f1,
+    *,
+    seed: int = 0,
+    samples: int = SAMPLES,
+    level: float = LEVEL,
+) -> Interval | None:
+    """(low, high) of a rate of summed counts [documents, ...]; None for fewer than two documents: nothing varies."""
+    if len(counts) < 2:
+        return None
+    return bounds(rate(resample(counts, seed=seed, samples=samples)), level)
+
+
+def bounds(values: np.ndarray, level: float = LEVEL) -> Interval:
+    """The range that holds `level` of the values, as much cut off below as above."""
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)

@@ -1,0 +1,167 @@
+"""What an evaluation says: rates with their intervals, what was out of reach, and held-out losses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from ..documents import JSON, Document, Span
+from ..errors import UsageError, nearest
+from . import bootstrap
+from .bootstrap import Interval
+from .spans import count_documents, f1, macro, precision, recall
+
+RATES = ("precision", "recall", "f1")
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Three rates, the counts they come from, and the interval of F1 (None with fewer than two documents)."""
+
+    precision: float
+    recall: float
+    f1: float
+    support: int
+    predicted: int
+    correct: int
+    f1_interval: Interval | None = None
+
+    def to_json(self) -> dict[str, JSON]:
+        return {
+            "precision": self.precision,
+            "recall": self.recall,
+            "f1": self.f1,
+            "support": self.support,
+            "f1_interval": None if self.f1_interval is None else list(self.f1_interval),
+        }
+
+
+class Unreachable(NamedTuple):
+    """A gold span that no prediction can match, and why; it counts as missed."""
+
+    document: str
+    span: Span
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    micro: Estimate
+    macro: Estimate
+    """Plain means over the labels that occur in gold or predictions; the counts are those of `micro`."""
+    per_label: Mapping[str, Estimate]
+    boundaries: Estimate
+    """Labels ignored."""
+    documents: int
+    signature: str
+    """How the numbers were made: scorer, policy, bootstrap, documents."""
+    unreachable: tuple[Unreachable, ...] = ()
+    losses: Mapping[str, float] = field(default_factory=dict)
+
+    def value(self, name: str) -> float:
+        """The number called `micro/f1`, `per_label/ORG/recall`, `loss/spans`, …"""
+        values = {f"loss/{loss}": value for loss, value in self.losses.items()}
+        for section, estimate in self._sections().items():
+            values |= {f"{section}/{rate}": getattr(estimate, rate) for rate in RATES}
+        if name not in values:
+            raise UsageError(
+                f"the report has no number {name!r}",
+                "one of " + ", ".join(values),
+                f"{nearest(name, values)}choose a number that this task reports",
+            )
+        return values[name]
+
+    def to_json(self) -> dict[str, JSON]:
+        record: dict[str, JSON] = {
+            "micro": self.micro.to_json(),
+            "macro": self.macro.to_json(),
+            "per_label": {label: estimate.to_json() for label, estimate in self.per_label.items()},
+            "boundaries": self.boundaries.to_json(),
+            "unreachable": len(self.unreachable),
+            "unreachable_spans": [
+                {"document": document, "start": span.start, "end": span.end, "label": span.label, "reason": reason}
+                for document, span, reason in self.unreachable
+            ],
+            "documents": self.documents,
+            "signature": self.signature,
+        }
+        if self.losses:
+            record["losses"] = dict(self.losses)
+        return record
+
+    def to_text(self) -> str:
+        """A table for people; rates in per cent."""
+        head = ("", "precision", "recall", "F1", f"{bootstrap.LEVEL:.0%} interval", "correct", "predicted", "gold")
+        rows = [head, *(_row(name.removeprefix("per_label/"), estimate) for name, estimate in self._sections().items())]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
+        lines += ["", f"documents: {self.documents}", f"unreachable gold spans: {len(self.unreachable)}"]
+        lines += [f"loss {name}: {loss:.4f}" for name, loss in self.losses.items()]
+        return "\n".join([*lines, f"signature: {self.signature}"]) + "\n"
+
+    def _sections(self) -> dict[str, Estimate]:
+        per_label = {f"per_label/{label}": estimate for label, estimate in self.per_label.items()}
+        return {"micro": self.micro, "macro": self.macro, "boundaries": self.boundaries, **per_label}
+
+
+def span_report(
+    gold: Sequence[Document],
+    predicted: Sequence[Document],
+    *,
+    policy: str,
+    unreachable: Sequence[Unreachable] = (),
+    seed: int = 0,
+    samples: int = bootstrap.SAMPLES,
+) -> Report:
+    """The report on the spans of documents matched by position."""
+    counts = count_documents(gold, predicted)
+    by_label = np.concatenate([counts.by_label, counts.boundaries[:, None]], axis=1)  # boundaries: one label more
+    total = by_label.sum(axis=0)
+    drawn = bootstrap.resample(by_label, seed=seed, samples=samples) if len(gold) > 1 else None
+    per_label = {
+        label: _estimate(total[index], None if drawn is None else drawn[:, index])
+        for index, label in enumerate(counts.labels)
+    }
+    micro = _estimate(total[:-1].sum(axis=0), None if drawn is None else drawn[:, :-1].sum(axis=1))
+    return Report(
+        micro=micro,
+        macro=replace(
+            micro,
+            precision=float(macro(total[:-1], precision)),
+            recall=float(macro(total[:-1], recall)),
+            f1=float(macro(total[:-1], f1)),
+            f1_interval=None if drawn is None else bootstrap.bounds(macro(drawn[:, :-1])),
+        ),
+        per_label=per_label,
+        boundaries=_estimate(total[-1], None if drawn is None else drawn[:, -1]),
+        documents=len(gold),
+        signature=(
+            f"spans:exact-set|policy:{policy}|bootstrap:documents,samples={samples},seed={seed},"
+            f"level={bootstrap.LEVEL}|documents:{len(gold)}"
+        ),
+        unreachable=tuple(unreachable),
+    )
+
+
+def _estimate(counts: np.ndarray, drawn: np.ndarray | None) -> Estimate:
+    """Rates of counts [3]; the interval from drawn counts [samples, 3]."""
+    correct, predicted, support = map(int, counts)
+    return Estimate(
+        precision=float(precision(counts)),
+        recall=float(recall(counts)),
+        f1=float(f1(counts)),
+        support=support,
+        predicted=predicted,
+        correct=correct,
+        f1_interval=None if drawn is None else bootstrap.bounds(f1(drawn)),
+    )
+
+
+def _row(name: str, estimate: Estimate) -> tuple[str, ...]:
+    rates = (f"{100 * rate:.2f}" for rate in (estimate.precision, estimate.recall, estimate.f1))
+    low_high = estimate.f1_interval
+    interval = "-" if low_high is None else f"{100 * low_high[0]:.2f} to {100 * low_high[1]:.2f}"
+    return (name, *rates, interval, *map(str, (estimate.correct, estimate.predicted, estimate.support)))

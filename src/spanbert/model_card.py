@@ -1,0 +1,61 @@
+"""The README of a model folder: what it does, how good it was measured to be, how to use it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .bundle import Bundle
+
+
+def model_card(bundle: Bundle) -> str:
+    """Markdown with the front matter that model hubs read."""
+    facts = bundle.facts
+    lines = ["---", "library_name: spanbert", "pipeline_tag: token-classification", "---", "", "# Span extraction model"]
+    for name, task in bundle.tasks.items():
+        settings = task.settings
+        lines += [
+            "",
+            f"Task **{name}**; labels: {', '.join(settings.labels)}.",
+            f"Reads text of any length in windows of {settings.window} positions"
+            + (f" that share {settings.overlap} pieces." if settings.overlap is not None else "."),
+            f"Returns spans with a probability of at least {bundle.thresholds[name]:g} unless told otherwise.",
+        ]
+    if base := facts.get("base_model"):
+        lines += ["", f"Base model: {base.get('name')}. Its licence applies to these weights as well."]
+    if report := facts.get("report"):
+        lines += ["", "## Measured", "", *_table(report)]
+    if training := facts.get("training"):
+        lines += ["", "## Training", "", *(f"- {key}: {value}" for key, value in training.items())]
+    lines += [
+        "",
+        "## Use",
+        "",
+        "```python",
+        "from spanbert import SpanModel",
+        "",
+        'model = SpanModel.from_pretrained("this folder")',
+        'document = model.predict("Text of any length.")',
+        "```",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _table(report: dict[str, Any]) -> list[str]:
+    """Precision, recall and F1 on the held-out documents, with the interval of F1."""
+    lines = [
+        f"On {report['documents']} held-out documents that also chose the checkpoint; exact boundaries and label, "
+        "95 % intervals by document bootstrap.",
+        "",
+        "| label | precision | recall | F1 | interval | spans |",
+        "|---|--:|--:|--:|:-:|--:|",
+    ]
+    rows = {"**all**": report["micro"], **report["per_label"]}
+    for label, row in rows.items():
+        interval = row.get("f1_interval")
+        shown = "–" if interval is None else f"{interval[0]:.3f} – {interval[1]:.3f}"
+        cells = [label, *(f"{row[key]:.3f}" for key in ("precision", "recall", "f1")), shown, str(row["support"])]
+        lines.append("| " + " | ".join(cells) + " |")
+    lines += ["", f"{report['unreachable']} gold spans cannot be reached in this configuration; they count as misses."]
+    return lines

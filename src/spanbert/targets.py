@@ -1,0 +1,32 @@
+"""What a document teaches, as arrays: made by tasks, read by the losses of heads. C labels or tags, S spans."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from .tokenization import IntArray
+
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PairTargets:
+    """Gold spans of a document."""
+
+    spans: IntArray
+    """S x 3: first piece, last piece, label."""
+    taught: BoolArray
+    """C, the labels that were annotated in this document; the others are not taught as absent."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TagTargets:
+    """Gold tags of a document."""
+
+    tags: IntArray
+    """T, the tag of each piece of the document."""
+    taught: BoolArray
+    """C, the tags that were annotated in this document; the others take no part in its softmax."""

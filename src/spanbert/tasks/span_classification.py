@@ -1,0 +1,130 @@
+"""Span classification: a probability for every pair of pieces (start, end) and every label.
+
+The core of this package. The head (`heads/pairs.py`) gives a logit for each pair and label; the rows that are above
+a floor come back here as a table; the policy picks the spans:
+
+- flat: spans do not touch each other's text; the set with the greatest total logit is found exactly;
+- nested: spans may contain one another but not cross; exact as well;
+- overlapping: every span for itself;
+- arg-max: the one best span of the document.
+
+With the single label `span` this is plain yes/no span identification.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from ..decoding import POLICIES, decode_spans
+from ..decoding.resolve import RESOLVERS
+from ..documents import Candidate, Decoded, Document, Span
+from ..errors import UsageError, nearest
+from ..metrics.report import Report, span_report
+from ..targets import PairTargets
+from ..tokenization import Pieces, Tokenizer
+from ..windows import Table
+from . import gold
+from .task import Example, Settings
+
+if TYPE_CHECKING:
+    from ..heads.head import Head
+
+FLOOR = -6.0  # log-odds below which a pair is not worth keeping: a probability of 0.25 %
+FILL_PER_100_PIECES = 10  # improbable spans that may stand in the room left by the probable ones
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpanSettings(Settings):
+    """Settings of span classification."""
+
+    policy: str = "flat"
+    """Which spans may stand together: flat, nested or overlapping (and arg-max: the best span alone)."""
+
+
+@dataclass(frozen=True)
+class SpanClassification:
+    """See the top of this file; the contract is `tasks/task.py`."""
+
+    settings: SpanSettings
+    tokenizer: Tokenizer
+    selection = "micro/f1"
+    floor = FLOOR
+    stock = None
+
+    def __post_init__(self) -> None:
+        for name, choices in (("policy", POLICIES), ("resolve", RESOLVERS)):
+            value = getattr(self.settings, name)
+            if value not in choices:
+                raise UsageError(f"{name} {value!r}", f"one of {', '.join(choices)}", nearest(value, choices) or "pick one")
+
+    @property
+    def threshold(self) -> float:
+        """Arg-max returns its span however improbable; the other policies those that are more likely right than not."""
+        return 0.0 if self.settings.policy == "arg-max" else 0.5
+
+    def stock_config(self) -> dict[str, object]:
+        """No stock class has a span scorer."""
+        return {}
+
+    def adapted(self, documents: Sequence[Document], longest_span: int) -> Self:
+        """Labels of the data, and windows that share its longest span and some context."""
+        return replace(self, settings=gold.adapted(self.settings, documents, longest_span))
+
+    def visible(self, document: Document) -> Document:
+        """The text."""
+        return gold.text_only(document)
+
+    def examples(self, document: Document, pieces: Pieces, draw: np.random.Generator | None) -> Iterator[Example]:
+        """A window each. The loss of all its pairs is divided by its number of pieces, not of pairs: so a long
+        window does not drown its few spans in the absence of very many others."""
+        targets = None if draw is None else self._targets(document, pieces)
+        for window in gold.windows(self.settings, self.tokenizer, pieces):
+            yield Example((window,), targets, {"spans": float((window.pieces >= 0).sum())})
+
+    def unreachable(self, document: Document, pieces: Pieces) -> tuple[tuple[Span, str], ...]:
+        """A border inside a piece, no window that holds it, or a conflict with a span that was preferred."""
+        s = self.settings
+        windows = gold.windows(s, self.tokenizer, pieces)
+        return gold.unreachable(document, pieces, s.labels, s.policy, s.resolve, windows)
+
+    def head(self, width: int) -> Head:
+        """The span scorer."""
+        from ..heads.pairs import PairHead
+
+        return PairHead(width, len(self.settings.labels))
+
+    def candidates(self, document: Document, pieces: Pieces, table: Table) -> tuple[Candidate, ...]:  # noqa: ARG002
+        """Every row of the table: pairs of pieces as characters of the text."""
+        if not table:
+            return ()
+        starts, ends = pieces.starts[table["first"]].tolist(), pieces.ends[table["last"]].tolist()
+        names = [self.settings.labels[label] for label in table["label"].tolist()]
+        return tuple(map(Candidate, starts, ends, names, table["logit"].tolist()))
+
+    def decode(self, document: Document, pieces: Pieces, table: Table) -> Decoded:
+        """The best set under the policy, then what fits beside it."""
+        if not table:
+            return Decoded()
+        chosen = decode_spans(
+            self.settings.policy,
+            pieces.starts[table["first"]],
+            pieces.ends[table["last"]],
+            table["label"],
+            table["logit"],
+            floor=FLOOR,
+            room=FILL_PER_100_PIECES * len(pieces) // 100,
+        )
+        return Decoded(self.candidates(document, pieces, {name: column[chosen] for name, column in table.items()}))
+
+    def report(self, gold: Sequence[Document], predicted: Sequence[Document]) -> Report:
+        """Exact boundaries and label."""
+        return span_report(gold, predicted, self.settings.policy)
+
+    def _targets(self, document: Document, pieces: Pieces) -> PairTargets:
+        labels = self.settings.labels
+        spans = gold.teachable(document, labels, self.settings.policy, self.settings.resolve)
+        return PairTargets(gold.runs(spans, pieces, labels), gold.taught(document, labels))

@@ -1,0 +1,96 @@
+"""What every task states. The training loop, the predictor, the server and the batch job see only this.
+
+A task is the glue for one kind of question about text: which windows and targets a document gives, which head
+answers, how rows of scores become spans, and which report says how good they are. Task files need no torch: a head
+is imported inside `Task.head`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..documents import Candidate, Decoded, Document, Span
+    from ..heads.head import Head
+    from ..metrics.report import Report
+    from ..tokenization import Pieces, Tokenizer
+    from ..windows import Table, Window
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a task of a bundle was set to; saved in it."""
+
+    labels: tuple[str, ...] = ()
+    """Labels to find; none given: those of the training data."""
+    window: int = 512
+    """Positions that one window may have, special tokens included; at most what the encoder can read."""
+    overlap: int | None = None
+    """Pieces that neighbouring windows share; none given: the longest training span and 32 more."""
+    resolve: str = "longest"
+    """Which of two training spans stays when the policy forbids both: longest, first or highest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One window, or several that stay in one batch, with what they teach."""
+
+    windows: tuple[Window, ...]
+    targets: Any
+    counts: Mapping[str, float] = field(default_factory=dict)
+    """Per named loss, what its sum is divided by; depends on the targets only."""
+
+
+class Task(Protocol):
+    """The contract. `settings` and `tokenizer` are given when it is made."""
+
+    settings: Settings
+    tokenizer: Tokenizer
+    selection: str
+    """The number of the report that picks the best checkpoint; names under `loss/` are better when lower."""
+    threshold: float
+    """Probability below which nothing is returned, until a better one was measured."""
+    floor: float
+    """Log-odds below which a row of the head is not worth keeping."""
+    stock: str | None
+    """The stock class of `transformers` that can hold this task, as in Bert*ForTokenClassification*; None: none."""
+
+    def stock_config(self) -> dict[str, object]:
+        """What its stock class reads from `config.json`."""
+        ...
+
+    def adapted(self, documents: Sequence[Document], longest_span: int) -> Self:
+        """The task with every setting filled in that was left to the training data."""
+        ...
+
+    def visible(self, document: Document) -> Document:
+        """What the model may see of a gold document."""
+        ...
+
+    def examples(self, document: Document, pieces: Pieces, draw: np.random.Generator | None) -> Iterator[Example]:
+        """Windows with their targets; `draw` is None when predicting."""
+        ...
+
+    def unreachable(self, document: Document, pieces: Pieces) -> tuple[tuple[Span, str], ...]:
+        """Gold that cannot be predicted exactly, each with the reason."""
+        ...
+
+    def head(self, width: int) -> Head:
+        """A new head on vectors of this width."""
+        ...
+
+    def candidates(self, document: Document, pieces: Pieces, table: Table) -> tuple[Candidate, ...]:
+        """What the rows say before decoding."""
+        ...
+
+    def decode(self, document: Document, pieces: Pieces, table: Table) -> Decoded:
+        """What is found, with raw logits, whatever the threshold."""
+        ...
+
+    def report(self, gold: Sequence[Document], predicted: Sequence[Document]) -> Report:
+        """How good it is, with intervals."""
+        ...

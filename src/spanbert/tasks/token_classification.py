@@ -1,0 +1,166 @@
+"""Token classification: a tag for every piece (BIO or IOBES), read as spans.
+
+The head (`heads/tags.py`) gives a logit for each piece and tag. Over the whole document, not window by window, the
+best legal sequence of tags is found exactly (Viterbi over the allowed transitions), and the probability of a *span*
+is the share of all legal sequences in which this very span stands (forward-backward), not a mean of its tags.
+Spans cannot overlap. A bundle of this task is a stock token-classification checkpoint too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from .. import tag_schemes
+from ..decoding.resolve import RESOLVERS
+from ..decoding.tags import TagLattice
+from ..documents import Candidate, Decoded, Document, Span
+from ..errors import DataError, UsageError, nearest
+from ..metrics.report import Report, span_report
+from ..targets import TagTargets
+from ..tokenization import Pieces, Tokenizer
+from ..windows import Table
+from . import gold
+from .task import Example, Settings
+
+if TYPE_CHECKING:
+    from ..heads.head import Head
+
+TRAINED_SCHEMES = ("iob2", "iobes")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TagSettings(Settings):
+    """Settings of token classification."""
+
+    policy: str = "flat"
+    """Tags cannot say more than flat spans: always flat."""
+    scheme: str = "iob2"
+    """How tags write spans: iob2 (BIO) or iobes; a foreign checkpoint may bring iob1, bilou or io."""
+    tags: tuple[str, ...] = ()
+    """Names of the head's outputs in order; none given: those of the scheme for the labels."""
+
+
+@dataclass(frozen=True)
+class TokenClassification:
+    """See the top of this file; the contract is `tasks/task.py`."""
+
+    settings: TagSettings
+    tokenizer: Tokenizer
+    selection = "micro/f1"
+    threshold = 0.0
+    floor = -math.inf
+    stock = "TokenClassification"
+
+    def __post_init__(self) -> None:
+        s = self.settings
+        if s.policy != "flat":
+            raise UsageError(
+                f"policy {s.policy!r} for token classification",
+                "flat: a piece has one tag",
+                "train with --task span-classification for nested or overlapping spans",
+            )
+        if s.resolve not in RESOLVERS:
+            raise UsageError(f"resolve {s.resolve!r}", f"one of {', '.join(RESOLVERS)}", nearest(s.resolve, RESOLVERS))
+
+    @classmethod
+    def adopted(cls, config: Mapping[str, object]) -> TagSettings:
+        """Settings of a stock checkpoint, from the tag names of its `config.json`."""
+        names = config.get("id2label")
+        if not isinstance(names, dict) or not names:
+            raise DataError("a config.json without id2label", "the names of the tags", "use a fine-tuned checkpoint")
+        tags = tuple(str(names[key]) for key in sorted(names, key=int))
+        labels = tuple(dict.fromkeys(_label(tag) for tag in tags if tag != "O"))
+        return TagSettings(labels=labels, tags=tags, scheme=_scheme(tags))
+
+    def stock_config(self) -> dict[str, object]:
+        """The tag names, as stock classes want them."""
+        return {
+            "id2label": {str(number): tag for number, tag in enumerate(self.tags)},
+            "label2id": {tag: number for number, tag in enumerate(self.tags)},
+        }
+
+    @cached_property
+    def tags(self) -> tuple[str, ...]:
+        """The head's outputs, in order."""
+        return self.settings.tags or tuple(tag_schemes.tag_names(self.settings.labels, self.settings.scheme))
+
+    @cached_property
+    def lattice(self) -> TagLattice:
+        """The legal sequences of tags."""
+        return TagLattice(self.tags, self.settings.scheme)
+
+    def adapted(self, documents: Sequence[Document], longest_span: int) -> Self:
+        """Labels of the data, and windows that share its longest span and some context."""
+        return replace(self, settings=gold.adapted(self.settings, documents, longest_span))
+
+    def visible(self, document: Document) -> Document:
+        """The text."""
+        return gold.text_only(document)
+
+    def examples(self, document: Document, pieces: Pieces, draw: np.random.Generator | None) -> Iterator[Example]:
+        """A window each; the loss is the mean over its pieces."""
+        targets = None if draw is None else self._targets(document, pieces)
+        for window in gold.windows(self.settings, self.tokenizer, pieces):
+            yield Example((window,), targets, {"tags": float((window.pieces >= 0).sum())})
+
+    def unreachable(self, document: Document, pieces: Pieces) -> tuple[tuple[Span, str], ...]:
+        """A border inside a piece, or a conflict with a span that was preferred; windows are no limit here."""
+        s = self.settings
+        return gold.unreachable(document, pieces, s.labels, s.policy, s.resolve, None)
+
+    def head(self, width: int) -> Head:
+        """One linear layer."""
+        from ..heads.tags import TagHead
+
+        return TagHead(width, len(self.tags))
+
+    def candidates(self, document: Document, pieces: Pieces, table: Table) -> tuple[Candidate, ...]:
+        """The spans of the best sequence: a lattice has no list of all its spans."""
+        return self.decode(document, pieces, table).spans
+
+    def decode(self, document: Document, pieces: Pieces, table: Table) -> Decoded:  # noqa: ARG002
+        """The spans of the best legal sequence, with the log-odds of each span."""
+        if not table:
+            return Decoded()
+        order = np.argsort(table["piece"], kind="stable")
+        found = self.lattice.decode(table["emission"][order].astype(np.float64))
+        return Decoded(tuple(Candidate(*pieces.span(first, last), label, z) for first, last, label, z in found))
+
+    def report(self, gold: Sequence[Document], predicted: Sequence[Document]) -> Report:
+        """Exact boundaries and label."""
+        return span_report(gold, predicted, self.settings.policy)
+
+
+    def _targets(self, document: Document, pieces: Pieces) -> TagTargets:
+        labels = self.settings.labels
+        spans = gold.teachable(document, labels, "flat", self.settings.resolve)
+        rows: list[tuple[int, int, str]] = []
+        for first, last, label in gold.runs(spans, pieces, labels).tolist():
+            if not rows or rows[-1][1] <= first:  # two spans in one piece: the first has it
+                rows.append((first, last + 1, labels[label]))
+        number = {tag: n for n, tag in enumerate(self.tags)}
+        names = tag_schemes.encode(rows, len(pieces), self.settings.scheme)
+        taught = [tag == "O" or document.annotated is None or _label(tag) in document.annotated for tag in self.tags]
+        return TagTargets(np.array([number[name] for name in names], dtype=np.int64), np.array(taught, dtype=bool))
+
+
+def _label(tag: str) -> str:
+    """The label of a tag; a tag without a prefix is a label of its own."""
+    prefix, label = tag_schemes.split(tag)
+    return label if prefix in "BIESLU" and "-" in tag else tag
+
+
+def _scheme(tags: Sequence[str]) -> str:
+    """The scheme that a set of tag names can write."""
+    prefixes = {tag_schemes.split(tag)[0] for tag in tags if "-" in tag}
+    if not prefixes:
+        return "io"
+    if prefixes & {"L", "U"}:
+        return "bilou"
+    return "iobes" if prefixes & {"E", "S"} else "iob2"

@@ -1,0 +1,1 @@
+"""One task-blind loop that trains everything."""

@@ -1,0 +1,68 @@
+"""The settings of a training run. Nothing here needs torch, so that the command line can print them at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import UsageError
+
+SCHEDULES = ("linear", "cosine")
+RESUME = ("never", "auto")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Every default is meant to be left alone; None is chosen from the data or the encoder."""
+
+    epochs: int | None = None
+    """Passes over the training data; none given: as many as small data need, as few as large data need."""
+    learning_rate: float | None = None
+    """Peak rate of the encoder; none given: chosen by its width."""
+    head_learning_rate: float = 1e-3
+    """Peak rate of the new head."""
+    max_tokens: int = 2048
+    """Positions in one step, special tokens included."""
+    schedule: str = "linear"
+    """Decay of the rate after the warm-up: linear or cosine, to zero at the end."""
+    warmup: float = 0.1
+    """Share of all steps in which the rate rises from zero."""
+    weight_decay: float = 0.01
+    """Decoupled weight decay; not on biases and LayerNorm."""
+    clip: float = 1.0
+    """Largest norm of the gradient."""
+    patience: int = 5
+    """Epochs without a better report after which training stops."""
+    seed: int = 0
+    """Seed of everything random: order of the data, dropout, new heads."""
+    device: str = "auto"
+    """auto, cpu or cuda."""
+    dtype: str = "auto"
+    """Precision of the encoder: auto is bfloat16 where the processor computes it natively; or float32, bfloat16."""
+    output: str | None = None
+    """Folder for checkpoints, log and the trained model; none given: nothing is written."""
+    resume: str = "never"
+    """auto: go on from the newest sound checkpoint in the output folder; never: the folder must be empty."""
+    checkpoint_minutes: float = 10.0
+    """Longest time between two checkpoints; there is one after each epoch too."""
+
+    def __post_init__(self) -> None:
+        positive = {
+            "epochs": self.epochs,
+            "learning_rate": self.learning_rate,
+            "head_learning_rate": self.head_learning_rate,
+            "max_tokens": self.max_tokens,
+            "clip": self.clip,
+            "patience": self.patience,
+            "checkpoint_minutes": self.checkpoint_minutes,
+        }
+        for name, value in positive.items():
+            if value is not None and not value > 0:
+                raise UsageError(f"{name} = {value}", "a number above 0", "leave it out for the default")
+        for name, value in {"weight_decay": self.weight_decay, "warmup": self.warmup}.items():
+            if not 0 <= value < 1:
+                raise UsageError(f"{name} = {value}", "a number from 0 to 1", "leave it out for the default")
+        for name, value, choices in (("schedule", self.schedule, SCHEDULES), ("resume", self.resume, RESUME)):
+            if value not in choices:
+                raise UsageError(f"{name} {value!r}", f"one of {', '.join(choices)}", "leave it out for the default")
+        if self.seed < 0:
+            raise UsageError(f"seed {self.seed}", "0 or a greater whole number", "leave it out for the default")

@@ -1,0 +1,135 @@
+"""Documents to steps: checked, tokenised once for all tasks, then drawn anew for each epoch."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+
+from ..documents import Document
+from ..errors import DataError, UsageError, at, nearest
+from ..packing import Batch, lay_out, longest_first, shuffled
+from ..tasks.task import Example, Task
+from ..tokenization import Pieces, Tokenizer
+
+PART_POSITIONS = 4096
+"""Positions that go through the network at once; a larger step is accumulated from several parts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """Documents with their pieces."""
+
+    documents: tuple[Document, ...]
+    pieces: tuple[Pieces, ...]
+
+    @classmethod
+    def read(cls, documents: Sequence[Document], tokenizer: Tokenizer) -> Corpus:
+        """Tokenise every document once."""
+        return cls(tuple(documents), tuple(tokenizer.pieces([document.text for document in documents])))
+
+    @property
+    def longest_span(self) -> int:
+        """Pieces of the longest gold span."""
+        return max(
+            (
+                run[1] - run[0] + 1
+                for document, pieces in zip(self.documents, self.pieces, strict=True)
+                for span in document.spans
+                if (run := pieces.covering(span.start, span.end)) is not None
+            ),
+            default=1,
+        )
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with any text or annotation."""
+        state = hashlib.sha256()
+        for document in self.documents:
+            state.update(repr((document.id, document.text, document.spans, document.annotated)).encode())
+        return state.hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one update of the weights learns from."""
+
+    task: str
+    examples: tuple[Example, ...]
+
+    @property
+    def counts(self) -> dict[str, float]:
+        """What each named loss is divided by: summed over the whole step, before any part of it runs."""
+        counts: dict[str, float] = {}
+        for example in self.examples:
+            for name, count in example.counts.items():
+                counts[name] = counts.get(name, 0.0) + count
+        return counts
+
+    @property
+    def parts(self) -> Iterator[tuple[Batch, list[Any]]]:
+        """Batches of bounded size with the targets of their groups."""
+        groups = [example.windows for example in self.examples]
+        for members in longest_first(groups, PART_POSITIONS):
+            yield lay_out(groups, members), [self.examples[member].targets for member in members]
+
+
+def generator(seed: int, epoch: int, key: str) -> np.random.Generator:
+    """Randomness as a value: the same for the same (seed, epoch, key), whatever was drawn before."""
+    return np.random.default_rng((seed, epoch, crc32(key.encode())))
+
+
+def plan(tasks: Mapping[str, Task], corpus: Corpus, seed: int, epoch: int, budget: int) -> list[Step]:
+    """The steps of an epoch, a pure function of (seed, epoch): a resumed run goes on at an index of this list."""
+    steps = []
+    for name, task in tasks.items():
+        examples = [
+            example
+            for document, pieces in zip(corpus.documents, corpus.pieces, strict=True)
+            for example in task.examples(document, pieces, generator(seed, epoch, document.id))
+        ]
+        groups = [example.windows for example in examples]
+        for members in shuffled(groups, budget, generator(seed, epoch, f"order of {name}")):
+            steps.append(Step(name, tuple(examples[member] for member in members)))
+    if len(tasks) > 1:
+        steps = [steps[k] for k in generator(seed, epoch, "order of tasks").permutation(len(steps))]
+    return steps
+
+
+def hold_out(documents: Sequence[Document]) -> tuple[list[Document], list[Document]]:
+    """Training and held-out documents where no held-out ones were given: a tenth, chosen by their ids."""
+    order = sorted(range(len(documents)), key=lambda n: hashlib.sha256(documents[n].id.encode()).digest())
+    held = set(order[: max(1, len(documents) // 10)])
+    train = [document for n, document in enumerate(documents) if n not in held]
+    return train, [document for n, document in enumerate(documents) if n in held]
+
+
+def check(train: Sequence[Document], dev: Sequence[Document], labels: Sequence[str]) -> None:
+    """Refuse data that cannot be learnt from; `labels` are those asked for, () = those of the training data."""
+    if not train or not dev:
+        which = "training" if not train else "held-out"
+        raise DataError(f"no {which} documents", "at least one document", "check the file that was given")
+    if not any(document.spans for document in train):
+        raise DataError(
+            f"none of the {len(train)} training documents has a span",
+            "annotated documents",
+            "check the format and that the annotations were exported",
+        )
+    known = set(labels) or {span.label for document in train for span in document.spans}
+    for name, documents in (("training", train), ("held-out", dev)):
+        for document in documents:
+            for span in document.spans:
+                if span.label not in known:
+                    with at(document=document.id):
+                        raise DataError(
+                            f"label {span.label!r} in the {name} data",
+                            f"one of {', '.join(sorted(known))}" + ("" if labels else " (the labels of the training data)"),
+                            nearest(span.label, known)
+                            or "add training examples of it, or take it out of the held-out data",
+                        )
+    if not any(document.text.strip() for document in train):
+        raise UsageError("training documents without any text", "text", "check the file that was given")

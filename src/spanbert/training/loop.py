@@ -1,0 +1,333 @@
+"""The training loop: step, log, evaluate, save, stop. It knows tasks only by their contract."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import dataclasses
+import hashlib
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from ..bundle import Bundle
+from ..documents import Document
+from ..encoder.precision import choose_device, choose_dtype
+from ..errors import MachineError
+from ..evaluation.evaluate import evaluate_with, unreachable
+from ..heads.head import Network
+from ..inference.predictor import Predictor
+from ..inference.span_model import SpanModel
+from ..inference.torch_backend import TorchBackend
+from . import data
+from .checkpoint import Checkpoints, State, output_folder, require_room
+from .config import TrainConfig
+from .data import Corpus, Step
+from .optimizer import default_rate, make_optimizer, set_rates
+from .signals import Request, stop_request
+from .tracking import Evaluated, Event, Finished, JsonLog, Observer, Started, Stepped, Warned
+
+MOST_SKIPPED = 3
+"""Steps in a row whose loss is not a number before the run gives up."""
+
+
+def train(
+    model: SpanModel,
+    train: Sequence[Document],
+    dev: Sequence[Document] | None = None,
+    config: TrainConfig | None = None,
+    observers: Sequence[Observer] = (),
+) -> SpanModel:
+    """Train a copy of `model` and return it with the weights of its best evaluation; `model` stays as it was.
+
+    train: annotated documents. dev: held-out ones, which choose the checkpoint; None: a tenth of `train`.
+    observers: called with every event of `training/tracking.py`.
+    With `config.output` the run writes checkpoints, `train.jsonl` and at the end the model folder there. SIGINT and
+    SIGTERM then end it after the step at hand, with everything saved.
+    Raises DataError for data that cannot be learnt from, UsageError for an output folder that is taken.
+    """
+    config = config or TrainConfig()
+    with contextlib.ExitStack() as stack:
+        if config.output is not None:
+            stack.enter_context(output_folder(Path(config.output), resume=config.resume == "auto"))
+        stop = stack.enter_context(stop_request())
+        run = _Run.prepare(model, train, dev, config, observers)
+        return run.train(stop)
+
+
+@dataclass(slots=True)
+class _Run:
+    """Everything a run holds; `state` is what moves."""
+
+    bundle: Bundle
+    corpus: Corpus
+    held_out: Corpus
+    config: TrainConfig
+    epochs: int
+    optimizer: torch.optim.AdamW
+    dtype: torch.dtype
+    device: torch.device
+    observers: list[Observer]
+    checkpoints: Checkpoints | None
+    state: State
+    best_weights: dict[str, torch.Tensor]
+    saved_at: float
+    skipped: int = 0
+
+    @classmethod
+    def prepare(
+        cls,
+        model: SpanModel,
+        train: Sequence[Document],
+        dev: Sequence[Document] | None,
+        config: TrainConfig,
+        observers: Sequence[Observer],
+    ) -> _Run:
+        """Check the data, fill in what was left to it, draw new heads, and go back to a checkpoint where there is one."""
+        torch.manual_seed(config.seed)
+        if dev is None:
+            train, dev = data.hold_out(train)
+        data.check(train, dev, model.labels)
+        corpus = Corpus.read(train, model.bundle.tokenizer)
+        bundle = _adapted(model.bundle, corpus)
+        device = choose_device(config.device)
+        dtype = choose_dtype(config.dtype, device)
+        bundle.network.to(device).precision = dtype
+        width = bundle.network.encoder.width
+        rate = config.learning_rate or default_rate(width)
+        optimizer = make_optimizer(bundle.network, rate, config.head_learning_rate, config.weight_decay)
+        positions = sum(len(pieces) + 2 for pieces in corpus.pieces)
+        epochs = config.epochs or _default_epochs(positions / config.max_tokens)
+        run = cls(
+            bundle=bundle,
+            corpus=corpus,
+            held_out=Corpus.read(dev, model.bundle.tokenizer),
+            config=config,
+            epochs=epochs,
+            optimizer=optimizer,
+            dtype=dtype,
+            device=device,
+            observers=list(observers),
+            checkpoints=None if config.output is None else Checkpoints(Path(config.output)),
+            state=State(),
+            best_weights={},
+            saved_at=time.monotonic(),
+        )
+        run._open_output()
+        return run
+
+    def train(self, stop: Request) -> SpanModel:
+        """Epoch by epoch: steps, evaluation, checkpoint; then the best weights and the model folder."""
+        self._tell(self._started())
+        reason = "all epochs done"
+        while self.state.epoch < self.epochs:
+            self._epoch(stop)
+            self._evaluate()
+            self.state.epoch, self.state.position = self.state.epoch + 1, 0
+            self._save()
+            self._leave_if_asked(stop)
+            if self.state.stale >= self.config.patience:
+                reason = f"no better report for {self.state.stale} epochs"
+                break
+        return self._finish(reason)
+
+    def _epoch(self, stop: Request) -> None:
+        config, state = self.config, self.state
+        steps = data.plan(self.bundle.tasks, self.corpus, config.seed, state.epoch, config.max_tokens)
+        for step in steps[state.position :]:
+            began = time.monotonic()
+            share = (state.epoch + state.position / len(steps)) / self.epochs
+            factor = set_rates(self.optimizer, share, config.warmup, config.schedule)
+            losses = take_step(self.bundle.network, step, self.optimizer, config.clip)
+            self._count_skipped(losses)
+            state.position += 1
+            state.steps += 1
+            seconds = time.monotonic() - began
+            state.seconds += seconds
+            self._tell(
+                Stepped(
+                    step=state.steps,
+                    epoch=state.epoch,
+                    share=(state.epoch + state.position / len(steps)) / self.epochs,
+                    losses=losses,
+                    rate=factor * float(self.optimizer.param_groups[0]["peak"]),
+                    tokens=sum(len(window.ids) for example in step.examples for window in example.windows),
+                    seconds=seconds,
+                    skipped=self.skipped > 0,
+                )
+            )
+            self._leave_if_asked(stop)
+            if time.monotonic() - self.saved_at > 60 * config.checkpoint_minutes:
+                self._save()
+
+    def _evaluate(self) -> None:
+        """Predict the held-out documents the way users will, and keep the weights if they are the best so far."""
+        began = time.monotonic()
+        backend = TorchBackend(self.bundle.network, self.device, self.dtype)
+        bundle, state = self.bundle, self.state
+        predictor = Predictor(bundle.tokenizer, bundle.tasks, backend, bundle.calibrations, bundle.thresholds)
+        report = evaluate_with(predictor, self.held_out.documents)
+        report = dataclasses.replace(report, losses=held_out_losses(bundle, self.held_out, self.config.max_tokens))
+        name = next(iter(bundle.tasks.values())).selection
+        value = report.value(name)
+        goodness = -value if name.startswith("loss/") else value
+        best = state.best is None or goodness > state.best
+        if best:
+            state.best, state.best_step, state.stale = goodness, state.steps, 0
+            state.best_report = report.to_json()
+            self._keep_best()
+        elif state.best != 0.0:  # a score of nothing is not worth stopping at
+            state.stale += 1
+        state.seconds += time.monotonic() - began
+        self._tell(Evaluated(state.steps, state.epoch, report, value, best))
+
+    def _finish(self, reason: str) -> SpanModel:
+        state, bundle = self.state, self.bundle
+        if self.checkpoints is None:
+            bundle.network.load_state_dict(self.best_weights)
+        else:
+            self.checkpoints.load_best(bundle.network, state.best_step)
+        bundle.network.precision = torch.float32
+        bundle.facts["report"] = state.best_report
+        bundle.facts["training"] = self._facts()
+        model = SpanModel(bundle, str(self.device), {torch.float32: "float32"}.get(self.dtype, "bfloat16"))
+        if self.checkpoints is not None and self.config.output is not None:
+            model.save_pretrained(self.config.output)
+            self.checkpoints.remove()
+        self._tell(Finished(state.steps, state.epoch, state.seconds, state.best_report, reason))
+        return model
+
+    def _started(self) -> Started:
+        reasons: dict[str, int] = {}
+        for task in self.bundle.tasks.values():
+            for missed in unreachable(task, self.corpus.documents, self.corpus.pieces):
+                reasons[missed.reason] = reasons.get(missed.reason, 0) + 1
+        return Started(
+            documents=len(self.corpus.documents),
+            held_out=len(self.held_out.documents),
+            spans=sum(len(document.spans) for document in self.corpus.documents),
+            labels=tuple(label for task in self.bundle.tasks.values() for label in task.settings.labels),
+            unreachable=reasons,
+            epochs=self.epochs,
+            resumed_at=self.state.steps,
+        )
+
+    def _open_output(self) -> None:
+        if self.checkpoints is None or self.config.output is None:
+            return
+        output = Path(self.config.output)
+        self.observers.append(JsonLog(output / "train.jsonl"))
+        require_room(output, self.bundle.network)
+        state, skipped = self.checkpoints.resume(self.bundle.network, self.optimizer, self._fingerprint())
+        if state is not None:
+            self.state = state
+        for line in skipped:
+            self._tell(Warned(f"checkpoint passed over: {line}"))
+
+    def _fingerprint(self) -> str:
+        """What a checkpoint must agree with: the data and every setting that changes the result."""
+        config = dataclasses.replace(self.config, output=None, resume="never", checkpoint_minutes=1.0)
+        settings = {name: task.settings for name, task in self.bundle.tasks.items()}
+        parts = (config, settings, self.corpus.fingerprint, self.held_out.fingerprint, self.bundle.facts["base_model"])
+        return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+    def _facts(self) -> dict[str, object]:
+        config = {k: v for k, v in dataclasses.asdict(self.config).items() if k not in ("output", "resume")}
+        return {
+            **config,
+            "epochs": self.epochs,
+            "learning_rate": float(self.optimizer.param_groups[0]["peak"]),
+            "documents": len(self.corpus.documents),
+            "data": self.corpus.fingerprint,
+            "steps": self.state.steps,
+            "best_step": self.state.best_step,
+            "seconds": round(self.state.seconds, 1),
+            "precision": str(self.dtype).removeprefix("torch."),
+            "torch": torch.__version__,
+        }
+
+    def _count_skipped(self, losses: dict[str, float]) -> None:
+        self.skipped = 0 if all(map(math.isfinite, losses.values())) else self.skipped + 1
+        if self.skipped > MOST_SKIPPED:
+            raise MachineError(
+                f"the loss was not a number for {self.skipped} steps in a row",
+                "a finite loss",
+                "lower --learning-rate, or use --dtype float32",
+            )
+
+    def _keep_best(self) -> None:
+        if self.checkpoints is not None:
+            self.checkpoints.save_best(self.bundle.network, self.state.steps)
+        else:
+            self.best_weights = {k: v.detach().clone() for k, v in self.bundle.network.state_dict().items()}
+
+    def _save(self) -> None:
+        if self.checkpoints is not None:
+            self.checkpoints.save(self.bundle.network, self.optimizer, self.state, self._fingerprint())
+        self.saved_at = time.monotonic()
+
+    def _leave_if_asked(self, stop: Request) -> None:
+        if stop.signal is not None:
+            self._save()
+            stop.leave()
+
+    def _tell(self, event: Event) -> None:
+        for observer in self.observers:
+            observer(event)
+
+
+def take_step(network: Network, step: Step, optimizer: torch.optim.Optimizer, clip: float) -> dict[str, float]:
+    """One update of the weights: the mean of each named loss over the whole step, whatever parts it ran in.
+
+    Where a loss or the gradient is not finite the weights are left alone; the losses say so.
+    """
+    network.train()
+    optimizer.zero_grad(set_to_none=True)
+    counts, means = step.counts, dict.fromkeys(step.counts, 0.0)
+    weights = network.head(step.task).weights
+    for batch, targets in step.parts:
+        losses = {name: total / max(counts[name], 1.0) for name, total in network(step.task, batch, targets).items()}
+        torch.stack([weights[name] * loss for name, loss in losses.items()]).sum().backward()
+        for name, loss in losses.items():
+            means[name] += float(loss.detach())
+    norm = nn.utils.clip_grad_norm_(network.parameters(), clip)
+    if torch.isfinite(norm) and all(map(math.isfinite, means.values())):
+        optimizer.step()
+        return means
+    return {name: math.nan for name in means}
+
+
+@torch.no_grad()
+def held_out_losses(bundle: Bundle, corpus: Corpus, budget: int) -> dict[str, float]:
+    """The mean of every named loss on held-out documents, with one fixed draw."""
+    bundle.network.eval()
+    sums: dict[str, float] = {}
+    counts: dict[str, float] = {}
+    for step in data.plan(bundle.tasks, corpus, 0, 0, budget):
+        for name, count in step.counts.items():
+            counts[name] = counts.get(name, 0.0) + count
+        for batch, targets in step.parts:
+            for name, total in bundle.network(step.task, batch, targets).items():
+                sums[name] = sums.get(name, 0.0) + float(total)
+    return {name: sums[name] / max(counts[name], 1.0) for name in sums}
+
+
+def _adapted(bundle: Bundle, corpus: Corpus) -> Bundle:
+    """A copy with the settings that the data decide, and new heads where these changed what a head must say."""
+    tasks = {name: task.adapted(corpus.documents, corpus.longest_span) for name, task in bundle.tasks.items()}
+    network = copy.deepcopy(bundle.network)
+    for name, task in tasks.items():
+        if name not in network.heads or task.settings.labels != bundle.tasks[name].settings.labels:
+            network.heads[name] = task.head(network.encoder.width)  # type: ignore[assignment]
+    facts = {"base_model": bundle.facts.get("base_model", {})}
+    return Bundle(network, bundle.tokenizer, tasks, dict(bundle.calibrations), dict(bundle.thresholds), facts)
+
+
+def _default_epochs(steps: float) -> int:
+    """Enough passes for a thousand steps, but no fewer than 5 and no more than 40."""
+    return min(40, max(5, math.ceil(1000 / max(steps, 1.0))))

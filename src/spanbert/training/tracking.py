@@ -1,0 +1,95 @@
+"""What a run tells its observers: records, not callbacks into the loop."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from ..metrics.report import Report
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """Before the first step."""
+
+    documents: int
+    held_out: int
+    spans: int
+    labels: tuple[str, ...]
+    unreachable: dict[str, int]
+    """Training spans that cannot be learnt exactly, by reason."""
+    epochs: int
+    resumed_at: int
+    """Steps already done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stepped:
+    """After every step."""
+
+    step: int
+    epoch: int
+    share: float
+    """Of all training, 0 to 1."""
+    losses: dict[str, float]
+    """Mean of each named loss over the step."""
+    rate: float
+    """Learning rate of the encoder."""
+    tokens: int
+    """Positions of the step."""
+    seconds: float
+    skipped: bool
+    """The loss or its gradient was not a number: the weights were left alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """After the held-out documents were predicted."""
+
+    step: int
+    epoch: int
+    report: Report
+    value: float
+    """The number that picks the checkpoint."""
+    best: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """After the last step."""
+
+    steps: int
+    epochs: int
+    seconds: float
+    report: dict[str, Any]
+    """JSON form of the report of the best checkpoint."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Something that a person should know, and that did not stop the run."""
+
+    message: str
+
+
+Event: TypeAlias = Warned | Started | Stepped | Evaluated | Finished
+Observer: TypeAlias = Callable[[Event], None]
+
+
+class JsonLog:
+    """Appends every event as one JSON line."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __call__(self, event: Event) -> None:
+        record = {f.name: getattr(event, f.name) for f in dataclasses.fields(event)}
+        if isinstance(record.get("report"), Report):
+            record["report"] = record["report"].to_json()
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"event": type(event).__name__.lower(), **record}) + "\n")

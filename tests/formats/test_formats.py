@@ -1,0 +1,253 @@
+"""Recognising formats, packed and broken files, standard streams, and the report."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from spanbert.documents import Document, Span
+from spanbert.errors import DataError, UsageError
+from spanbert.formats import FORMATS, ReadReport, format_named, read_documents, write_documents
+from spanbert.formats import report as report_module
+
+LINE = '{"id": "a", "text": "Paris", "spans": [{"start": 0, "end": 5}]}\n'
+CONLL = "Paris\tB-LOC\n.\tO\n"
+TASKS = '[{"id": 1, "data": {"text": "x"}, "annotations": []}]'
+
+
+def file(tmp_path: Path, name: str, content: str | bytes) -> Path:
+    path = tmp_path / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def fault(path: Path | str, input_format: str | None = None) -> DataError:
+    with pytest.raises(DataError) as caught:
+        list(read_documents(path, input_format))
+    return caught.value
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_row_of_the_table_is_a_format(name: str) -> None:
+    module = format_named(name)
+    assert callable(module.recognises) and callable(module.read) and callable(module.write)
+    assert isinstance(module.SUFFIXES, tuple)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "identifier"),
+    [
+        ("a.dat", LINE, "a"),
+        ("a.txt", LINE, "a"),
+        ("a.json", f"[{LINE}]", "a"),
+        ("a.json", TASKS, "1"),
+        ("a.txt", TASKS, "1"),
+        ("a.txt", CONLL, "a-1"),
+        ("a.dat", CONLL, "a-1"),
+        ("a.txt", "[note] Paris.\n", "a"),
+        ("note", "Paris {x}\n", "note"),
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_formats_are_recognised_by_content(
+    tmp_path: Path, name: str, content: str, identifier: str, packed: bool
+) -> None:
+    path = file(tmp_path, name + ".gz" * packed, gzip.compress(content.encode()) if packed else content)
+    assert [document.id for document in read_documents(path)] == [identifier]
+
+
+def test_a_folder_of_texts(tmp_path: Path) -> None:
+    documents = [Document("a", "one\r\n"), Document("sub/b", "")]
+    lost = write_documents(documents, tmp_path / "out", "text")
+    assert list(read_documents(tmp_path / "out")) == documents
+    assert not lost
+
+
+def test_links_out_of_a_folder_of_texts_are_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.txt").symlink_to(file(tmp_path, "secret.txt", "x"))
+    assert fault(tmp_path / "in").found == "a.txt is a link out of the folder"
+
+
+def test_text_cannot_hold_annotations_and_says_so(tmp_path: Path) -> None:
+    document = Document("a", "Paris", (Span(0, 5, "LOC", 0.5),))
+    assert write_documents([document], tmp_path / "out", "text") == Counter(spans=1, scores=1)
+
+
+def test_unknown_format_names() -> None:
+    with pytest.raises(UsageError) as caught:
+        read_documents([], "jsonlines")
+    assert caught.value.found == "unknown format 'jsonlines'"
+    assert caught.value.fix == "did you mean 'jsonl'? name one of these"
+    with pytest.raises(UsageError):
+        write_documents([], "x", "connl")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "found"),
+    [
+        ("a.jsonl", b"", "0 bytes"),
+        ("a.jsonl.gz", gzip.compress(b""), "0 bytes"),
+        ("a.txt", "Paris".encode("utf-16"), "bytes that look like UTF-16"),
+        ("a.txt", "Paris now".encode("utf-16-le"), "bytes that look like UTF-16"),
+        ("a.txt", b"%PDF-1.7 ...", "a PDF"),
+        ("a.docx", b"PK\x03\x04rest", "a ZIP archive (.zip, .docx, .xlsx)"),
+        ("a.txt", bytes(100), "a binary file"),
+        ("a.txt", b"ab\x00\x00\x00", "a binary file"),
+        ("a.txt", b"ab\xffcd", "byte 0xff at offset 2 is not UTF-8"),
+        ("a.txt", b"\xef\xbb\xbfab\xffcd", "byte 0xff at offset 5 is not UTF-8"),
+        ("a.xyz", b"some words\n", "a format that is not recognised"),
+        ("a.jsonl", b"some words\n", "invalid JSON at column 1: unexpected character, expected a JSON value"),
+    ],
+)
+def test_files_that_cannot_be_read(tmp_path: Path, name: str, content: bytes, found: str) -> None:
+    error = fault(file(tmp_path, name, content))
+    assert error.found == found
+    assert error.file == str(tmp_path / name)
+    assert error.expected and error.fix
+
+
+def test_the_line_of_bytes_that_are_not_utf8(tmp_path: Path) -> None:
+    """The first line takes 64 bytes; the bad byte is the third of the second line."""
+    assert len(LINE) == 64
+    error = fault(file(tmp_path, "a.jsonl", LINE.encode() + b'{"\xe9": 1}\n'))
+    assert (error.line, error.found) == (2, "byte 0xe9 at offset 66 is not UTF-8")
+
+
+def test_a_byte_order_mark_is_removed_and_counted(tmp_path: Path) -> None:
+    report = ReadReport()
+    (document,) = read_documents(file(tmp_path, "a.jsonl", b"\xef\xbb\xbf" + LINE.encode()), report=report)
+    assert document.text == "Paris"
+    assert report.repaired == Counter({"files with a byte order mark (removed)": 1})
+
+
+def test_missing_paths_and_folders(tmp_path: Path) -> None:
+    file(tmp_path, "train.jsonl", LINE)
+    with pytest.raises(UsageError) as caught:
+        list(read_documents(tmp_path / "trian.jsonl"))
+    assert caught.value.found == "no such file or folder"
+    assert caught.value.fix == "did you mean 'train.jsonl'? check the path"
+    assert caught.value.file == str(tmp_path / "trian.jsonl")
+    assert fault(tmp_path).found == "a folder without .ann or .txt files"
+    for name, found in (("jsonl", "a folder"), ("text", "a folder without .txt files"), ("brat", "no .ann file")):
+        error = fault(tmp_path, name)
+        assert (error.file, error.found) == (str(tmp_path), found)
+
+
+def test_broken_archives(tmp_path: Path) -> None:
+    packed = gzip.compress(LINE.encode() * 100)
+    assert fault(file(tmp_path, "a.jsonl.gz", packed[:-12])).found == "the gzip archive ends early"
+    damaged = packed[:-8] + b"\x00" * 4 + packed[-4:]
+    assert fault(file(tmp_path, "b.jsonl.gz", damaged)).found.startswith("a damaged gzip archive (CRC check failed")
+    trailing = fault(file(tmp_path, "c.jsonl.gz", gzip.compress(LINE.encode()) + b"garbage"))
+    assert trailing.found.startswith("a damaged gzip archive (Not a gzipped file")
+
+
+def test_a_decompression_bomb_is_stopped(tmp_path: Path) -> None:
+    """30 MB of one letter pack about 1:1000; below 10 MB the same is accepted."""
+    bomb = file(tmp_path, "a.txt.gz", gzip.compress(b"x" * 30_000_000))
+    assert fault(bomb).found == "the gzip archive unpacks to more than 200 times its size"
+    (document,) = read_documents(file(tmp_path, "b.txt.gz", gzip.compress(b"x" * 9_000_000)))
+    assert len(document.text) == 9_000_000
+
+
+def test_ids_are_unique_over_all_files(tmp_path: Path) -> None:
+    first, second = file(tmp_path, "a.jsonl", LINE), file(tmp_path, "b.jsonl", "\n" + LINE)
+    with pytest.raises(DataError) as caught:
+        list(read_documents([first, second]))
+    assert str(caught.value).startswith(
+        f"{second}:2, document 'a': a second document of this id; the first is at {first}:1\n"
+    )
+
+
+class _Stdin:
+    def __init__(self, content: bytes) -> None:
+        self.buffer = io.BytesIO(content)
+
+
+@pytest.mark.parametrize(
+    ("content", "identifier"), [(LINE, "a"), ("Paris\n", "stdin"), (gzip.compress(LINE.encode()), "a")]
+)
+def test_standard_input(monkeypatch: pytest.MonkeyPatch, content: str | bytes, identifier: str) -> None:
+    monkeypatch.setattr(sys, "stdin", _Stdin(content.encode() if isinstance(content, str) else content))
+    (document,) = read_documents("-")
+    assert (document.id, document.text.strip()) == (identifier, "Paris")
+
+
+def test_standard_input_cannot_be_read_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", _Stdin(CONLL.encode()))
+    with pytest.raises(UsageError, match="standard input: standard input is needed twice"):
+        list(read_documents("-", "conll"))
+
+
+def test_standard_output(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    write_documents([Document("a", "x")], "-")
+    assert capfdbinary.readouterr().out == b'{"id":"a","text":"x"}\n'
+
+
+def test_writing_over_the_input_and_packed(tmp_path: Path) -> None:
+    path = file(tmp_path, "a.jsonl.gz", gzip.compress(LINE.encode()))
+    write_documents(read_documents(path), path)
+    assert json.loads(gzip.decompress(path.read_bytes()))["text"] == "Paris"
+    once = path.read_bytes()
+    write_documents(read_documents(path), path)
+    assert path.read_bytes() == once
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.jsonl.gz"]
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
+    old, bad = file(tmp_path, "old.jsonl", LINE), file(tmp_path, "bad.jsonl", LINE.replace('"a"', '"b"') + "oops\n")
+    with pytest.raises(DataError) as caught:
+        write_documents(read_documents(bad), old)
+    assert (caught.value.file, caught.value.line) == (str(bad), 2)
+    assert old.read_text() == LINE
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["bad.jsonl", "old.jsonl"]
+    with pytest.raises(UsageError, match="a folder"):
+        write_documents([], tmp_path)
+
+
+def test_the_report_counts_lists_and_sums_up(tmp_path: Path) -> None:
+    spans = [{"start": 0, "end": 6}, {"start": 0, "end": 5, "label": "X"}, {"start": 5, "end": 8}]
+    record = json.dumps({"id": "a", "text": "Paris x y", "spans": spans})
+    path, report = file(tmp_path, "a.jsonl", f"{record}\n\n[]\n"), ReadReport()
+    with pytest.raises(DataError):
+        list(read_documents(path, report=report))
+    assert (report.documents, report.spans) == (1, 3)
+    assert report.summary() == [
+        "2 spans trimmed of white space",
+        "warning: 1 line left blank",
+        "rejected: a document is a list",
+    ]
+    assert list(report.listing()) == [
+        f"{path}:1: repaired: spans trimmed of white space: [0, 6) to [0, 5)",
+        f"{path}:1: repaired: spans trimmed of white space: [5, 8) to [6, 7)",
+        f"{path}:2: warned: lines left blank",
+        f"{path}:3: rejected: a document is a list",
+    ]
+
+
+def test_notes_are_bounded_and_counts_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report_module, "NOTES_KEPT", 2)
+    report = ReadReport()
+    for _ in range(5):
+        report.warn("lines left blank")
+    assert report.summary() == ["warning: 5 lines left blank"]
+    assert list(report.listing()) == ["warned: lines left blank"] * 2 + ["and 3 more"]
+
+
+def test_strict_turns_repairs_and_warnings_into_errors(tmp_path: Path) -> None:
+    path = file(tmp_path, "a.jsonl", LINE.replace("5}", '"5"}'))
+    assert len(list(read_documents(path))) == 1
+    with pytest.raises(DataError) as caught:
+        list(read_documents(path, report=ReadReport(strict=True)))
+    assert caught.value.found == "offsets written as strings: '5'"
+    assert (caught.value.file, caught.value.line) == (str(path), 1)
+    control = file(tmp_path, "b.jsonl", '{"id": "a", "text": "x\\u0000y"}\n')
+    with pytest.raises(DataError, match="b.jsonl:1, document 'a': documents with control characters: U"):
+        list(read_documents(control, report=ReadReport(strict=True)))
