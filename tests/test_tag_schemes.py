@@ -50,6 +50,7 @@ def test_decode_iob(tags: str, spans: list[Range]):
         ("B-X I-X E-X S-X", [(0, 3, "X"), (3, 4, "X")]),
         ("S-X S-X B-X E-X", [(0, 1, "X"), (1, 2, "X"), (2, 4, "X")]),
         ("B-X I-X O", [(0, 2, "X")]),  # never closed
+        ("B-X I-X S-X", [(0, 2, "X"), (2, 3, "X")]),
         ("I-X E-X E-X", [(0, 2, "X"), (2, 3, "X")]),  # never begun, twice
         ("B-X E-Y", [(0, 1, "X"), (1, 2, "Y")]),
         ("B-X B-X", [(0, 1, "X"), (1, 2, "X")]),

@@ -44,7 +44,9 @@ class Bundle:
     """Where it comes from and how good it is: `base_model`, `training`, `report`, `dtype`."""
 
     @classmethod
-    def build(cls, encoder: PackedBert, tokenizer: Tokenizer, tasks: Mapping[str, Task], facts: dict[str, Any]) -> Bundle:
+    def build(
+        cls, encoder: PackedBert, tokenizer: Tokenizer, tasks: Mapping[str, Task], facts: dict[str, Any]
+    ) -> Bundle:
         """A bundle with new heads, for those tasks whose labels are known."""
         heads = {name: task.head(encoder.width) for name, task in tasks.items() if task.settings.labels}
         network = Network(encoder, heads)
@@ -67,10 +69,14 @@ def read(folder: Path) -> Bundle:
     record = loading.read_json(folder / "spanbert.json")
     with at(file=folder / "spanbert.json"):
         if record.get("format") != FORMAT:
-            raise DataError(f"format {record.get('format')!r}", f"format {FORMAT}", "update spanbert to read this model")
+            raise DataError(
+                f"format {record.get('format')!r}", f"format {FORMAT}", "update spanbert to read this model"
+            )
         tokenizer = Tokenizer.from_folder(folder)
         states = cast(dict[str, dict[str, Any]], record["tasks"])
-        tasks = {name: task_class(name)(settings_from(name, state["settings"]), tokenizer) for name, state in states.items()}
+        tasks = {
+            name: task_class(name)(settings_from(name, state["settings"]), tokenizer) for name, state in states.items()
+        }
     config = loading.read_config(folder)
     weights = loading.read_weights(folder)
     bundle = Bundle.build(loading.encoder_from(config, weights), tokenizer, tasks, dict(record.get("facts", {})))  # type: ignore[call-overload]

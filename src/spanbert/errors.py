@@ -84,6 +84,6 @@ def at(*, file: object = None, line: int | None = None, document: str | None = N
 
 def nearest(word: str, choices: Iterable[str]) -> str:
     """`did you mean 'x'? ` for the choice most like `word`, or nothing where none is near."""
-    close = difflib.get_close_matches(word.lower(), {choice.lower(): choice for choice in choices}, n=1, cutoff=0.6)
     original = {choice.lower(): choice for choice in choices}
+    close = difflib.get_close_matches(word.lower(), original, n=1, cutoff=0.6)
     return f"did you mean {original[close[0]]!r}? " if close else ""

@@ -11,7 +11,14 @@ if TYPE_CHECKING:
 def model_card(bundle: Bundle) -> str:
     """Markdown with the front matter that model hubs read."""
     facts = bundle.facts
-    lines = ["---", "library_name: spanbert", "pipeline_tag: token-classification", "---", "", "# Span extraction model"]
+    lines = [
+        "---",
+        "library_name: spanbert",
+        "pipeline_tag: token-classification",
+        "---",
+        "",
+        "# Span extraction model",
+    ]
     for name, task in bundle.tasks.items():
         settings = task.settings
         lines += [

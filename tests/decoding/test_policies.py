@@ -119,6 +119,7 @@ def test_second_stage_fills_the_room():
 def test_second_stage_ties_go_by_position():
     candidates = [(6, 8, 0, -1.0), (0, 2, 1, -1.0), (0, 2, 0, -1.0)]
     assert decoded("flat", candidates, room=1) == [(0, 2, 0, -1.0)]
+    assert decoded("flat", [(1, 2, 0, -1.0), (0, 3, 1, -1.0)], room=1) == [(0, 3, 1, -1.0)]
     assert decoded("overlapping", candidates, room=2) == [(0, 2, 0, -1.0), (0, 2, 1, -1.0)]
 
 

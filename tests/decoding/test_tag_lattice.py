@@ -108,14 +108,14 @@ def test_equals_enumeration(scheme: str, seed: int, count: int, scale: float):
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.sampled_from(SCHEMES), st.integers(0, 2**32))
-def test_long_confident_runs_stay_finite(scheme: str, seed: int):
-    """Runs of 40 tokens that all favour one tag by 200, legal or not, then another."""
+@given(st.sampled_from(SCHEMES), st.integers(0, 2**32), st.sampled_from([100.0, 1e4]))
+def test_long_confident_runs_stay_finite(scheme: str, seed: int, size: float):
+    """Runs of 40 tokens that all favour one tag by twice the size, legal or not, then another."""
     tags = complete(scheme, ["X", "Y"])
     draw = np.random.default_rng(seed)
     favoured = np.repeat(draw.integers(0, len(tags), 5), 40)
-    emissions = np.full((200, len(tags)), -100.0)
-    emissions[np.arange(200), favoured] = 100.0
+    emissions = np.full((200, len(tags)), -size)
+    emissions[np.arange(200), favoured] = size
     for span in TagLattice(tags, scheme).decode(emissions):
         assert math.isfinite(span.logit)
         assert abs(span.logit) <= MAX_LOGIT

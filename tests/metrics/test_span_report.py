@@ -44,9 +44,12 @@ def test_numbers(report: Report):
 
 
 def test_intervals(report: Report):
-    """Drawing a twice gives 1 of 1 and 2: F1 2/3; b twice 1 of 2 and 2: F1 1/2; both 4/7."""
+    """Drawing a twice gives 1 of 1 and 2: F1 2/3; b twice 1 of 2 and 2: F1 1/2; both 4/7.
+
+    Macro: X alone 2/3; X 0 and Y 1: 1/2; X 2/5 and Y 1: 7/10.
+    """
     assert report.micro.f1_interval == (pytest.approx(1 / 2), pytest.approx(2 / 3))
-    assert report.macro.f1_interval is not None
+    assert report.macro.f1_interval == (pytest.approx(1 / 2), pytest.approx(7 / 10))
 
 
 def test_one_document_has_no_interval():

@@ -60,7 +60,7 @@ def locate(name: str | Path) -> Path:
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder
-    if folder.exists() or not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", str(name)):
+    if folder.exists() or not re.fullmatch(r"[\w.-]+/[\w.-]+", str(name)):
         raise UsageError(
             f"{name} is not a folder",
             "a model folder, or the name of a hub model such as SpanBERT/spanbert-base-cased",

@@ -59,7 +59,8 @@ class Layer(nn.Module):
         """T x H to T x H."""
         x = self.attention_norm(x + F.dropout(self.out(self.attend(x, runs)), self.dropout, self.training))
         hidden = self.activation(self.up(x))
-        return self.output_norm(x + F.dropout(self.down(hidden), self.dropout, self.training))
+        normed: Tensor = self.output_norm(x + F.dropout(self.down(hidden), self.dropout, self.training))
+        return normed
 
     def attend(self, x: Tensor, runs: list[tuple[int, int]]) -> Tensor:
         """T x H to T x H, each window for itself."""
@@ -107,7 +108,7 @@ class PackedBert(nn.Module):
         ids, positions, types = (
             torch.from_numpy(column).to(device) for column in (batch.ids, batch.positions, batch.token_types)
         )
-        x = self.norm(self.words(ids) + self.positions(positions) + self.types(types))
+        x: Tensor = self.norm(self.words(ids) + self.positions(positions) + self.types(types))
         x = F.dropout(x, self.config.hidden_dropout_prob, self.training)
         runs = batch.runs
         for layer in self.layers:

@@ -37,5 +37,3 @@ def unreachable(task: Task, documents: Sequence[Document], pieces: Sequence[Piec
         for span, reason in task.unreachable(document, found)
         if document.annotated is None or span.label in document.annotated
     )
-
-

@@ -130,7 +130,7 @@ class PairHead(nn.Module):
         """n x rows x columns x C."""
         n, length, top, bottom = block.number, block.length, block.top, block.bottom
         first, last, first_bias, last_bias, inside = (
-            term[block.at : block.at + n * length].unflatten(0, (n, length)) for term in terms
+            term[block.at : block.at + n * length].view(n, length, *term.shape[1:]) for term in terms
         )
         logits = torch.einsum("nice,nje->nijc", first[:, top:bottom], last[:, top:])
         sums = F.pad(inside.cumsum(1), (0, 0, 1, 0))
@@ -139,7 +139,8 @@ class PairHead(nn.Module):
         widths = (column - row + 1).clamp(min=1)
         means = (sums[:, None, top + 1 :] - sums[:, top:bottom, None]) / widths[..., None]
         edges = first_bias[:, top:bottom, None] + last_bias[:, None, top:]
-        return logits + means + edges + self.width_bias.T[_bucket(widths)]
+        width: Tensor = self.width_bias.T[_bucket(widths)]
+        return logits + means + edges + width
 
     def _real(self, block: _Block, batch: Batch, device: torch.device) -> Tensor:
         """n x rows x columns: both ends are pieces of the document and first <= last."""
@@ -204,5 +205,3 @@ def _best_of_each(window: Tensor, logit: Tensor, limits: Tensor) -> Tensor:
     order = order[torch.argsort(window[order], stable=True)]
     rank = torch.arange(len(window)) - torch.repeat_interleave(counts.cumsum(0) - counts, counts)
     return order[rank < limits[window[order]]].sort().values
-
-

@@ -137,7 +137,9 @@ def read_chunk(
     return readings
 
 
-def _by_owner(tables: Sequence[Table], owner: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Iterator[tuple[int, Table]]:
+def _by_owner(
+    tables: Sequence[Table], owner: np.ndarray[tuple[int], np.dtype[np.int64]]
+) -> Iterator[tuple[int, Table]]:
     """The rows of each document, its windows in their order, rows in the order the head gave them."""
     if not tables:
         return

@@ -76,7 +76,7 @@ class SpanModel:
         return tuple(dict.fromkeys(label for task in self.bundle.tasks.values() for label in task.settings.labels))
 
     @overload
-    def predict(
+    def predict(  # type: ignore[overload-overlap]  # a str is a sequence of str to the checker
         self, texts: str | Document, *, threshold: float | None = None, policy: str | None = None
     ) -> Document: ...
     @overload
@@ -84,7 +84,11 @@ class SpanModel:
         self, texts: Sequence[str | Document], *, threshold: float | None = None, policy: str | None = None
     ) -> list[Document]: ...
     def predict(
-        self, texts: str | Document | Sequence[str | Document], *, threshold: float | None = None, policy: str | None = None
+        self,
+        texts: str | Document | Sequence[str | Document],
+        *,
+        threshold: float | None = None,
+        policy: str | None = None,
     ) -> Document | list[Document]:
         """Documents with the predicted spans, for one text or a list of them; each may be of any length.
 
@@ -139,7 +143,9 @@ class SpanModel:
         for name, task in self.bundle.tasks.items():
             if not task.settings.labels:
                 raise UsageError(
-                    f"the {name} of this model has no labels yet", "a trained model", "train it, or create it with labels"
+                    f"the {name} of this model has no labels yet",
+                    "a trained model",
+                    "train it, or create it with labels",
                 )
         if policy is None:
             return self.bundle.tasks

@@ -26,6 +26,8 @@ class TorchBackend:
         """One copy to the host per column and batch."""
         vectors = self._encoder(batch).float()
         return {
-            name: {column: rows.cpu().numpy() for column, rows in self._network.head(name)(vectors, batch, floor).items()}
+            name: {
+                column: rows.cpu().numpy() for column, rows in self._network.head(name)(vectors, batch, floor).items()
+            }
             for name, floor in floors.items()
         }

@@ -1,4 +1,4 @@
-"""What tasks that find labelled spans share: their windows, what gold spans teach, and which of them are out of reach."""
+"""What tasks that find labelled spans share: windows, what gold spans teach, and which of them are out of reach."""
 
 from __future__ import annotations
 

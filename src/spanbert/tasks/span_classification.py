@@ -13,13 +13,14 @@ With the single label `span` this is plain yes/no span identification.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from ..decoding import POLICIES, decode_spans
+from ..decoding import POLICIES, arg_max, decode_spans
 from ..decoding.resolve import RESOLVERS
 from ..documents import Candidate, Decoded, Document, Span
 from ..errors import UsageError, nearest
@@ -33,6 +34,7 @@ from .task import Example, Settings
 if TYPE_CHECKING:
     from ..heads.head import Head
 
+ARG_MAX = "arg-max"
 FLOOR = -6.0  # log-odds below which a pair is not worth keeping: a probability of 0.25 %
 FILL_PER_100_PIECES = 10  # improbable spans that may stand in the room left by the probable ones
 
@@ -52,19 +54,25 @@ class SpanClassification:
     settings: SpanSettings
     tokenizer: Tokenizer
     selection = "micro/f1"
-    floor = FLOOR
     stock = None
 
     def __post_init__(self) -> None:
-        for name, choices in (("policy", POLICIES), ("resolve", RESOLVERS)):
+        for name, choices in (("policy", (*POLICIES, ARG_MAX)), ("resolve", tuple(RESOLVERS))):
             value = getattr(self.settings, name)
             if value not in choices:
-                raise UsageError(f"{name} {value!r}", f"one of {', '.join(choices)}", nearest(value, choices) or "pick one")
+                raise UsageError(
+                    f"{name} {value!r}", f"one of {', '.join(choices)}", nearest(value, choices) or "pick one"
+                )
 
     @property
     def threshold(self) -> float:
         """Arg-max returns its span however improbable; the other policies those that are more likely right than not."""
-        return 0.0 if self.settings.policy == "arg-max" else 0.5
+        return 0.0 if self.settings.policy == ARG_MAX else 0.5
+
+    @property
+    def floor(self) -> float:
+        """Likewise."""
+        return -math.inf if self.settings.policy == ARG_MAX else FLOOR
 
     def stock_config(self) -> dict[str, object]:
         """No stock class has a span scorer."""
@@ -109,20 +117,18 @@ class SpanClassification:
         """The best set under the policy, then what fits beside it."""
         if not table:
             return Decoded()
-        chosen = decode_spans(
-            self.settings.policy,
-            pieces.starts[table["first"]],
-            pieces.ends[table["last"]],
-            table["label"],
-            table["logit"],
-            floor=FLOOR,
-            room=FILL_PER_100_PIECES * len(pieces) // 100,
-        )
+        starts, ends = pieces.starts[table["first"]], pieces.ends[table["last"]]
+        labels, logits = table["label"], table["logit"]
+        if self.settings.policy == ARG_MAX:
+            chosen = np.array([arg_max(starts, ends, labels, logits)])
+        else:
+            room = FILL_PER_100_PIECES * len(pieces) // 100
+            chosen = decode_spans(self.settings.policy, starts, ends, labels, logits, floor=FLOOR, room=room)
         return Decoded(self.candidates(document, pieces, {name: column[chosen] for name, column in table.items()}))
 
     def report(self, gold: Sequence[Document], predicted: Sequence[Document]) -> Report:
         """Exact boundaries and label."""
-        return span_report(gold, predicted, self.settings.policy)
+        return span_report(gold, predicted, policy=self.settings.policy)
 
     def _targets(self, document: Document, pieces: Pieces) -> PairTargets:
         labels = self.settings.labels

@@ -134,8 +134,7 @@ class TokenClassification:
 
     def report(self, gold: Sequence[Document], predicted: Sequence[Document]) -> Report:
         """Exact boundaries and label."""
-        return span_report(gold, predicted, self.settings.policy)
-
+        return span_report(gold, predicted, policy=self.settings.policy)
 
     def _targets(self, document: Document, pieces: Pieces) -> TagTargets:
         labels = self.settings.labels

@@ -61,8 +61,8 @@ class TrainConfig:
         for name, value in {"weight_decay": self.weight_decay, "warmup": self.warmup}.items():
             if not 0 <= value < 1:
                 raise UsageError(f"{name} = {value}", "a number from 0 to 1", "leave it out for the default")
-        for name, value, choices in (("schedule", self.schedule, SCHEDULES), ("resume", self.resume, RESUME)):
-            if value not in choices:
-                raise UsageError(f"{name} {value!r}", f"one of {', '.join(choices)}", "leave it out for the default")
+        for name, chosen, choices in (("schedule", self.schedule, SCHEDULES), ("resume", self.resume, RESUME)):
+            if chosen not in choices:
+                raise UsageError(f"{name} {chosen!r}", f"one of {', '.join(choices)}", "leave it out for the default")
         if self.seed < 0:
             raise UsageError(f"seed {self.seed}", "0 or a greater whole number", "leave it out for the default")

@@ -127,7 +127,8 @@ def check(train: Sequence[Document], dev: Sequence[Document], labels: Sequence[s
                     with at(document=document.id):
                         raise DataError(
                             f"label {span.label!r} in the {name} data",
-                            f"one of {', '.join(sorted(known))}" + ("" if labels else " (the labels of the training data)"),
+                            f"one of {', '.join(sorted(known))}"
+                            + ("" if labels else " (the labels of the training data)"),
                             nearest(span.label, known)
                             or "add training examples of it, or take it out of the held-out data",
                         )

@@ -88,7 +88,7 @@ class _Run:
         config: TrainConfig,
         observers: Sequence[Observer],
     ) -> _Run:
-        """Check the data, fill in what was left to it, draw new heads, and go back to a checkpoint where there is one."""
+        """Check the data, fill in what was left to it, draw new heads, and go back to a checkpoint if there is one."""
         torch.manual_seed(config.seed)
         if dev is None:
             train, dev = data.hold_out(train)
@@ -292,7 +292,7 @@ def take_step(network: Network, step: Step, optimizer: torch.optim.Optimizer, cl
     weights = network.head(step.task).weights
     for batch, targets in step.parts:
         losses = {name: total / max(counts[name], 1.0) for name, total in network(step.task, batch, targets).items()}
-        torch.stack([weights[name] * loss for name, loss in losses.items()]).sum().backward()
+        torch.stack([weights[name] * loss for name, loss in losses.items()]).sum().backward()  # type: ignore[no-untyped-call]
         for name, loss in losses.items():
             means[name] += float(loss.detach())
     norm = nn.utils.clip_grad_norm_(network.parameters(), clip)

@@ -1,0 +1,54 @@
+"""The command line: `spanbert VERB`. One file a verb; each turns flags into one call of the library.
+
+Data goes to standard output, talk to standard error. Exit codes: 0 ok, 1 a check failed, 2 usage, 3 bad data,
+4 environment, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import typer
+
+from .. import __version__
+from .flags import guarded, spelled
+
+VERBS = {
+    "init": "Write a commented configuration and a sample of annotated text.",
+    "train": "Train a model on annotated text.",
+    "evaluate": "Score a model on annotated text, with intervals.",
+    "predict": "Find spans in text of any length.",
+    "info": "Show what a model is and how good it was measured to be.",
+    "doctor": "Check this machine and the installation.",
+}
+
+
+def main() -> None:
+    """Entry point of the `spanbert` command. Only the module of the verb that runs is imported."""
+    arguments = spelled(sys.argv[1:])
+    app = typer.Typer(
+        help="Find spans in text, and say how sure it is.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    for name, summary in VERBS.items():
+        if name in arguments[:1]:
+            command = import_module(f"{__name__}.{name}").command
+            app.command(name, help=f"{summary}\n\n{command.__doc__}")(guarded(command))
+        else:
+            app.command(name, help=summary)(_elsewhere)
+    app(args=arguments, prog_name="spanbert")
+
+
+def _root(version: bool = typer.Option(False, "--version", help="Print the version and leave.")) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def _elsewhere() -> None:
+    """Stands for a verb that is not the one that runs."""

@@ -1,0 +1,41 @@
+"""`spanbert evaluate`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import orjson
+import typer
+
+from .show import LISTED, read_all, talk
+
+
+def command(
+    *,
+    model: Annotated[str, typer.Option(help="Folder of a trained model, or a hub name.")],
+    data: Annotated[list[str], typer.Option(help="Annotated files (one or more).")],
+    threshold: Annotated[float | None, typer.Option(help="Least probability; none: the model's own.")] = None,
+    input_format: Annotated[str | None, typer.Option(help="Format of the files; none: recognised.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse data that would need repairs.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="List every repair and every span out of reach.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Example: spanbert evaluate --model my-model --data test.jsonl --json"""
+    documents = read_all(data, input_format, strict=strict, name="data", verbose=verbose)
+
+    from ..evaluation.evaluate import evaluate
+    from ..inference.span_model import SpanModel
+
+    report = evaluate(SpanModel.from_pretrained(model, device, dtype), documents, threshold=threshold)
+    if json:
+        typer.echo(orjson.dumps(report.to_json()).decode())
+        return
+    typer.echo(report.to_text())
+    console = talk()
+    for missed in report.unreachable if verbose else report.unreachable[:LISTED]:
+        place = f"{missed.document} [{missed.span.start}, {missed.span.end}) {missed.span.label}"
+        console.print(f"out of reach: {place}: {missed.reason}", markup=False)
+    if len(report.unreachable) > LISTED and not verbose:
+        console.print(f"… and {len(report.unreachable) - LISTED} more; --verbose lists all", markup=False)

@@ -1,0 +1,158 @@
+"""Flags: made from the fields of the settings, so that help, file, environment and library cannot drift apart.
+
+Defaults < configuration file (`--config`) < environment (`SPANBERT_LEARNING_RATE`) < flags.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import functools
+import inspect
+import sys
+import textwrap
+import tomllib
+import typing
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..errors import DataError, SpanbertError, UsageError, at, nearest
+
+LISTS = ("--train", "--dev", "--data", "--input")
+"""Flags that take several values in a row: `--train a.jsonl b.jsonl`."""
+ALIASES = {
+    "--model-name-or-path": "--base-model",
+    "--train-file": "--train",
+    "--validation-file": "--dev",
+    "--test-file": "--data",
+    "--output-dir": "--output",
+    "--num-train-epochs": "--epochs",
+    "--max-seq-length": "--window",
+    "--doc-stride": "--overlap",
+}
+"""The `transformers` spellings; in any flag `_` may stand for `-`."""
+
+
+def spelled(arguments: Sequence[str]) -> list[str]:
+    """The command line with aliases replaced and `--train a b` written as `--train a --train b`."""
+    result: list[str] = []
+    several = ""
+    for argument in arguments:
+        if argument.startswith("--"):
+            name, equals, value = argument.partition("=")
+            name = name.replace("_", "-")
+            name = ALIASES.get(name, name)
+            several = name if name in LISTS and not equals else ""
+            result.append(name + equals + value)
+        elif several and result[-1] != several:
+            result += [several, argument]
+        else:
+            result.append(argument)
+    return result
+
+
+def sentences(kind: type) -> dict[str, str]:
+    """The sentence that stands below each field of a dataclass, its own and those of its base."""
+    found: dict[str, str] = {}
+    for part in reversed(kind.__mro__[:-1]):
+        body = ast.parse(textwrap.dedent(inspect.getsource(part))).body[0]
+        assert isinstance(body, ast.ClassDef)
+        for field, after in zip(body.body, body.body[1:], strict=False):
+            if (
+                isinstance(field, ast.AnnAssign)
+                and isinstance(field.target, ast.Name)
+                and isinstance(after, ast.Expr)
+                and isinstance(after.value, ast.Constant)
+            ):
+                found[field.target.id] = " ".join(str(after.value.value).split())
+    return found
+
+
+def with_settings(kinds: Iterable[type], skip: Iterable[str]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a verb one flag for every field of `kinds`; it receives those that were given as `settings`."""
+    fields: dict[str, inspect.Parameter] = {}
+    for kind in kinds:
+        hints, told = typing.get_type_hints(kind), sentences(kind)
+        for field in dataclasses.fields(kind):
+            if field.name in skip or field.name in fields:
+                continue
+            is_list = typing.get_origin(hints[field.name]) is tuple
+            default = "" if is_list or field.default is None else f" Default: {field.default}."
+            text = told[field.name] + (" Separated by commas." if is_list else "") + default
+            base = str if is_list else _plain(hints[field.name])
+            flag, variable = "--" + field.name.replace("_", "-"), "SPANBERT_" + field.name.upper()
+            option = typer.Option(flag, help=text, envvar=variable, show_envvar=False, show_default=False)
+            fields[field.name] = inspect.Parameter(
+                field.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[base | None, option]
+            )
+
+    def decorate(verb: Callable[..., None]) -> Callable[..., None]:
+        own = inspect.signature(verb, eval_str=True).parameters
+
+        @functools.wraps(verb)
+        def call(**values: Any) -> None:
+            settings = {name: values.pop(name) for name in fields}
+            verb(**values, settings={name: value for name, value in settings.items() if value is not None})
+
+        parameters = [parameter for name, parameter in own.items() if name != "settings"]
+        parameters += fields.values()
+        call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        del call.__wrapped__  # type: ignore[attr-defined]
+        return call
+
+    return decorate
+
+
+def read_config(path: Path | None, known: Iterable[str]) -> dict[str, Any]:
+    """The settings of a TOML file; a key that nobody reads is an error."""
+    if path is None:
+        return {}
+    with at(file=path):
+        try:
+            record = tomllib.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise UsageError("no such file", "a TOML file", "write one with: spanbert init") from None
+        except (OSError, ValueError) as error:
+            raise DataError(f"not a TOML file ({error})", "lines such as: epochs = 5", "see: spanbert init") from None
+        for key in record:
+            if key not in known:
+                raise UsageError(
+                    f"setting {key!r}", f"one of {', '.join(sorted(known))}", nearest(key, known) or "take it out"
+                )
+    return record
+
+
+def split(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the values that are fields of this dataclass."""
+    names = {field.name for field in dataclasses.fields(kind)}
+    return {name: value for name, value in values.items() if name in names}
+
+
+def guarded(verb: Callable[..., None]) -> Callable[..., None]:
+    """A verb whose errors become one clear message and the right exit code."""
+
+    @functools.wraps(verb)
+    def call(*args: Any, **values: Any) -> None:
+        try:
+            verb(*args, **values)
+        except SpanbertError as error:
+            typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt:
+            typer.echo("interrupted", err=True)
+            raise typer.Exit(130) from None
+        except BrokenPipeError:
+            sys.stderr.close()  # whoever read our output has left
+            raise typer.Exit(0) from None
+
+    return call
+
+
+def _plain(hint: Any) -> type:
+    """`int` of `int | None`."""
+    options = [option for option in typing.get_args(hint) if option is not type(None)]
+    return options[0] if options else hint  # type: ignore[no-any-return]

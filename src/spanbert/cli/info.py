@@ -1,0 +1,38 @@
+"""`spanbert info`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+
+
+def command(
+    *,
+    model: Annotated[str, typer.Option(help="Folder of a trained model, or a hub name.")],
+    json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """Example: spanbert info --model my-model"""
+    from ..bundle import read
+    from ..encoder.loading import locate
+    from ..model_card import model_card
+
+    folder = locate(model)
+    bundle = read(folder)
+    if not json:
+        typer.echo(model_card(bundle))
+        return
+    encoder = bundle.network.encoder
+    record = {
+        "folder": str(Path(folder)),
+        "parameters": sum(parameter.numel() for parameter in bundle.network.parameters()),
+        "encoder": vars(encoder.config),
+        "tasks": {
+            name: {"settings": vars(task.settings), "threshold": bundle.thresholds[name]}
+            for name, task in bundle.tasks.items()
+        },
+        **bundle.facts,
+    }
+    typer.echo(orjson.dumps(record).decode())

@@ -1,0 +1,75 @@
+"""`spanbert init`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json as jsonlib
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import UsageError
+from ..tasks import TASKS, settings_class, task_class
+from ..training.config import TrainConfig
+from .flags import sentences
+
+CONFIG, SAMPLE = "spanbert.toml", "sample.jsonl"
+_EXAMPLES: tuple[tuple[str, dict[str, str]], ...] = (
+    ("Acme Corp. bought Bolt Ltd. for $12 million in May 2021.", {"Acme Corp.": "ORG", "Bolt Ltd.": "ORG"}),
+    ("Marie Curie worked in Paris.", {"Marie Curie": "PERSON", "Paris": "LOCATION"}),
+    ("Nothing to find here.", {}),
+)
+
+
+def command(
+    *,
+    folder: Annotated[Path, typer.Argument(help="Where to write; made if need be.")] = Path(),
+    task: Annotated[str, typer.Option(help=f"One of {', '.join(TASKS)}.")] = next(iter(TASKS)),
+    base_model: Annotated[str, typer.Option(help="Encoder to start from.")] = "SpanBERT/spanbert-base-cased",
+) -> None:
+    """Example: spanbert init my-project"""
+    task_class(task)
+    for name in (CONFIG, SAMPLE):
+        if (folder / name).exists():
+            raise UsageError(f"{folder / name} is there already", "a folder without it", "choose another folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / CONFIG).write_text(_config(task, base_model), encoding="utf-8")
+    (folder / SAMPLE).write_text("".join(_sample()), encoding="utf-8")
+    typer.echo(
+        f"wrote {folder / CONFIG}: every setting with its default, all but the first few commented out", err=True
+    )
+    typer.echo(f"wrote {folder / SAMPLE}: what annotated text looks like", err=True)
+    typer.echo(f"next: name your files in {CONFIG}, then: spanbert train --config {folder / CONFIG}", err=True)
+
+
+def _config(task: str, base_model: str) -> str:
+    lines = [
+        "# Settings of spanbert train --config. Flags and SPANBERT_… variables win over this file.",
+        "",
+        f"task = {jsonlib.dumps(task)}",
+        f"base_model = {jsonlib.dumps(base_model)}",
+        'train = ["train.jsonl"]',
+        'dev = ["dev.jsonl"]',
+        'output = "model"',
+    ]
+    for kind in (settings_class(task), TrainConfig):
+        told = sentences(kind)
+        for field in dataclasses.fields(kind):
+            if field.name in ("output", "tags"):
+                continue
+            default = field.default
+            shown = jsonlib.dumps(list(default) if isinstance(default, tuple) else default)
+            lines += ["", f"# {told[field.name]}", f"# {field.name} = {'' if default is None else shown}"]
+    return "\n".join(lines) + "\n"
+
+
+def _sample() -> list[str]:
+    lines = []
+    for number, (text, found) in enumerate(_EXAMPLES, start=1):
+        spans = [
+            {"start": text.index(part), "end": text.index(part) + len(part), "label": label, "text": part}
+            for part, label in found.items()
+        ]
+        lines.append(jsonlib.dumps({"id": f"sample-{number}", "text": text, "spans": spans}) + "\n")
+    return lines

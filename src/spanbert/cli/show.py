@@ -1,0 +1,164 @@
+"""What people see: highlighted spans, a training run as it goes, and what reading did to the data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
+
+from ..documents import Document, Span
+from ..formats import ReadReport, read_documents
+from ..training.tracking import Evaluated, Event, Finished, Started, Stepped, Warned
+
+COLOURS = ("cyan", "green", "yellow", "magenta", "blue", "red")
+LISTED = 10
+
+T = TypeVar("T")
+
+
+def talk() -> Console:
+    """Standard error, where everything goes that is not data."""
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def highlighted(document: Document, labels: Sequence[str]) -> Text:
+    """The text with its spans as `[Marie Curie|PERSON .98]`, in colour where the terminal has it; nesting is kept."""
+    edges: list[tuple[int, int, int, Span]] = []
+    for span in document.spans:
+        width = span.end - span.start
+        edges.append((span.start, 1, -width, span))
+        edges.append((span.end, 0, width, span))
+    text, at = Text(), 0
+    depth = 0
+    for position, opens, _, span in sorted(edges, key=lambda edge: edge[:3]):
+        text.append(_plain(document.text[at:position]), style="bold" if depth else "")
+        at = position
+        depth += 1 if opens else -1
+        score = "" if span.score is None else f" {min(span.score, 0.995):.2f}".replace(" 0", " ")
+        colour = COLOURS[labels.index(span.label) % len(COLOURS)] if span.label in labels else "white"
+        text.append("[" if opens else f"|{span.label}{score}]", style=f"bold {colour}")
+    text.append(_plain(document.text[at:]))
+    return text
+
+
+def read_all(
+    paths: Sequence[str], input_format: str | None, *, strict: bool, name: str, verbose: bool = False
+) -> list[Document]:
+    """All documents of some files, with a line about them on standard error."""
+    report = ReadReport(strict=strict)
+    try:
+        documents = list(read_documents(paths, input_format, report))
+    finally:
+        told(report, name, verbose=verbose)
+    return documents
+
+
+def told(report: ReadReport, name: str, *, verbose: bool) -> None:
+    """Say what was read, and everything that was repaired or is doubtful."""
+    console = talk()
+    console.print(f"{name}: {report.documents:,} documents, {report.spans:,} spans", markup=False)
+    for line in report.summary():
+        console.print(f"  {line}", markup=False)
+    if verbose:
+        for line in report.listing():
+            console.print(f"    {line}", markup=False)
+
+
+@contextmanager
+def bar(description: str) -> Iterator[Progress]:
+    """A progress bar on a terminal; nothing elsewhere."""
+    console = talk()
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TextColumn("{task.fields[note]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+        progress.add_task(description, total=None, note="")
+        yield progress
+
+
+def counted(documents: Iterable[T], description: str) -> Iterator[T]:
+    """The documents themselves, counted on a terminal."""
+    with bar(description) as progress:
+        for number, document in enumerate(documents, start=1):
+            progress.update(progress.task_ids[0], note=f"{number:,} documents")
+            yield document
+
+
+class TrainingDisplay:
+    """Observer of a training run: a bar with loss, speed and time left, and a line for every evaluation."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress, self._bar = progress, progress.task_ids[0]
+        self._loss = self._tokens = self._seconds = 0.0
+        self._epochs = 0
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Started):
+            self._started(event)
+        elif isinstance(event, Stepped):
+            self._stepped(event)
+        elif isinstance(event, Evaluated):
+            self._evaluated(event)
+        elif isinstance(event, Warned):
+            self._say(f"warning: {event.message}")
+        elif isinstance(event, Finished):
+            self._say(f"{event.steps:,} steps in {_duration(event.seconds)}: {event.reason}")
+
+    def _started(self, event: Started) -> None:
+        self._epochs = event.epochs
+        self._say(
+            f"learning {len(event.labels)} labels from {event.spans:,} spans in {event.documents:,} documents, "
+            f"up to {event.epochs} epochs; {event.held_out:,} documents held out"
+        )
+        for reason, number in event.unreachable.items():
+            share = 100 * number / max(event.spans, 1)
+            self._say(f"  {number:,} spans ({share:.2f} %) cannot be learnt exactly: {reason}")
+        if event.resumed_at:
+            self._say(f"  resumed after {event.resumed_at:,} steps")
+        self._progress.update(self._bar, total=1.0)
+
+    def _stepped(self, event: Stepped) -> None:
+        if event.skipped:
+            self._say(f"step {event.step}: the loss is not a number; the weights were left alone")
+            return
+        loss = sum(event.losses.values())
+        self._loss = loss if not self._loss else 0.95 * self._loss + 0.05 * loss
+        self._tokens, self._seconds = 0.9 * self._tokens + event.tokens, 0.9 * self._seconds + event.seconds
+        speed = f"{self._tokens / self._seconds:,.0f} tokens/s"
+        note = f"epoch {event.epoch + 1}/{self._epochs} · loss {self._loss:.4f} · {speed}"
+        self._progress.update(self._bar, completed=event.share, note=note)
+
+    def _evaluated(self, event: Evaluated) -> None:
+        micro = event.report.micro
+        held_out = sum(event.report.losses.values())
+        interval = "" if micro.f1_interval is None else f" [{micro.f1_interval[0]:.3f}, {micro.f1_interval[1]:.3f}]"
+        self._say(
+            f"epoch {event.epoch + 1:>2}/{self._epochs}  loss {self._loss:.4f}  held-out loss {held_out:.4f}  "
+            f"P {micro.precision:.3f}  R {micro.recall:.3f}  F1 {micro.f1:.3f}{interval}"
+            + ("  best" if event.best else "")
+        )
+
+    def _say(self, line: str) -> None:
+        self._progress.console.print(line, markup=False)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def _plain(text: str) -> str:
+    """Text that cannot steer a terminal: controls and direction marks are shown as their code."""
+    return "".join(
+        char if char in "\n\t" or (char.isprintable() and not 0x202A <= ord(char) <= 0x202E) else f"<U+{ord(char):04X}>"
+        for char in text
+    )

@@ -1,0 +1,91 @@
+"""`spanbert train`."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from ..errors import UsageError
+from ..tasks import TASKS, settings_class
+from ..training.config import TrainConfig
+from .flags import read_config, split, with_settings
+from .show import TrainingDisplay, bar, read_all, talk
+
+SETTINGS = [settings_class(name) for name in TASKS]
+_HIDDEN = ("tags", "output")
+
+
+@with_settings([TrainConfig, *SETTINGS], skip=_HIDDEN)
+def command(
+    *,
+    base_model: Annotated[
+        str | None, typer.Option(help="Encoder to start from: a folder, or a hub name.", envvar="SPANBERT_BASE_MODEL")
+    ] = None,
+    task: Annotated[str | None, typer.Option(help=f"One of {', '.join(TASKS)}. Default: {next(iter(TASKS))}.")] = None,
+    train: Annotated[list[str] | None, typer.Option(help="Annotated files (one or more).")] = None,
+    dev: Annotated[list[str] | None, typer.Option(help="Held-out files; none: a tenth of the training data.")] = None,
+    output: Annotated[str | None, typer.Option(help="New folder for the model.", envvar="SPANBERT_OUTPUT")] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file with any of these settings.")] = None,
+    input_format: Annotated[str | None, typer.Option(help="Format of the files; none: recognised.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse data that would need repairs.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="List every repair of the data.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the held-out report as JSON.")] = False,
+    settings: dict[str, Any],
+) -> None:
+    """Example: spanbert train --base-model DIR --train train.jsonl --dev dev.jsonl --output my-model"""
+    own = {"base_model": base_model, "task": task, "train": train, "dev": dev, "output": output}
+    own |= {"input_format": input_format}
+    given = {name: value for name, value in {**own, **settings}.items() if value is not None}
+    values = read_config(config, _known()) | given
+    for name in ("base_model", "train", "output"):
+        if not values.get(name):
+            flag = "--" + name.replace("_", "-")
+            raise UsageError(f"no {flag}", f"{flag} and a value", f"give {flag}, or {name} in the --config file")
+    form = values.get("input_format")
+    documents = read_all(values["train"], form, strict=strict, name="train", verbose=verbose)
+    held_out = None
+    if values.get("dev"):
+        held_out = read_all(values["dev"], form, strict=strict, name="dev", verbose=verbose)
+    train_config = TrainConfig(**split(TrainConfig, values))
+
+    # torch is imported only now, when the files are known to be sound
+    from ..inference.span_model import SpanModel
+    from ..training.loop import train as run
+
+    name = values.get("task", next(iter(TASKS)))
+    task_settings = {key: value for kind in SETTINGS for key, value in split(kind, values).items()}
+    labels = task_settings.pop("labels", ())
+    labels = [label.strip() for label in labels.split(",")] if isinstance(labels, str) else labels
+    model = SpanModel.create(
+        values["base_model"], task=name, labels=labels, settings=task_settings, seed=train_config.seed
+    )
+    with bar("training") as progress:
+        trained = run(model, documents, held_out, train_config, [TrainingDisplay(progress)])
+    report = trained.bundle.facts["report"]
+    _next_commands(values["output"], report)
+    if json:
+        typer.echo(orjson.dumps(report).decode())
+
+
+def _known() -> set[str]:
+    names = {field.name for kind in (TrainConfig, *SETTINGS) for field in dataclasses.fields(kind)}
+    return names - {"tags"} | {"base_model", "task", "train", "dev", "output", "input_format"}
+
+
+def _next_commands(output: str, report: dict[str, Any]) -> None:
+    console = talk()
+    micro = report["micro"]
+    interval = micro["f1_interval"]
+    shown = f", 95 % interval {interval[0]:.3f} to {interval[1]:.3f}" if interval else ""
+    console.print(f"the model is in {output}: F1 {micro['f1']:.3f} on held-out documents{shown}", markup=False)
+    console.print(
+        "next:\n"
+        f"  spanbert evaluate --model {output} --data FILE\n"
+        f"  spanbert predict --model {output} --input FILE --output predictions.jsonl\n"
+        f"  spanbert predict --model {output} --input FILE --format highlight",
+        markup=False,
+    )
