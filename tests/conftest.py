@@ -1,14 +1,26 @@
-"""What every test runs under: no network but loopback, and the folders that may be absent."""
+"""What every test runs under: no network but loopback, one thread, and a tiny encoder that learns toy data in seconds."""
 
 from __future__ import annotations
 
 import ipaddress
+import json
+import os
+import random
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny tensors: more threads only wait for each other
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+from spanbert.documents import Document, Span
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+NAMES, ORGS, KINDS = ("Anna", "Bert", "Carl", "Dora"), ("Acme", "Bolt", "Core"), ("Corp", "Ltd")
+FILL = "the a met with in of from went said then and house river day on . , was big".split()
+VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *NAMES, *ORGS, *KINDS, *FILL, "un", "##able", "##do"]
 _connect = socket.socket.connect
 
 
@@ -35,3 +47,57 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the shared folder is not here")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a random BERT of 2 layers, 32 wide, 64 positions, and a cased vocabulary for `toy_documents`."""
+    import torch
+    from safetensors.torch import save_file
+
+    from spanbert.encoder.loading import to_stock
+    from spanbert.encoder.packed import EncoderConfig, PackedBert
+
+    folder = tmp_path_factory.mktemp("tiny-encoder")
+    (folder / "vocab.txt").write_text("\n".join(VOCABULARY) + "\n", encoding="utf-8")
+    shape = EncoderConfig(
+        vocab_size=len(VOCABULARY),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=64,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        encoder = PackedBert(shape)
+    (folder / "config.json").write_text(json.dumps({"model_type": "bert", **vars(shape)}), encoding="utf-8")
+    save_file(to_stock(encoder), folder / "model.safetensors")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def toy_documents() -> Callable[[int, int], list[Document]]:
+    """`toy_documents(number, seed)`: 5 to 30 words each, names are PERSON, `Acme Corp` and the like are ORG."""
+    return make_toy_documents
+
+
+def make_toy_documents(number: int, seed: int) -> list[Document]:
+    draw = random.Random(seed)
+    documents = []
+    for k in range(number):
+        words: list[str] = []
+        spans: list[Span] = []
+        for _ in range(draw.randint(5, 30)):
+            kind = draw.random()
+            start = sum(len(word) + 1 for word in words)
+            if kind < 0.12:
+                words.append(draw.choice(NAMES))
+                spans.append(Span(start, start + len(words[-1]), "PERSON"))
+            elif kind < 0.22:
+                words.append(f"{draw.choice(ORGS)} {draw.choice(KINDS)}")
+                spans.append(Span(start, start + len(words[-1]), "ORG"))
+            else:
+                words.append(draw.choice(FILL))
+        documents.append(Document(f"toy-{seed}-{k}", " ".join(words), tuple(spans)))
+    return documents

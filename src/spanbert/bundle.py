@@ -96,6 +96,7 @@ def write(bundle: Bundle, folder: Path) -> None:
         sums = {path.name: durable.digest(path) for path in files}
         (folder / CHECKSUMS).unlink(missing_ok=True)  # until the last file is in place this is no bundle
         for path in files:
+            path.chmod(0o644)  # the weights writer makes files that only their owner can read
             durable.sync(path)
             path.replace(folder / path.name)
         durable.write(folder / CHECKSUMS, json.dumps(sums, indent=2) + "\n")

@@ -101,7 +101,7 @@ def with_settings(kinds: Iterable[type], skip: Iterable[str]) -> Callable[[Calla
         parameters += fields.values()
         call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        del call.__wrapped__  # type: ignore[attr-defined]
+        del call.__wrapped__
         return call
 
     return decorate
