@@ -12,9 +12,9 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from encoder import minilm
 from rich.console import Console
 
+from encoder import minilm
 from spanbert import Document, read_documents
 from spanbert.cli.show import highlighted
 
@@ -74,18 +74,11 @@ def show(document: Document) -> None:
         f"{len(document.spans):,} spans in {coverage.characters:,} characters; read: {coverage.characters_read:,} "
         f"in {coverage.windows} windows\n"
     )
-    paragraphs = passages(document)
-    chosen = sorted(
-        sorted(paragraphs, key=lambda passage: -len({span.label for span in passage.spans}))[:SHOWN], key=at
-    )
-    for passage in chosen:
+    richest = sorted(passages(document), key=lambda passage: -len({span.label for span in passage.spans}))
+    for passage in sorted(richest[:SHOWN], key=lambda passage: int(passage.id)):
         console.print(highlighted(passage, labels))
         console.print()
     console.print("most frequent: " + ", ".join(f"{label} {number:,}" for label, number in counts.most_common(6)))
-
-
-def at(passage: Document) -> int:
-    return int(passage.id)
 
 
 def passages(document: Document) -> list[Document]:

@@ -6,7 +6,6 @@ With a network, put "SpanBERT/spanbert-base-cased" in the place of `minilm()`.
 from pathlib import Path
 
 from encoder import minilm
-
 from spanbert import Document, Span, SpanModel, TrainConfig, evaluate, read_documents, train
 
 DATA = Path(__file__).parent / "data" / "redocred"

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from encoder import minilm
-
 from spanbert import SpanModel, TrainConfig, read_documents, train
 
 DATA = Path(__file__).parent / "data" / "redocred"

@@ -7,6 +7,7 @@ every file and is written last, so a folder without it is no bundle.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import tempfile
@@ -29,6 +30,7 @@ from .tokenization import Tokenizer
 
 FORMAT = 1
 CHECKSUMS = "checksums.json"
+_OURS = ("config.json", "model.safetensors", "spanbert.json", "tokenizer.json")
 
 
 @dataclass(slots=True)
@@ -73,24 +75,34 @@ def read(folder: Path) -> Bundle:
                 f"format {record.get('format')!r}", f"format {FORMAT}", "update spanbert to read this model"
             )
         tokenizer = Tokenizer.from_folder(folder)
-        states = cast(dict[str, dict[str, Any]], record["tasks"])
-        tasks = {
-            name: task_class(name)(settings_from(name, state["settings"]), tokenizer) for name, state in states.items()
-        }
+        try:
+            states = cast(dict[str, dict[str, Any]], record["tasks"])
+            tasks = {
+                name: task_class(name)(settings_from(name, state["settings"]), tokenizer)
+                for name, state in states.items()
+            }
+            calibrations = {name: Calibration(**state["calibration"]) for name, state in states.items()}
+            thresholds = {name: float(state["threshold"]) for name, state in states.items()}
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise DataError(
+                f"tasks that cannot be read ({type(error).__name__}: {error})",
+                "tasks with settings, calibration and threshold",
+                "save the model anew",
+            ) from None
     config = loading.read_config(folder)
     weights = loading.read_weights(folder)
     bundle = Bundle.build(loading.encoder_from(config, weights), tokenizer, tasks, dict(record.get("facts", {})))  # type: ignore[call-overload]
     _load_heads(bundle.network, tasks, loading.leftover(config, weights))
-    bundle.calibrations = {name: Calibration(**state["calibration"]) for name, state in states.items()}
-    bundle.thresholds = {name: float(state["threshold"]) for name, state in states.items()}
+    bundle.calibrations, bundle.thresholds = calibrations, thresholds
     return bundle
 
 
 def write(bundle: Bundle, folder: Path) -> None:
     """Write the bundle into `folder`, which may hold other files; its checksums come last."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".tmp-bundle-", dir=folder) as name, durable.on_disk(folder):
-        staging = Path(name)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(durable.on_disk(folder))
+        folder.mkdir(parents=True, exist_ok=True)
+        staging = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=".tmp-bundle-", dir=folder)))
         _fill(bundle, staging)
         files = sorted(staging.iterdir())
         sums = {path.name: durable.digest(path) for path in files}
@@ -105,9 +117,16 @@ def write(bundle: Bundle, folder: Path) -> None:
 def verify(folder: Path) -> None:
     """Refuse a bundle of which a file is missing or changed."""
     sums = loading.read_json(folder / CHECKSUMS)
+    for name in (*_OURS, *sums):
+        if Path(name).name != name or name not in sums:
+            raise DataError(
+                f"{CHECKSUMS} of {folder} " + (f"lacks {name}" if name in _OURS else f"names {name!r}"),
+                "each file of the model folder, by its name alone",
+                "copy the model folder again",
+            )
     for name, expected in sums.items():
         path = folder / name
-        if Path(name).name != name or not path.is_file():
+        if not path.is_file():
             raise DataError(f"{path} is missing", "every file that checksums.json lists", "copy the model folder again")
         if durable.digest(path) != expected:
             raise DataError(
@@ -165,7 +184,9 @@ def _read_stock(folder: Path) -> Bundle:
         if kind.stock and architecture == f"BertFor{kind.stock}":
             encoder, tokenizer = load_base(folder)
             with at(file=folder / "config.json"):
-                tasks = {name: kind(kind.adopted(record), tokenizer)}
+                settings = kind.adopted(record)
+                window = min(settings.window, encoder.longest)
+                tasks = {name: kind(dataclasses.replace(settings, window=window), tokenizer)}
             bundle = Bundle.build(encoder, tokenizer, tasks, {"base_model": {"name": folder.name}})
             extra = loading.leftover(encoder.config, loading.read_weights(folder))
             _load_heads(bundle.network, tasks, extra)

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from .errors import MachineError
 
 
@@ -39,8 +41,9 @@ def write(path: Path, text: str) -> None:
 
 @contextmanager
 def staged(folder: Path) -> Iterator[Path]:
-    """A new folder to fill; when the block ends well it is synced and renamed to `folder`, else removed."""
+    """A new folder to fill; when the block ends well it is synced and replaces `folder`, else it is removed."""
     staging = folder.with_name(f".tmp-{folder.name}-{os.getpid()}")
+    old = folder.with_name(f"{staging.name}-old")
     with on_disk(folder):
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(parents=True)
@@ -49,10 +52,13 @@ def staged(folder: Path) -> Iterator[Path]:
             for path in staging.iterdir():
                 sync(path)
             sync(staging)
+            if folder.exists():
+                folder.rename(old)
             staging.rename(folder)
             sync(folder.parent)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
+            shutil.rmtree(old, ignore_errors=True)
 
 
 @contextmanager
@@ -60,9 +66,9 @@ def on_disk(path: Path) -> Iterator[None]:
     """Make a failure to write a message that says what to do."""
     try:
         yield
-    except OSError as error:
+    except (OSError, SafetensorError) as error:  # the weights writer wraps what the system says
         raise MachineError(
-            f"cannot write {path} ({error.strerror or error})",
+            f"cannot write {path} ({getattr(error, 'strerror', None) or error})",
             "a folder that can be written to, with room on its disk",
             "free some space or choose another folder; what was there before is unchanged",
         ) from error

@@ -61,7 +61,7 @@ class Tokenizer:
         backend.no_padding()
         backend.encode_special_tokens = True  # text that reads "[MASK]" is text
         self._backend = backend
-        self.size: int = backend.get_vocab_size()
+        self.size: int = max(backend.get_vocab().values(), default=-1) + 1  # ids may have gaps: blank lines
         self.ids: dict[str, int] = {}
         for role, token in _SPECIAL.items():
             number = backend.token_to_id(token)
@@ -77,7 +77,10 @@ class Tokenizer:
     @classmethod
     def from_vocabulary(cls, path: Path, *, lowercase: bool | None = None) -> Tokenizer:
         """From a `vocab.txt` (one piece a line, line number = id). `lowercase` None: decided by its entries."""
-        words = path.read_text(encoding="utf-8-sig").split("\n")
+        try:
+            words = path.read_text(encoding="utf-8-sig").split("\n")
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path} is not UTF-8 ({error})", "a piece a line, in UTF-8", "copy it again") from None
         vocabulary = {word.removesuffix("\r"): number for number, word in enumerate(words) if word}
         if lowercase is None:
             lowercase = not is_cased(vocabulary)
@@ -150,7 +153,11 @@ def is_cased(vocabulary: dict[str, int]) -> bool:
 def _declared_case(path: Path) -> bool | None:
     if not path.is_file():
         return None
-    declared = json.loads(path.read_text(encoding="utf-8")).get("do_lower_case")
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path} is not JSON ({error})", "a JSON object", "copy it again or delete it") from None
+    declared = record.get("do_lower_case") if isinstance(record, dict) else None
     return declared if isinstance(declared, bool) else None
 
 

@@ -71,10 +71,13 @@ def concatenate(tables: Sequence[Table]) -> Table:
 
 
 def coverage(text: str, pieces: Pieces, windows: Sequence[Window]) -> Coverage:
-    """Distinct characters read. White space and deleted characters between pieces that were read count as read."""
+    """Distinct characters read. White space and deleted characters between neighbours that were read count as read."""
     seen = np.zeros(len(pieces), dtype=bool)
     for window in windows:
         seen[window.pieces[window.pieces >= 0]] = True
     if seen.all():
         return Coverage(len(text), len(text), len(windows))
-    return Coverage(int((pieces.ends - pieces.starts)[seen].sum()), len(text), len(windows))
+    read = np.zeros(len(text), dtype=bool)
+    for begin, end in np.flatnonzero(np.diff(seen, prepend=False, append=False)).reshape(-1, 2):
+        read[pieces.starts[begin] : pieces.ends[end - 1]] = True  # pieces of one grapheme share its characters
+    return Coverage(int(read.sum()), len(text), len(windows))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from typing import Annotated
 
 import typer
 
@@ -44,10 +45,18 @@ def main() -> None:
     app(args=arguments, prog_name="spanbert")
 
 
-def _root(version: bool = typer.Option(False, "--version", help="Print the version and leave.")) -> None:
-    if version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         typer.echo(__version__)
         raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """Options of the program itself."""
 
 
 def _elsewhere() -> None:

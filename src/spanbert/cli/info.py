@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import orjson
@@ -15,18 +14,15 @@ def command(
     json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """Example: spanbert info --model my-model"""
-    from ..bundle import read
-    from ..encoder.loading import locate
+    from ..inference.span_model import SpanModel
     from ..model_card import model_card
 
-    folder = locate(model)
-    bundle = read(folder)
+    bundle = SpanModel.from_pretrained(model, "cpu", "float32").bundle
     if not json:
         typer.echo(model_card(bundle))
         return
     encoder = bundle.network.encoder
     record = {
-        "folder": str(Path(folder)),
         "parameters": sum(parameter.numel() for parameter in bundle.network.parameters()),
         "encoder": vars(encoder.config),
         "tasks": {

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import pickle  # for the name of the error that the weights-only loader raises
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -60,14 +59,15 @@ def locate(name: str | Path) -> Path:
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder
+    no_folder = UsageError(
+        f"{name} is not a folder",
+        "a model folder, or the name of a hub model such as SpanBERT/spanbert-base-cased",
+        "check the path",
+    )
     if folder.exists() or not re.fullmatch(r"[\w.-]+/[\w.-]+", str(name)):
-        raise UsageError(
-            f"{name} is not a folder",
-            "a model folder, or the name of a hub model such as SpanBERT/spanbert-base-cased",
-            "check the path",
-        )
+        raise no_folder
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     wanted = ["config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt", "spanbert.json", "checksums.json"]
     try:
@@ -75,6 +75,8 @@ def locate(name: str | Path) -> Path:
         if not (Path(listed) / WEIGHT_FILES[0]).exists():
             listed = snapshot_download(str(name), allow_patterns=[*wanted, WEIGHT_FILES[1]])
         return Path(listed)
+    except HFValidationError:  # `../model` and the like
+        raise no_folder from None
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise MachineError(
             f"there is no folder {name}, and the hub model of that name cannot be had ({type(error).__name__})",
@@ -103,13 +105,17 @@ def read_config(folder: Path) -> EncoderConfig:
     """The shape of the encoder; keys that could name code or another implementation are never read."""
     record = read_json(folder / "config.json")
     with at(file=folder / "config.json"):
-        if record.get("model_type") not in MODEL_TYPES:
+        # checkpoints of 2019, SpanBERT's own release among them, name no type: their weights are checked by name
+        if (kind := record.get("model_type", "bert")) not in MODEL_TYPES:
             raise DataError(
-                f"model_type {record.get('model_type')!r}",
+                f"model_type {kind!r}",
                 f"one of {', '.join(MODEL_TYPES)}",
                 "use a BERT checkpoint; other encoders are not supported yet",
             )
         known = {f.name: f for f in dataclasses.fields(EncoderConfig)}
+        for name, field in known.items():
+            if field.default is dataclasses.MISSING and name not in record:
+                raise DataError(f"{name} is missing", "the shape of a BERT encoder", "use the checkpoint's own config")
         config = EncoderConfig(**{k: v for k, v in record.items() if k in known})  # type: ignore[arg-type]
         check_config(config)
         if record.get("position_embedding_type", "absolute") != "absolute":
@@ -131,13 +137,13 @@ def check_config(config: EncoderConfig) -> None:
             "a multiple of the number of heads",
             "use the checkpoint's own config",
         )
-    if config.hidden_act not in ACTIVATIONS:
+    if not isinstance(config.hidden_act, str) or config.hidden_act not in ACTIVATIONS:
         known = ", ".join(ACTIVATIONS)
         raise DataError(f"hidden_act {config.hidden_act!r}", f"one of {known}", "use another checkpoint")
-    for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
+    for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "layer_norm_eps", "initializer_range"):
         value = getattr(config, name)
         if not isinstance(value, int | float) or not 0.0 <= value < 1.0:
-            raise DataError(f"{name} = {value!r}", "a number from 0 to 1", "use the checkpoint's own config")
+            raise DataError(f"{name} = {value!r}", "a number from 0 to less than 1", "use the checkpoint's own config")
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:
@@ -172,39 +178,53 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 def _read_bin(path: Path) -> dict[str, Tensor]:
     try:
         raw = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # a damaged file can make the weights-only loader raise almost anything
         first = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise DataError(
             f"weights that cannot be loaded safely ({first})",
             "a pickle file that holds tensors and nothing else",
             "convert the checkpoint to model.safetensors on a machine you trust it on",
         ) from None
-    if not isinstance(raw, dict) or not all(isinstance(v, Tensor) for v in raw.values()):
+    if not isinstance(raw, dict) or not all(_is_plain(key, value) for key, value in raw.items()):
         raise DataError("an object that is not a table of tensors", "a state dict", "use the checkpoint's own file")
     return raw
 
 
+def _is_plain(key: object, value: object) -> bool:
+    """A named tensor whose numbers all stand in the file: a view can claim any size of a storage of one number."""
+    if not isinstance(key, str) or not isinstance(value, Tensor) or value.layout != torch.strided:
+        return False
+    return value.numel() * value.element_size() <= value.untyped_storage().nbytes()
+
+
 def encoder_from(config: EncoderConfig, weights: Mapping[str, Tensor]) -> PackedBert:
     """The encoder with these weights (stock names)."""
-    state: dict[str, Tensor] = {}
-    for ours, theirs in _names(config):
-        missing = [name for name in theirs if name not in weights]
-        if missing:
-            raise DataError(
-                f"the weights lack {missing[0]}", "all weights of a BERT encoder", "use the checkpoint's own file"
-            )
-        state[ours] = torch.cat([weights[name] for name in theirs])
     with torch.device("meta"):
         encoder = PackedBert(config)
-    for name, parameter in encoder.state_dict().items():
-        if parameter.shape != state[name].shape:
-            raise DataError(
-                f"{dict(_names(config))[name][0]} has shape {tuple(state[name].shape)}",
-                f"{tuple(parameter.shape)}, as config.json says",
-                "use the config.json that belongs to these weights",
-            )
+    wanted = encoder.state_dict()
+    state: dict[str, Tensor] = {}
+    for ours, theirs in _names(config):
+        rows, *rest = wanted[ours].shape
+        for name in theirs:
+            _check_weight(name, weights.get(name), (rows // len(theirs), *rest))
+        state[ours] = torch.cat([weights[name] for name in theirs])
     encoder.load_state_dict(state, assign=True)
     return encoder.requires_grad_()
+
+
+def _check_weight(name: str, weight: Tensor | None, shape: tuple[int, ...]) -> None:
+    if weight is None:
+        raise DataError(f"the weights lack {name}", "all weights of a BERT encoder", "use the checkpoint's own file")
+    if tuple(weight.shape) != shape:
+        raise DataError(
+            f"{name} has shape {tuple(weight.shape)}",
+            f"{shape}, as config.json says",
+            "use the config.json that belongs to these weights",
+        )
+    if not weight.is_floating_point():
+        raise DataError(f"{name} holds {weight.dtype}", "floating-point numbers", "use the unquantised checkpoint")
 
 
 def to_stock(encoder: PackedBert) -> dict[str, Tensor]:

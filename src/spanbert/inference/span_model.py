@@ -53,7 +53,8 @@ class SpanModel:
         encoder, tokenizer = bundles.load_base(folder)
         chosen = dataclasses.replace(chosen, window=min(chosen.window, encoder.longest))
         # a local path says nothing to others, and may say too much
-        facts = {"base_model": {"name": folder.resolve().name if Path(base_model).exists() else str(base_model)}}
+        local = Path(base_model).expanduser().exists()
+        facts = {"base_model": {"name": folder.resolve().name if local else str(base_model)}}
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return cls(bundles.Bundle.build(encoder, tokenizer, {task: task_class(task)(chosen, tokenizer)}, facts))

@@ -17,11 +17,14 @@ from .task import Settings
 
 S = TypeVar("S", bound=Settings)
 
+ARG_MAX = "arg-max"
+
 INSIDE_PIECE = "a border inside a piece"
 NO_PIECE = "no piece of text"
 NO_WINDOW = "longer than a window"
 POLICY = "in conflict with another gold span under this policy"
 UNKNOWN_LABEL = "a label this model does not have"
+IN_PARTS = "in several parts"
 
 
 def adapted(settings: S, documents: Sequence[Document], longest_span: int) -> S:
@@ -43,9 +46,10 @@ def text_only(document: Document) -> Document:
 
 
 def teachable(document: Document, labels: Sequence[str], policy: str, how: str) -> tuple[Span, ...]:
-    """The gold spans to learn from: of known labels, and together legal under the policy."""
-    known = [span for span in document.spans if span.label in labels]
-    return resolve(policy, known, how)[0]
+    """The gold spans to learn from: of known labels that were looked for, and together legal under the policy."""
+    asked = document.annotated
+    known = [span for span in document.spans if span.label in labels and (asked is None or span.label in asked)]
+    return _resolved(policy, known, how)[0]
 
 
 def runs(spans: Sequence[Span], pieces: Pieces, labels: Sequence[str]) -> IntArray:
@@ -65,8 +69,8 @@ def unreachable(
     document: Document, pieces: Pieces, labels: Sequence[str], policy: str, how: str, windows: Sequence[Window] | None
 ) -> tuple[tuple[Span, str], ...]:
     """Gold spans with the reason why they cannot be predicted; `windows` None: spans may cross window borders."""
-    known = [span for span in document.spans if span.label in labels]
-    forbidden = set(resolve(policy, known, how)[1])
+    known = [span for span in dict.fromkeys(document.spans) if span.label in labels]
+    forbidden = set(_resolved(policy, known, how)[1])
     bounds = None if windows is None else [window.bounds for window in windows]
     reasons: Mapping[Span, str | None] = {
         span: UNKNOWN_LABEL
@@ -79,10 +83,17 @@ def unreachable(
     return tuple((span, reason) for span, reason in reasons.items() if reason is not None)
 
 
+def _resolved(policy: str, spans: Sequence[Span], how: str) -> tuple[tuple[Span, ...], tuple[Span, ...]]:
+    """Arg-max chooses among predictions only: it forbids no gold."""
+    return resolve("overlapping" if policy == ARG_MAX else policy, spans, how)
+
+
 def _out_of_reach(span: Span, pieces: Pieces, bounds: Sequence[tuple[int, int]] | None) -> str | None:
     run = pieces.covering(span.start, span.end)
     if run is None:
         return NO_PIECE
+    if span.parts:
+        return IN_PARTS
     if pieces.span(*run) != (span.start, span.end):
         return INSIDE_PIECE
     if bounds is not None and not any(first <= run[0] and run[1] <= last for first, last in bounds):

@@ -29,12 +29,12 @@ from ..targets import PairTargets
 from ..tokenization import Pieces, Tokenizer
 from ..windows import Table
 from . import gold
+from .gold import ARG_MAX
 from .task import Example, Settings
 
 if TYPE_CHECKING:
     from ..heads.head import Head
 
-ARG_MAX = "arg-max"
 FLOOR = -6.0  # log-odds below which a pair is not worth keeping: a probability of 0.25 %
 FILL_PER_100_PIECES = 10  # improbable spans that may stand in the room left by the probable ones
 

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from ..errors import UsageError
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -33,6 +35,11 @@ class Settings:
     """Pieces that neighbouring windows share; none given: the longest training span and 32 more."""
     resolve: str = "longest"
     """Which of two training spans stays when the policy forbids both: longest, first or highest."""
+
+    def __post_init__(self) -> None:
+        for name, value, least in (("window", self.window, 3), ("overlap", self.overlap, 0)):
+            if value is not None and (type(value) is not int or value < least):
+                raise UsageError(f"{name} = {value!r}", f"a whole number from {least} on", "leave it out")
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,13 +65,13 @@ class Checkpoints:
     def save_best(self, network: nn.Module, step: int) -> None:
         """Keep these weights as the best ones."""
         before = self._newest("best-")
-        if (self.folder / f"best-{step:08d}").exists():
+        if _fault(self.folder / f"best-{step:08d}") is None:  # a resumed run comes by here again
             return
         with durable.staged(self.folder / f"best-{step:08d}") as staging:
             save_file(_tensors(network), staging / "model.safetensors")
             _seal(staging)
         # the newest checkpoint on disk may still name the one before: it goes when that checkpoint does
-        for old in before[1:]:
+        for old in [folder for folder in before if folder.name != f"best-{step:08d}"][1:]:
             shutil.rmtree(old)
 
     def load_best(self, network: nn.Module, step: int) -> None:
@@ -89,11 +89,7 @@ class Checkpoints:
                 continue
             record = json.loads((folder / "state.json").read_text(encoding="utf-8"))
             if record["fingerprint"] != fingerprint:
-                raise UsageError(
-                    f"the checkpoint {folder} was made with other data or settings",
-                    "the data and settings that the run was started with",
-                    "start with those again, or train into a new folder",
-                )
+                raise other_run(folder)
             state = State(**record["state"])
             if state.best_step >= 0 and (fault := _fault(self.folder / f"best-{state.best_step:08d}")):
                 skipped.append(f"{folder.name}: its best weights: {fault}")
@@ -110,6 +106,15 @@ class Checkpoints:
 
     def _newest(self, prefix: str) -> list[Path]:
         return sorted(self.folder.glob(f"{prefix}*"), reverse=True)
+
+
+def other_run(found: Path) -> UsageError:
+    """What a checkpoint or model of another run is answered with."""
+    return UsageError(
+        f"{found} was made with other data or settings",
+        "the data and settings that the run was started with",
+        "start with those again, or train into a new folder",
+    )
 
 
 @contextmanager
@@ -143,6 +148,8 @@ def output_folder(output: Path, *, resume: bool) -> Iterator[None]:
                 "the folder of an interrupted run, or an empty one",
                 "choose another --output",
             )
+        for litter in (*output.glob(".tmp-*"), *output.glob("checkpoints/.tmp-*")):  # of a run that was killed
+            shutil.rmtree(litter, ignore_errors=True)
         yield
     finally:
         (output / ".lock").unlink(missing_ok=True)  # while it is still ours

@@ -11,7 +11,7 @@ from zlib import crc32
 import numpy as np
 
 from ..documents import Document
-from ..errors import DataError, UsageError, at, nearest
+from ..errors import DataError, at, nearest
 from ..packing import Batch, lay_out, longest_first, shuffled
 from ..tasks.task import Example, Task
 from ..tokenization import Pieces, Tokenizer
@@ -133,4 +133,4 @@ def check(train: Sequence[Document], dev: Sequence[Document], labels: Sequence[s
                             or "add training examples of it, or take it out of the held-out data",
                         )
     if not any(document.text.strip() for document in train):
-        raise UsageError("training documents without any text", "text", "check the file that was given")
+        raise DataError("training documents without any text", "text", "check the file that was given")

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ..bundle import Bundle
+from ..bundle import CHECKSUMS, Bundle
 from ..documents import Document
 from ..encoder.precision import choose_device, choose_dtype
 from ..errors import MachineError
@@ -25,7 +25,7 @@ from ..inference.predictor import Predictor
 from ..inference.span_model import SpanModel
 from ..inference.torch_backend import TorchBackend
 from . import data
-from .checkpoint import Checkpoints, State, output_folder, require_room
+from .checkpoint import Checkpoints, State, other_run, output_folder, require_room
 from .config import TrainConfig
 from .data import Corpus, Step
 from .optimizer import default_rate, make_optimizer, set_rates
@@ -48,7 +48,8 @@ def train(
     train: annotated documents. dev: held-out ones, which choose the checkpoint; None: a tenth of `train`.
     observers: called with every event of `training/tracking.py`.
     With `config.output` the run writes checkpoints, `train.jsonl` and at the end the model folder there. SIGINT and
-    SIGTERM then end it after the step at hand, with everything saved.
+    SIGTERM then end it after the step at hand, with everything saved. Resumed where it had come to its end, it
+    returns the finished model.
     Raises DataError for data that cannot be learnt from, UsageError for an output folder that is taken.
     """
     config = config or TrainConfig()
@@ -57,7 +58,7 @@ def train(
             stack.enter_context(output_folder(Path(config.output), resume=config.resume == "auto"))
         stop = stack.enter_context(stop_request())
         run = _Run.prepare(model, train, dev, config, observers)
-        return run.train(stop)
+        return run.finished() or run.train(stop)
 
 
 @dataclass(slots=True)
@@ -124,17 +125,25 @@ class _Run:
     def train(self, stop: Request) -> SpanModel:
         """Epoch by epoch: steps, evaluation, checkpoint; then the best weights and the model folder."""
         self._tell(self._started())
-        reason = "all epochs done"
-        while self.state.epoch < self.epochs:
+        while self.state.epoch < self.epochs and self.state.stale < self.config.patience:
             self._epoch(stop)
             self._evaluate()
             self.state.epoch, self.state.position = self.state.epoch + 1, 0
             self._save()
             self._leave_if_asked(stop)
-            if self.state.stale >= self.config.patience:
-                reason = f"no better report for {self.state.stale} epochs"
-                break
-        return self._finish(reason)
+        stale = self.state.epoch < self.epochs
+        return self._finish(f"no better report for {self.state.stale} epochs" if stale else "all epochs done")
+
+    def finished(self) -> SpanModel | None:
+        """The model in the output folder where this very run had come to its end before; None where it had not."""
+        output = Path(self.config.output or "")
+        if self.checkpoints is None or self.checkpoints.folder.exists() or not (output / CHECKSUMS).exists():
+            return None
+        model = SpanModel.from_pretrained(output, self.config.device, self.config.dtype)
+        if model.bundle.facts.get("training", {}).get("run") != self._fingerprint():
+            raise other_run(output)
+        self._tell(Warned(f"the training in {output} had come to its end: this is its model"))
+        return model
 
     def _epoch(self, stop: Request) -> None:
         config, state = self.config, self.state
@@ -244,6 +253,7 @@ class _Run:
             "learning_rate": float(self.optimizer.param_groups[0]["peak"]),
             "documents": len(self.corpus.documents),
             "data": self.corpus.fingerprint,
+            "run": self._fingerprint(),
             "steps": self.state.steps,
             "best_step": self.state.best_step,
             "seconds": round(self.state.seconds, 1),

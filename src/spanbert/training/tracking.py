@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
+
+import orjson
 
 from ..metrics.report import Report
 
@@ -82,7 +83,7 @@ Observer: TypeAlias = Callable[[Event], None]
 
 
 class JsonLog:
-    """Appends every event as one JSON line."""
+    """Appends every event as one JSON line; a loss that is not a number is null there."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -91,5 +92,6 @@ class JsonLog:
         record = {f.name: getattr(event, f.name) for f in dataclasses.fields(event)}
         if isinstance(record.get("report"), Report):
             record["report"] = record["report"].to_json()
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"event": type(event).__name__.lower(), **record}) + "\n")
+        record = {"event": type(event).__name__.lower(), **record}
+        with self._path.open("ab") as file:
+            file.write(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE))

@@ -1,0 +1,220 @@
+"""Each verb end to end, through the program: the forms that other programs build on."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from spanbert import __version__, read_documents
+from spanbert.documents import Document, Span
+from spanbert.formats import write_documents
+
+from .conftest import Program
+
+
+def test_train_says_what_it_did_and_what_to_type_next(trained: Path):
+    events = [json.loads(line) for line in (trained / "train.jsonl").read_text().splitlines()]
+    assert [event["event"] for event in events if event["event"] != "stepped"] == (
+        ["started"] + ["evaluated"] * 5 + ["finished"]
+    )
+    names = {"README.md", "checksums.json", "config.json", "model.safetensors", "spanbert.json"}
+    names |= {"tokenizer.json", "tokenizer_config.json", "train.jsonl"}
+    assert {path.name for path in trained.iterdir()} == names
+
+
+def test_evaluate_prints_the_promised_json(program: Program, trained: Path, toy_files: Path):
+    done = program(
+        "evaluate", "--model", trained, "--data", toy_files / "dev.jsonl", toy_files / "train.jsonl", "--json"
+    )
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    gold = sum(len(d.spans) for name in ("dev", "train") for d in read_documents(toy_files / f"{name}.jsonl"))
+    assert set(report["micro"]) == {"precision", "recall", "f1", "support", "f1_interval"}
+    assert report["micro"]["support"] == gold
+    assert report["micro"]["f1"] > 0.9
+    low, high = report["micro"]["f1_interval"]
+    assert low <= report["micro"]["f1"] <= high
+    assert set(report["per_label"]) == {"ORG", "PERSON"}
+    assert report["unreachable"] == 0
+
+
+def test_evaluate_prints_a_table_for_people(program: Program, trained: Path, toy_files: Path):
+    done = program("evaluate", "--model", trained, "--data", toy_files / "dev.jsonl")
+    assert done.returncode == 0
+    assert re.search(r"^PERSON .*\d\.\d\d", done.stdout, flags=re.MULTILINE)
+
+
+def test_predict_reads_and_writes_streams(program: Program, trained: Path):
+    text = "the house of Anna was big , and Acme Corp met Dora"
+    done = program(
+        "predict", "--model", trained, "--input", "-", "--output", "-", stdin=json.dumps({"text": text}) + "\n"
+    )
+    assert done.returncode == 0, done.stderr
+    (record,) = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(s["text"], s["label"]) for s in record["spans"]] == [
+        ("Anna", "PERSON"),
+        ("Acme Corp", "ORG"),
+        ("Dora", "PERSON"),
+    ]
+    for span in record["spans"]:
+        assert set(span) == {"start", "end", "label", "score", "text"}
+        assert text[span["start"] : span["end"]] == span["text"]
+        assert 0.5 <= span["score"] <= 1.0
+    assert record["coverage"] == {"characters_read": len(text), "characters": len(text), "windows": 1}
+
+
+def test_predict_reads_a_long_text_file_whole(program: Program, trained: Path, tmp_path: Path):
+    (tmp_path / "long.txt").write_text("the house and Carl went in . " * 300)
+    done = program("predict", "--model", trained, "--input", tmp_path / "long.txt", "--output", tmp_path / "out.jsonl")
+    assert (done.returncode, done.stdout) == (0, "")
+    (document,) = read_documents(tmp_path / "out.jsonl")
+    assert document.id == "long"
+    assert sum(span.label == "PERSON" for span in document.spans) == 300
+    assert document.coverage is not None
+    assert document.coverage.complete
+    assert document.coverage.windows > 30
+
+
+def test_a_higher_threshold_gives_a_subset(program: Program, trained: Path, toy_files: Path):
+    found = []
+    for threshold in ("0.01", "0.5", "0.9"):
+        done = program("predict", "--model", trained, "--input", toy_files / "dev.jsonl", "--threshold", threshold)
+        assert done.returncode == 0
+        records = [json.loads(line) for line in done.stdout.splitlines()]
+        found.append({(r["id"], s["start"], s["end"], s["label"]) for r in records for s in r.get("spans", [])})
+    assert found[0] >= found[1] >= found[2]
+    assert len(found[0]) > len(found[2])
+
+
+def test_predict_highlights_for_people(program: Program, trained: Path):
+    done = program(
+        "predict", "--model", trained, "--input", "-", "--format", "highlight", stdin="the house of Anna was big\n"
+    )
+    assert re.search(r"^the house of \[Anna\|PERSON \.\d\d\] was big$", done.stdout, flags=re.MULTILINE)
+
+
+def test_predict_writes_other_formats(program: Program, trained: Path, toy_files: Path, tmp_path: Path):
+    out = tmp_path / "out.json"
+    done = program(
+        *(
+            "predict",
+            "--model",
+            trained,
+            "--input",
+            toy_files / "dev.jsonl",
+            "--output",
+            out,
+            "--format",
+            "label-studio",
+        )
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(out.read_text())[0]["predictions"]
+
+
+def test_info_shows_the_card_and_json(program: Program, trained: Path):
+    card = program("info", "--model", trained)
+    assert "labels: ORG, PERSON" in card.stdout
+    record = json.loads(program("info", "--model", trained, "--json").stdout)
+    assert record["tasks"]["span-classification"]["settings"]["labels"] == ["ORG", "PERSON"]
+    assert record["report"]["micro"]["f1"] > 0.9
+
+
+def test_doctor_checks_itself(program: Program):
+    done = program("doctor", "--json")
+    record = json.loads(done.stdout)
+    assert (done.returncode, record["ok"]) == (0, True), record
+    assert {"python", "torch", "self-test"} <= {check["name"] for check in record["checks"]}
+
+
+def test_init_writes_a_configuration_that_trains(program: Program, tiny_encoder: Path, tmp_path: Path):
+    assert program("init", tmp_path / "new", "--base-model", str(tiny_encoder)).returncode == 0
+    config = tmp_path / "new" / "spanbert.toml"
+    sample = tmp_path / "new" / "sample.jsonl"
+    assert len(list(read_documents(sample))) == 3
+    settings = config.read_text().replace('["train.jsonl"]', f'["{sample}"]').replace('["dev.jsonl"]', f'["{sample}"]')
+    settings = settings.replace('output = "model"', f'output = "{tmp_path / "model"}"')
+    config.write_text(settings + "epochs = 3\nseed = 5\n")
+    done = program("train", "--config", config, "--epochs", "1", SPANBERT_SEED="7")
+    assert done.returncode == 0, done.stderr
+    training = json.loads((tmp_path / "model" / "spanbert.json").read_text())["facts"]["training"]
+    assert (training["epochs"], training["seed"]) == (1, 7)  # flags over environment over file
+    again = program("init", tmp_path / "new")
+    assert again.returncode == 2
+    assert "is there already" in again.stderr
+
+
+def test_token_classification_and_the_spellings_of_transformers(
+    program: Program, tiny_encoder: Path, toy_files: Path, tmp_path: Path
+):
+    done = program(
+        *("train", "--task", "token-classification", "--model_name_or_path", tiny_encoder),
+        *("--train_file", toy_files / "dev.jsonl", "--validation_file", toy_files / "dev.jsonl"),
+        *("--output_dir", tmp_path / "m", "--num_train_epochs", "1", "--learning_rate=0.001", "--policy", "flat"),
+        "--json",
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["documents"] == 25
+    assert "BertForTokenClassification" in (tmp_path / "m" / "config.json").read_text()
+
+
+def test_overlapping_training_data_are_resolved_and_counted(program: Program, tiny_encoder: Path, tmp_path: Path):
+    documents = [
+        Document(f"d{n}", "the house of Anna Dora", (Span(13, 17, "PERSON"), Span(13, 22, "ORG"))) for n in range(4)
+    ]
+    write_documents(documents, tmp_path / "t.jsonl")
+    form = ("train", "--base-model", tiny_encoder, "--train", tmp_path / "t.jsonl", "--dev", tmp_path / "t.jsonl")
+    done = program(*form, "--output", tmp_path / "m", "--epochs", "1", "--resolve", "first", "--json")
+    assert done.returncode == 0, done.stderr
+    assert "4 spans (50.00 %) cannot be learnt exactly: in conflict" in done.stderr
+    report = json.loads(done.stdout)
+    assert (report["micro"]["support"], report["unreachable"]) == (8, 4)  # what was dropped stays gold
+
+
+def test_an_interrupted_run_is_resumed(program: Program, tiny_encoder: Path, toy_files: Path, tmp_path: Path):
+    form = [
+        *("train", "--base-model", str(tiny_encoder), "--train", str(toy_files / "train.jsonl")),
+        *("--dev", str(toy_files / "dev.jsonl"), "--max-tokens", "128", "--epochs", "8", "--learning-rate", "0.004"),
+    ]
+    straight = program(*form, "--output", tmp_path / "straight")
+    assert straight.returncode == 0, straight.stderr
+    out = tmp_path / "stopped"
+    command = [str(Path(sys.executable).parent / "spanbert"), *form, "--output", str(out)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        log = out / "train.jsonl"
+        while not (log.exists() and log.read_text().count('"stepped"') > 30):
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(signal.SIGTERM)
+        process.communicate()
+    assert process.returncode == 143
+    assert not (out / "checksums.json").exists()
+    resumed = program(*form, "--output", out, "--resume", "auto")
+    assert resumed.returncode == 0, resumed.stderr
+    assert "resumed after" in resumed.stderr
+    assert (out / "model.safetensors").read_bytes() == (tmp_path / "straight" / "model.safetensors").read_bytes()
+
+
+def test_version_and_help(program: Program):
+    assert program("--version").stdout.strip() == __version__
+    shown = program("--help").stdout
+    for verb in ("init", "train", "evaluate", "predict", "info", "doctor"):
+        assert verb in shown
+    assert program("trane").returncode == 2
+
+
+@pytest.mark.parametrize("verb", ["init", "train", "evaluate", "predict", "info", "doctor"])
+def test_the_flags_are_those_on_the_list(program: Program, verb: str):
+    """A new flag is a promise to users: it is added to flags.txt on purpose, or not at all."""
+    shown = program(verb, "--help").stdout
+    flags = sorted(set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", shown.partition("─ Options")[2])) - {"--help"})
+    lines = (Path(__file__).parent / "flags.txt").read_text().splitlines()
+    promised = {line.split(":")[0]: line.split(":")[1].split() for line in lines}
+    assert flags == promised[verb]

@@ -1,0 +1,178 @@
+"""The packed encoder is the stock encoder, whatever else is in the batch."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from spanbert.encoder.loading import to_stock
+from spanbert.encoder.packed import ACTIVATIONS, EncoderConfig, PackedBert
+from spanbert.packing import Batch, lay_out
+from spanbert.windows import Window
+
+SHAPE = EncoderConfig(
+    vocab_size=50,
+    hidden_size=24,
+    num_hidden_layers=3,
+    num_attention_heads=4,
+    intermediate_size=40,
+    max_position_embeddings=32,
+    type_vocab_size=3,
+)
+LENGTHS = (32, 2, 17, 17, 9, 3, 32, 9)  # ragged, the longest possible among them, some of equal length
+
+
+def windows(seed: int = 0) -> list[Window]:
+    """Any id but 0: the stock class gives no gradient to its padding, and we have none."""
+    draw = np.random.default_rng(seed)
+    return [
+        Window(draw.integers(1, 50, n), draw.integers(0, 3, n), np.r_[-1, np.arange(n - 2), -1], -1, 2 * n)
+        for n in LENGTHS
+    ]
+
+
+def packed(chosen: list[Window]) -> Batch:
+    return lay_out([(window,) for window in chosen], range(len(chosen)))
+
+
+def parts(vectors: Tensor, batch: Batch) -> list[Tensor]:
+    """The vectors of each window, in the order the windows were given in."""
+    pieces = vectors.split(batch.lengths.tolist())
+    return [pieces[k] for k in np.argsort(batch.groups)]
+
+
+def encoder(seed: int = 0, **changes: object) -> PackedBert:
+    """Random weights, larger than at the start of training, and biases and norms that are not trivial."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        made = PackedBert(dataclasses.replace(SHAPE, **changes))
+        for parameter in made.parameters():
+            parameter.data += 0.1 * torch.randn_like(parameter)
+    return made.eval()
+
+
+def stock(ours: PackedBert) -> torch.nn.Module:
+    transformers = pytest.importorskip("transformers")
+    config = transformers.BertConfig(**dataclasses.asdict(ours.config))
+    model = transformers.BertModel(config, add_pooling_layer=False).eval()
+    missing, unexpected = model.load_state_dict(to_stock(ours), strict=False)
+    assert not unexpected
+    assert not [name for name in missing if "position_ids" not in name]
+    return model
+
+
+def run_stock(model: torch.nn.Module, window: Window) -> Tensor:
+    ids, types = (torch.from_numpy(column)[None] for column in (window.ids, window.token_types))
+    return model(input_ids=ids, token_type_ids=types).last_hidden_state[0]
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_vectors_are_those_of_the_stock_class(activation: str):
+    """Each window alone through the stock class, all of them packed through ours: 1e-5 apart at most."""
+    ours = encoder(hidden_act=activation)
+    theirs = stock(ours)
+    batch = packed(windows())
+    with torch.no_grad():
+        vectors = ours(batch)
+        assert vectors.shape == (sum(LENGTHS), 24)
+        for window, mine in zip(windows(), parts(vectors, batch), strict=True):
+            torch.testing.assert_close(mine, run_stock(theirs, window), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("changes", [{"layer_norm_eps": 0.1}, {"num_attention_heads": 1}, {"num_hidden_layers": 1}])
+def test_the_shape_is_followed(changes: dict[str, object]):
+    ours = encoder(**changes)
+    batch = packed(windows())
+    with torch.no_grad():
+        mine = parts(ours(batch), batch)[2]
+        torch.testing.assert_close(mine, run_stock(stock(ours), windows()[2]), atol=1e-5, rtol=0)
+
+
+def test_gradients_are_those_of_the_stock_class():
+    """The loss is a random weighting of all vectors; every weight's gradient agrees to 1e-5 of its largest entry."""
+    ours = encoder()
+    theirs = stock(ours)
+    batch = packed(windows())
+    weighting = [torch.randn(n, 24, generator=torch.Generator().manual_seed(n)) for n in LENGTHS]
+    sum((v * w).sum() for v, w in zip(parts(ours(batch), batch), weighting, strict=True)).backward()
+    sum((run_stock(theirs, x) * w).sum() for x, w in zip(windows(), weighting, strict=True)).backward()
+    # gradients under stock names: the same table that renames weights renames them
+    named = copy.deepcopy(ours)
+    named.load_state_dict({name: parameter.grad for name, parameter in ours.named_parameters()})
+    gradients = to_stock(named)
+    expected = {name: parameter.grad for name, parameter in theirs.named_parameters()}
+    assert gradients.keys() == expected.keys()
+    for name, gradient in gradients.items():
+        bound = max(1e-5 * expected[name].abs().max().item(), 1e-4 if ".key.bias" in name else 0)  # of a key: 0
+        torch.testing.assert_close(
+            gradient, expected[name], atol=bound, rtol=0, msg=lambda text, n=name: f"{n}: {text}"
+        )
+
+
+def test_alone_as_in_company():
+    ours = encoder()
+    batch = packed(windows())
+    with torch.no_grad():
+        together = parts(ours(batch), batch)
+        for window, mine in zip(windows(), together, strict=True):
+            torch.testing.assert_close(ours(packed([window])), mine, atol=1e-5, rtol=0)
+
+
+def test_attention_stays_inside_a_window():
+    """Changing one window of a run of two changes nothing in the other, not by a bit."""
+    ours = encoder()
+    first, second = windows()[2:4]
+    with torch.no_grad():
+        before = ours(packed([first, second]))[: len(first.ids)]
+        after = ours(packed([first, dataclasses.replace(second, ids=second.ids[::-1].copy())]))[: len(first.ids)]
+    assert torch.equal(before, after)
+
+
+def test_bfloat16_is_near():
+    ours = encoder()
+    batch = packed(windows())
+    with torch.no_grad():
+        exact = ours(batch)
+        near = copy.deepcopy(ours).to(torch.bfloat16)(batch)
+    assert near.dtype == torch.bfloat16
+    assert not torch.equal(near.float(), exact)
+    assert ((near.float() - exact).abs().max() / exact.abs().max()).item() < 0.05
+
+
+def test_dropout_in_training_only():
+    ours = encoder()
+    batch = packed(windows())
+    with torch.no_grad(), torch.random.fork_rng():
+        assert torch.equal(ours(batch), ours(batch))
+        ours.train()
+        assert not torch.equal(ours(batch), ours(batch))
+        still = encoder(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0).train()
+        assert torch.equal(still(batch), still(batch))
+
+
+@pytest.mark.parametrize("name", ["hidden_dropout_prob", "attention_probs_dropout_prob"])
+def test_each_dropout_works(name: str):
+    off = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    batch = packed(windows())
+    with torch.no_grad(), torch.random.fork_rng():
+        ours = encoder(**{**off, name: 0.5}).train()
+        assert not torch.equal(ours(batch), ours(batch))
+
+
+def test_a_new_encoder_starts_as_bert_does():
+    """Matrices normal with the given deviation, biases 0, norms 1 and 0."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        made = PackedBert(dataclasses.replace(SHAPE, vocab_size=5000, initializer_range=0.07))
+    assert made.words.weight.std().item() == pytest.approx(0.07, rel=0.02)
+    assert made.words.weight.mean().item() == pytest.approx(0, abs=0.002)
+    for layer in made.layers:
+        assert layer.up.weight.std().item() == pytest.approx(0.07, rel=0.1)
+        assert not layer.qkv.bias.any()
+        assert (layer.output_norm.weight == 1).all()
+    assert (made.width, made.longest) == (24, 32)

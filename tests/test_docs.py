@@ -1,0 +1,57 @@
+"""Every command and every Python block of the README and the guides runs, in order, in one folder with toy files."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from spanbert.documents import Document
+from spanbert.formats import write_documents
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BY_CI = ("make ", "git clone", "cd ")  # .ci/run types these
+BLOCK = re.compile(r"^```(console|python)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def workplace(
+    tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path, toy_documents: Callable[[int, int], list[Document]]
+) -> Path:
+    """The files that the pages speak of."""
+    folder = tmp_path_factory.mktemp("docs")
+    shutil.copytree(tiny_encoder, folder / "encoder")
+    for name, number, seed in (("train", 60, 1), ("dev", 15, 2), ("test", 15, 3)):
+        write_documents(toy_documents(number, seed), folder / f"{name}.jsonl")
+    (folder / "report.txt").write_text("the house of Anna was big\n" * 40)
+    return folder
+
+
+@pytest.mark.parametrize("page", sorted(PAGES, key=lambda page: page.name != "training.md"), ids=lambda page: page.name)
+def test_page(page: Path, workplace: Path):
+    """training.md comes first: it trains the model that the others use."""
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PYTHONWARNINGS": "ignore::ResourceWarning",
+        "SPANBERT_EPOCHS": "1",
+        "SPANBERT_MAX_TOKENS": "256",
+    }
+    blocks = BLOCK.findall(page.read_text(encoding="utf-8"))
+    for kind, block in blocks:
+        commands = [line[2:] for line in block.splitlines() if line.startswith("$ ")]
+        for command in commands if kind == "console" else [[sys.executable, "-c", block]]:
+            if isinstance(command, str) and command.startswith(BY_CI):
+                continue
+            done = subprocess.run(
+                command, shell=isinstance(command, str), cwd=workplace, env=environment, capture_output=True, text=True
+            )
+            assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    assert blocks or page.name == "data.md"

@@ -1,0 +1,153 @@
+"""Documents to steps: what is refused, and that an epoch is a pure function of seed and number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spanbert.documents import Document, Span
+from spanbert.errors import DataError
+from spanbert.tasks import settings_from, task_class
+from spanbert.tokenization import Tokenizer
+from spanbert.training import data
+from spanbert.training.data import Corpus, check, generator, hold_out, plan
+
+TASKS = ("span-classification", "token-classification")
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tiny_encoder: Path) -> Tokenizer:
+    return Tokenizer.from_folder(tiny_encoder)
+
+
+@pytest.fixture(scope="module")
+def corpus(tokenizer: Tokenizer, toy_documents: Callable) -> Corpus:
+    return Corpus.read(toy_documents(30, 5), tokenizer)
+
+
+def tasks(tokenizer: Tokenizer, *names: str) -> dict:
+    values = {"labels": ("ORG", "PERSON"), "window": 20, "overlap": 4}
+    return {name: task_class(name)(settings_from(name, values), tokenizer) for name in names}
+
+
+def content(steps: list) -> list:
+    return [
+        (step.task, [[window.ids.tolist() for window in example.windows] for example in step.examples])
+        for step in steps
+    ]
+
+
+@pytest.mark.parametrize("names", [TASKS[:1], TASKS])
+def test_plan_depends_on_seed_and_epoch_alone(tokenizer: Tokenizer, corpus: Corpus, names: tuple):
+    made = tasks(tokenizer, *names)
+    first = content(plan(made, corpus, 1, 0, 100))
+    np.random.seed(99)  # whatever was drawn before
+    assert content(plan(made, corpus, 1, 0, 100)) == first
+    assert content(plan(made, corpus, 1, 1, 100)) != first
+    assert content(plan(made, corpus, 2, 0, 100)) != first
+
+
+def test_plan_has_every_window_once_within_the_budget(tokenizer: Tokenizer, corpus: Corpus):
+    made = tasks(tokenizer, *TASKS)
+    steps = plan(made, corpus, 0, 0, 100)
+    for name, task in made.items():
+        wanted = sorted(
+            window.ids.tolist()
+            for document, pieces in zip(corpus.documents, corpus.pieces, strict=True)
+            for example in task.examples(document, pieces, None)
+            for window in example.windows
+        )
+        groups = [[w for example in step.examples for w in example.windows] for step in steps if step.task == name]
+        assert sorted(window.ids.tolist() for group in groups for window in group) == wanted
+        assert all(sum(len(window.ids) for window in group) <= 100 for group in groups)
+    order = [step.task for step in steps]
+    assert order != sorted(order) and order != sorted(order, reverse=True)  # tasks are mixed
+
+
+def test_parts_hold_all_windows_and_their_own_targets(
+    tokenizer: Tokenizer, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+):
+    step = plan(tasks(tokenizer, TASKS[1]), corpus, 0, 0, 200)[0]
+    assert step.counts == {"tags": float(sum((w.pieces >= 0).sum() for e in step.examples for w in e.windows))}
+    monkeypatch.setattr(data, "PART_POSITIONS", 50)
+    parts = list(step.parts)
+    assert len(parts) > 2
+    assert all(len(batch.ids) <= 50 for batch, _ in parts)
+    assert sum(len(batch.ids) for batch, _ in parts) == sum(len(w.ids) for e in step.examples for w in e.windows)
+    for batch, targets in parts:
+        for group, member in enumerate(batch.members.tolist()):
+            assert targets[group] is step.examples[member].targets
+
+
+def test_generator_is_a_value():
+    def draw(*key) -> int:
+        return int(generator(*key).integers(2**40))
+
+    assert draw(1, 2, "a") == draw(1, 2, "a")
+    assert len({draw(1, 2, "a"), draw(2, 2, "a"), draw(1, 3, "a"), draw(1, 2, "b")}) == 4
+
+
+def test_corpus(tokenizer: Tokenizer):
+    """`undo` is un + ##do, so the second span has 3 pieces; the span of white space has none."""
+    documents = [Document("a", "Anna undo the", (Span(0, 4, "X"), Span(0, 9, "X"), Span(4, 5, "X")))]
+    assert Corpus.read(documents, tokenizer).longest_span == 3
+    assert Corpus.read([Document("a", "")], tokenizer).longest_span == 1
+
+
+def test_fingerprint(tokenizer: Tokenizer):
+    first = Document("a", "Anna met Bert", (Span(0, 4, "X"),))
+    others = [
+        replace(first, id="b"),
+        replace(first, text="Anna met Bert."),
+        replace(first, spans=(Span(0, 4, "Y"),)),
+        replace(first, annotated=frozenset({"X"})),
+    ]
+    prints = {Corpus.read([document], tokenizer).fingerprint for document in (first, *others)}
+    assert len(prints) == 5
+    assert Corpus.read([replace(first)], tokenizer).fingerprint in prints
+
+
+def test_hold_out_is_a_tenth_by_id(toy_documents: Callable):
+    documents = toy_documents(50, 3)
+    train, dev = hold_out(documents)
+    assert (len(train), len(dev)) == (45, 5)
+    assert {d.id for d in train} | {d.id for d in dev} == {d.id for d in documents}
+    assert train == [d for d in documents if d not in dev]  # order is kept
+    assert {d.id for d in hold_out(documents[::-1])[1]} == {d.id for d in dev}
+    assert [len(part) for part in hold_out(documents[:3])] == [2, 1]
+
+
+GOOD = Document("good", "Anna met Bert", (Span(0, 4, "PERSON"),))
+
+
+def test_refused():
+    for train, dev, which in (([], [GOOD], "training"), ([GOOD], [], "held-out")):
+        with pytest.raises(DataError, match=f"no {which} documents"):
+            check(train, dev, ())
+    with pytest.raises(DataError, match="none of the 2 training documents has a span"):
+        check([Document("a", "Anna"), Document("b", "")], [GOOD], ())
+    with pytest.raises(DataError, match="without any text"):
+        check([Document("a", " \n", (Span(0, 1, "PERSON"),))], [GOOD], ())
+
+
+def test_unknown_labels_are_named_with_document_and_suggestion():
+    wrong = Document("dev-7", "Anna met Bert", (Span(0, 4, "PERSON"), Span(9, 13, "PRESON")))
+    with pytest.raises(DataError) as error:
+        check([GOOD], [GOOD, wrong], ())
+    for part in ("document 'dev-7'", "label 'PRESON' in the held-out data", "did you mean 'PERSON'", "labels of the"):
+        assert part in str(error.value)
+    with pytest.raises(DataError, match="label 'PRESON' in the training data") as error:
+        check([wrong], [GOOD], ("PERSON", "ORG"))
+    assert "one of ORG, PERSON" in str(error.value)
+    far = Document("dev-8", "Anna", (Span(0, 4, "DATE"),))
+    with pytest.raises(DataError, match="add training examples"):
+        check([GOOD], [far], ())
+
+
+def test_accepted():
+    check([GOOD, Document("a", ""), Document("b", "no span")], [Document("c", "")], ())
+    check([GOOD], [Document("c", "Acme", (Span(0, 4, "ORG"),))], ("PERSON", "ORG"))
