@@ -161,7 +161,7 @@ def _estimate(counts: np.ndarray, drawn: np.ndarray | None) -> Estimate:
 
 
 def _row(name: str, estimate: Estimate) -> tuple[str, ...]:
-    rates = (f"{100 * rate:.2f}" for rate in (estimate.precision, estimate.recall, estimate.f1))
+    rates = (f"{rate:.3f}" for rate in (estimate.precision, estimate.recall, estimate.f1))
     low_high = estimate.f1_interval
-    interval = "-" if low_high is None else f"{100 * low_high[0]:.2f} to {100 * low_high[1]:.2f}"
+    interval = "-" if low_high is None else f"{low_high[0]:.3f} to {low_high[1]:.3f}"
     return (name, *rates, interval, *map(str, (estimate.correct, estimate.predicted, estimate.support)))

@@ -1,0 +1,28 @@
+"""Draws docs/filing.svg: passages of the annual report with the spans that the demo found. Run it after `make demo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from demo import FOUND, passages
+from rich.console import Console
+
+from spanbert import read_documents
+from spanbert.cli.show import highlighted
+
+TARGET = Path("docs/filing.svg")
+
+
+def main() -> None:
+    document = next(read_documents(FOUND))
+    labels = sorted({span.label for span in document.spans})
+    console = Console(record=True, width=110, highlight=False)
+    richest = sorted(passages(document), key=lambda p: -len({span.label for span in p.spans}) + len(p.text) / 300)
+    for passage in sorted(richest[:4], key=lambda p: int(p.id)):
+        console.print(highlighted(passage, labels))
+        console.print()
+    TARGET.write_text(console.export_svg(title="spanbert predict --format highlight"), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
