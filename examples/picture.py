@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from demo import FOUND, passages
 from rich.console import Console
 
+from demo import FOUND, passages
 from spanbert import read_documents
 from spanbert.cli.show import highlighted
 
