@@ -164,6 +164,18 @@ def test_each_dropout_works(name: str):
         assert not torch.equal(ours(batch), ours(batch))
 
 
+def test_embeddings_are_dropped_too():
+    """Without layers, half of the numbers are 0 and the others are doubled."""
+    ours = encoder(hidden_dropout_prob=0.5)
+    ours.layers = torch.nn.ModuleList()
+    batch = packed(windows())
+    with torch.no_grad(), torch.random.fork_rng():
+        plain, dropped = ours(batch), ours.train()(batch)
+    kept = dropped != 0
+    assert kept.float().mean().item() == pytest.approx(0.5, abs=0.05)
+    torch.testing.assert_close(dropped[kept], 2 * plain[kept])
+
+
 def test_a_new_encoder_starts_as_bert_does():
     """Matrices normal with the given deviation, biases 0, norms 1 and 0."""
     with torch.random.fork_rng():

@@ -186,6 +186,29 @@ def test_text_without_pieces(make, task, text):
     assert mixed == [Document("a", text, coverage=found.coverage), alone]
 
 
+def test_documents_without_a_row_above_the_floor(make):
+    """The head gives a table without rows, for one document or for all of them: no spans, read all the same."""
+    predictor = make(threshold=0.0)
+    pairs = predictor.backend._pairs
+    anna = predictor.tokenizer.pieces(["Anna"])[0].ids[0]
+
+    def only_anna(batch: Batch) -> Table:
+        table = pairs(batch)
+        ids = [
+            int(batch.ids[batch.cu_seqlens[w] + 1 + f]) for w, f in zip(table["window"], table["first"], strict=True)
+        ]
+        return {name: column[np.array(ids) == anna] for name, column in table.items()}
+
+    predictor.backend._pairs = only_anna
+    nothing, something = Document("a", "the house"), Document("b", "Anna met")
+    (found,) = predictor([nothing])
+    assert found.spans == () and found.coverage == Coverage(9, 9, 1)
+    everything = make(threshold=0.0, policy="overlapping")
+    everything.backend._pairs = only_anna
+    before, after, last = everything([nothing, something, nothing])
+    assert before.spans == last.spans == () and {span.start for span in after.spans} == {0}
+
+
 def test_what_was_annotated_is_not_passed_on(make):
     span = Span(0, 4, "X")
     gold = Document("d", "Anna met", (span,), (Relation(span, span, "R"),), annotated=frozenset("X"), meta={"k": 1})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -147,7 +148,7 @@ def _by_owner(
     order = np.argsort(joined["window"], kind="stable")
     owners = owner[joined["window"][order]]
     edges = np.flatnonzero(np.diff(owners, prepend=-1))
-    for begin, end in zip(edges, np.append(edges[1:], len(owners)), strict=True):
+    for begin, end in pairwise(np.append(edges, len(owners))):
         yield int(owners[begin]), {name: column[order[begin:end]] for name, column in joined.items()}
 
 
