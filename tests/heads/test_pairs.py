@@ -292,7 +292,7 @@ def test_blocks_tile_all_pairs_and_are_small(totals: list[int], labels: int, cel
 
 
 def test_logits_never_exceed_the_bound(monkeypatch: pytest.MonkeyPatch):
-    """A window of 510 pieces and 20 labels has 512 x 512 x 20 = 5.2 M logits: above CELLS, so it takes two blocks.
+    """A window of 510 pieces and 20 labels has 512 x 512 x 20 = 5.2 M logits; by 128 rows it takes four blocks.
 
     With CELLS = 200,000 a row has 512 x 20 = 10,240 and a block at most 19 rows. Loss, its gradient (which computes
     every block again) and prediction never hold more at once.
@@ -307,7 +307,7 @@ def test_logits_never_exceed_the_bound(monkeypatch: pytest.MonkeyPatch):
 
     monkeypatch.setattr(PairHead, "_logits", counting)
     head, batch = head_of(20), batch_of(document(510))
-    assert len(list(head._blocks(batch))) == 2
+    assert len(list(head._blocks(batch))) == 4
     monkeypatch.setattr(pairs, "CELLS", 200_000)
     blocks = len(list(head._blocks(batch)))
     assert blocks == math.ceil(512 / 19)

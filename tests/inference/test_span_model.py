@@ -165,6 +165,8 @@ def test_the_models_own_threshold(model: SpanModel):
     name = next(iter(bundle.tasks))
     strict = Bundle(bundle.network, bundle.tokenizer, bundle.tasks, bundle.calibrations, {name: 1.0}, bundle.facts)
     assert SpanModel(strict, "cpu", "float32").predict(TEXT).spans == ()
+    if name == SPANS:  # under another policy it says nothing
+        assert len(SpanModel(strict, "cpu", "float32").predict(TEXT, policy="arg-max").spans) == 1
     assert (
         SpanModel(strict, "cpu", "float32").predict(TEXT, threshold=0.5).spans
         == model.predict(TEXT, threshold=0.5).spans
@@ -186,6 +188,8 @@ def test_other_policies(untrained: SpanModel):
     (best,) = untrained.span_scores(TEXT, top=1)
     assert (best.start, best.end, best.label) == (lambda s: (s.start, s.end, s.label))(spans["arg-max"][0])
     assert len(untrained.predict(TEXT * 30, policy="arg-max").spans) == 1
+    long = found(untrained.predict(TEXT * 30, policy="overlapping", threshold=0.5))
+    assert len(long) == len(set(long)) > 600  # windows overlap, what they own does not
     assert untrained.predict("", policy="arg-max").spans == ()
 
 

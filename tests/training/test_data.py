@@ -83,6 +83,29 @@ def test_parts_hold_all_windows_and_their_own_targets(
             assert targets[group] is step.examples[member].targets
 
 
+def test_every_document_has_a_generator_of_its_own(tokenizer: Tokenizer, corpus: Corpus):
+    """What a task draws (masks, negatives) depends on seed, epoch and document, not on its neighbours."""
+
+    class Drawing:
+        def __init__(self) -> None:
+            self.drawn: dict[str, int] = {}
+
+        def examples(self, document, pieces, draw):
+            self.drawn[document.id] = int(draw.integers(2**40))
+            return iter(())
+
+    def drawn(documents: slice, seed: int, epoch: int) -> dict[str, int]:
+        task = Drawing()
+        plan({"drawing": task}, Corpus(corpus.documents[documents], corpus.pieces[documents]), seed, epoch, 100)
+        return task.drawn
+
+    whole = drawn(slice(None), 1, 2)
+    assert len(set(whole.values())) == len(corpus.documents)
+    part = drawn(slice(7, 3, -1), 1, 2)
+    assert part == {key: whole[key] for key in part}
+    assert drawn(slice(None), 1, 3) != whole != drawn(slice(None), 2, 2)
+
+
 def test_generator_is_a_value():
     def draw(*key) -> int:
         return int(generator(*key).integers(2**40))

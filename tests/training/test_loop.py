@@ -21,6 +21,7 @@ from spanbert.bundle import Bundle
 from spanbert.documents import Document, Span
 from spanbert.errors import DataError, MachineError, UsageError
 from spanbert.heads.head import Network
+from spanbert.tasks import task_class
 from spanbert.training import data, loop
 from spanbert.training.loop import MOST_SKIPPED, take_step
 from spanbert.training.tracking import Evaluated, Finished, Started, Stepped, Warned
@@ -217,13 +218,32 @@ def test_new_heads_are_drawn_from_the_seed_of_the_run(tiny_encoder: Path, few: t
 # resumed = uninterrupted
 
 
+def choose_by_loss(patch: pytest.MonkeyPatch) -> None:
+    """The held-out loss falls in every epoch, so the last weights are the best ones: those of all steps."""
+    for name, loss in ((SPANS, "spans"), (TAGS, "tags")):
+        patch.setattr(task_class(name), "selection", f"loss/{loss}")
+
+
+@pytest.fixture
+def last_is_best(monkeypatch: pytest.MonkeyPatch) -> None:
+    choose_by_loss(monkeypatch)
+
+
+@pytest.fixture
+def whole(uninterrupted: tuple, last_is_best: None) -> tuple[str, bytes, int]:
+    return uninterrupted
+
+
 @pytest.fixture(scope="module", params=TASKS)
-def whole(request: pytest.FixtureRequest, tiny_encoder: Path, few: tuple, tmp_path_factory) -> tuple[str, bytes, int]:
+def uninterrupted(request, tiny_encoder: Path, few: tuple, tmp_path_factory) -> tuple[str, bytes, int]:
     """Task, weights file and number of steps of a run that nobody interrupted."""
     out = tmp_path_factory.mktemp("whole") / "out"
     events: list = []
     model = SpanModel.create(tiny_encoder, task=request.param)
-    train(model, *few, TrainConfig(**SHORT, output=str(out)), [events.append])
+    with pytest.MonkeyPatch.context() as patch:
+        choose_by_loss(patch)
+        trained = train(model, *few, TrainConfig(**SHORT, output=str(out)), [events.append])
+    assert trained.bundle.facts["training"]["best_step"] == events[-1].steps
     assert sorted(content(out)) == [
         "README.md",
         "checksums.json",
@@ -325,7 +345,7 @@ def test_sigterm_saves_and_exits_143(whole, tiny_encoder, few, tmp_path, when):
     assert (tmp_path / "model.safetensors").read_bytes() == expected
 
 
-@pytest.mark.parametrize("whole", [SPANS], indirect=True)
+@pytest.mark.parametrize("uninterrupted", [SPANS], indirect=True)
 def test_killed_process(whole, tiny_encoder, few, tmp_path):
     """SIGTERM sent to itself by another process of the same seed: exit 143, and resumed here to the same bits."""
     task, expected, steps = whole
@@ -334,6 +354,8 @@ import os, signal, sys
 sys.path.insert(0, {str(Path(__file__).parents[1])!r})
 from conftest import make_toy_documents
 from spanbert import SpanModel, TrainConfig, train
+from spanbert.tasks import task_class
+task_class({task!r}).selection = "loss/spans"
 def ask(event):
     if getattr(event, "step", 0) == {steps // 2 + 2}:
         os.kill(os.getpid(), signal.SIGTERM)
@@ -365,7 +387,7 @@ def test_other_data_or_settings_are_refused(tiny_encoder, few, toy_documents, tm
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
-def test_resume_where_the_training_had_finished(tiny_encoder, few, tmp_path):
+def test_resume_where_the_training_had_finished(tiny_encoder, few, tmp_path, last_is_best):
     """The finished model comes back without a step; other data are refused; without resume so is the folder."""
     model = SpanModel.create(tiny_encoder, task=TAGS)
     config = TrainConfig(**SHORT, output=str(tmp_path))
@@ -407,7 +429,7 @@ def test_a_folder_with_other_files_is_refused(tiny_encoder, few, tmp_path):
         assert content(tmp_path) == {"thesis.txt": b"three years of work"}
 
 
-def test_a_disk_that_fills_up(tiny_encoder, few, tmp_path, monkeypatch):
+def test_a_disk_that_fills_up(tiny_encoder, few, tmp_path, monkeypatch, last_is_best):
     """The second checkpoint cannot be written: an error with advice, the first stays, and the run goes on from it
     once there is room."""
     model, saved = SpanModel.create(tiny_encoder, task=TAGS), []

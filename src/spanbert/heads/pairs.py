@@ -7,9 +7,9 @@ together (Dozat and Manning 2017; for spans Yu et al. 2020), the inside term let
 and the width table is the prior of each label's length. There is no cap on width below the window.
 
 Memory. The logits of a window of L pieces and C labels are L x L x C numbers (13.6 MB in fp32 for L = 512, C = 13).
-They are made in blocks of rows of at most `CELLS` numbers, each used and dropped before the next (in training
-recomputed for its gradient), so the scorer needs about 6 x 4 x CELLS bytes = 100 MB whatever the length and the
-number of labels; what is kept is at most `ROWS_PER_PIECE` candidates per piece.
+They are made in blocks of rows of at most `CELLS` numbers, each used and dropped before the next (in training, where
+a batch has more than that, recomputed for its gradient), so the scorer needs about 6 x 4 x CELLS bytes = 100 MB
+whatever the length and the number of labels; what is kept is at most `ROWS_PER_PIECE` candidates per piece.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from ..tokenization import IntArray
 CELLS = 4_000_000
 ROWS_PER_PIECE = 4
 _BUCKETS = 24
+_ROWS = 128  # of a block: its columns begin at its first row, so most of the empty half of the matrix is never made
 
 
 class _Block(NamedTuple):
@@ -96,12 +97,13 @@ class PairHead(nn.Module):
         taught = torch.from_numpy(np.stack([target.taught for target in targets])[batch.groups]).to(vectors.device)
         total = vectors.new_zeros(())
         blocks = list(self._blocks(batch))
+        large = self.labels * sum(b.number * (b.bottom - b.top) * (b.length - b.top) for b in blocks) > CELLS
         for block in blocks:
             mine = gold[(gold[:, 0] >= block.window) & (gold[:, 0] < block.window + block.number)]
             mine = mine[(mine[:, 1] >= block.top) & (mine[:, 1] < block.bottom)]
             cells = torch.from_numpy(mine - np.array([block.window, block.top, block.top, 0])).to(vectors.device)
             said = taught[block.window : block.window + block.number]
-            if len(blocks) > 1:
+            if large:
                 total = total + checkpoint(self._block_loss, block, batch, cells, said, *terms, use_reentrant=False)
             else:
                 total = total + self._block_loss(block, batch, cells, said, *terms)
@@ -119,7 +121,7 @@ class PairHead(nn.Module):
             most = max(1, CELLS // (length * length * self.labels))
             for begin in range(0, number, most):
                 some = min(most, number - begin)
-                rows = min(length, max(1, CELLS // (some * length * self.labels)))
+                rows = min(length, _ROWS, max(1, CELLS // (some * length * self.labels)))
                 for top in range(0, length, rows):
                     bottom = min(length, top + rows)
                     yield _Block(at + begin * length, window + begin, some, length, top, bottom)
@@ -127,20 +129,21 @@ class PairHead(nn.Module):
             window += number
 
     def _logits(self, block: _Block, *terms: Tensor) -> Tensor:
-        """n x rows x columns x C."""
+        """n x rows x C x columns: columns last, so that every term below runs along memory."""
         n, length, top, bottom = block.number, block.length, block.top, block.bottom
         first, last, first_bias, last_bias, inside = (
             term[block.at : block.at + n * length].view(n, length, *term.shape[1:]) for term in terms
         )
-        logits = torch.einsum("nice,nje->nijc", first[:, top:bottom], last[:, top:])
-        sums = F.pad(inside.cumsum(1), (0, 0, 1, 0))
-        row = torch.arange(top, bottom, device=logits.device)[:, None]
-        column = torch.arange(top, length, device=logits.device)[None]
+        row = torch.arange(top, bottom, device=inside.device)[:, None]
+        column = torch.arange(top, length, device=inside.device)[None]
         widths = (column - row + 1).clamp(min=1)
-        means = (sums[:, None, top + 1 :] - sums[:, top:bottom, None]) / widths[..., None]
-        edges = first_bias[:, top:bottom, None] + last_bias[:, None, top:]
-        width: Tensor = self.width_bias.T[_bucket(widths)]
-        return logits + means + edges + width
+        sums = F.pad(inside.cumsum(1), (0, 0, 1, 0))
+        logits = torch.einsum("nice,nje->nicj", first[:, top:bottom], last[:, top:])
+        logits += (sums[:, None, top + 1 :].transpose(2, 3) - sums[:, top:bottom, :, None]) / widths[:, None]
+        logits += first_bias[:, top:bottom, :, None]
+        logits += last_bias[:, None, top:].transpose(2, 3)
+        logits += self.width_bias[:, _bucket(widths)].transpose(0, 1)
+        return logits
 
     def _real(self, block: _Block, batch: Batch, device: torch.device) -> Tensor:
         """n x rows x columns: both ends are pieces of the document and first <= last."""
@@ -151,10 +154,10 @@ class PairHead(nn.Module):
     def _block_loss(self, block: _Block, batch: Batch, cells: Tensor, taught: Tensor, *terms: Tensor) -> Tensor:
         # cross-entropy with logits is softplus(z) - y z, so the gold cells are all that is needed of y
         logits = self._logits(block, *terms)
-        counted = self._real(block, batch, logits.device)[..., None] & taught[:, None, None]
+        counted = self._real(block, batch, logits.device)[:, :, None] & taught[:, None, :, None]
         absent = F.softplus(logits).masked_fill(~counted, 0.0).sum()
         window, row, column, label = cells.unbind(1)
-        return absent - logits[window, row, column, label].sum()
+        return absent - logits[window, row, label, column].sum()
 
     def _select(self, logits: Tensor, block: _Block, batch: Batch, floor: float) -> tuple[Tensor, ...]:
         """Owned rows above the floor, as indices of the batch's windows and the document's pieces."""
@@ -164,8 +167,8 @@ class PairHead(nn.Module):
         low, high = (torch.from_numpy(column[mine])[:, None, None] for column in (batch.low, batch.high))
         middle = pieces[:, block.top : block.bottom, None] + pieces[:, None, block.top :]
         owned = self._real(block, batch, torch.device("cpu")) & (middle > low) & (middle <= high)
-        wanted = (logits > floor) & owned[..., None].to(logits.device)
-        window, row, column, label = (index.cpu() for index in wanted.nonzero(as_tuple=True))
+        wanted = (logits > floor) & owned[:, :, None].to(logits.device)
+        window, row, label, column = (index.cpu() for index in wanted.nonzero(as_tuple=True))
         found = logits[wanted].float().cpu()
         kept = _best_of_each(window, found, torch.full((n,), ROWS_PER_PIECE * length))
         window, row, column, label, found = (x[kept] for x in (window, row, column, label, found))
