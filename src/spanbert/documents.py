@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from .errors import DataError, at
 
 JSON = object  # what `json.loads` gives; documents carry it in `meta` without reading it
-_LABEL = re.compile(r"[^\s\x00-\x1f]{1,100}")
+_LABEL = re.compile(r"[^\s\x00-\x1f\x7f\ud800-\udfff]{1,100}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +35,17 @@ class Span:
                 "whole numbers with 0 <= start < end",
                 "offsets are code points, end exclusive: check the tool that wrote them",
             )
-        if not isinstance(self.label, str) or _LABEL.fullmatch(self.label) is None:
-            raise DataError(
-                f"label {self.label!r} of span [{self.start}, {self.end})",
-                "1 to 100 characters without white space or control characters",
-                "rename the label, for example with '_' for a space",
-            )
-        if self.score is not None and not 0.0 <= self.score <= 1.0:
-            raise DataError(
-                f"score {self.score!r} of span [{self.start}, {self.end})",
-                "a probability between 0 and 1",
-                "leave the score out where there is none",
-            )
+        where = f"of span [{self.start}, {self.end})"
+        _check_label(self.label, where)
+        _check_score(self.score, where)
+        if self.parts:
+            edges = [edge for part in self.parts for edge in part]
+            if (edges[0], edges[-1]) != (self.start, self.end) or edges != sorted(set(edges)):
+                raise DataError(
+                    f"parts {self.parts} {where}",
+                    "parts in the order of the text that begin and end where the span does",
+                    "leave the parts out for a span in one piece",
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +56,10 @@ class Relation:
     tail: Span
     label: str
     score: float | None = None
+
+    def __post_init__(self) -> None:
+        _check_label(self.label, "of a relation")
+        _check_score(self.score, "of a relation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +160,26 @@ class Decoded:
     spans: tuple[Candidate, ...] = ()
 
 
+def _check_label(label: object, where: str) -> None:
+    if not isinstance(label, str) or _LABEL.fullmatch(label) is None:
+        raise DataError(
+            f"label {label!r} {where}",
+            "1 to 100 characters without white space or control characters",
+            "rename the label, for example with '_' for a space",
+        )
+
+
+def _check_score(score: object, where: str) -> None:
+    if score is not None and not (isinstance(score, int | float) and 0.0 <= score <= 1.0):
+        raise DataError(
+            f"score {score!r} {where}", "a probability between 0 and 1", "leave the score out where there is none"
+        )
+
+
 def check_text(text: str) -> None:
     """Refuse text that cannot be written as UTF-8 (lone surrogates); everything else is kept as it is."""
+    if not isinstance(text, str):
+        raise DataError(f"text that is {type(text).__name__}", "a string", "read or convert it first")
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
