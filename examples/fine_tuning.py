@@ -24,7 +24,7 @@ def main() -> None:
         for number, (text, spans) in enumerate(my_data())
     ]
     model = SpanModel.create(minilm(), task="token-classification")
-    model = train(model, documents[:110], documents[-20:], TrainConfig(epochs=3))
+    model = train(model, documents[:100], documents[-20:], TrainConfig(epochs=3))
     model.save_pretrained("./fine-tuned-spanbert")
 
     loaded = SpanModel.from_pretrained("./fine-tuned-spanbert")

