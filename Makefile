@@ -30,10 +30,10 @@ examples: $(VENV)/encoder
 	@$(BIN)/python examples/run_all.py
 
 test: lint types
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=10
 
 soak: $(VENV)/encoder
-	$(BIN)/python -m pytest -m slow -o addopts='-q --strict-markers'
+	$(BIN)/python -m pytest -m slow -o addopts='-q --strict-markers' --durations=0
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""What every test runs under: no network but loopback, one thread, and a tiny encoder that learns toy data in seconds."""
+"""What every test runs under: no network but loopback, one thread, a tiny encoder that learns toy data in seconds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ from spanbert.documents import Document, Span
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 NAMES, ORGS, KINDS = ("Anna", "Bert", "Carl", "Dora"), ("Acme", "Bolt", "Core"), ("Corp", "Ltd")
-FILL = "the a met with in of from went said then and house river day on . , was big".split()
+FILL = (
+    "the", "a", "met", "with", "in", "of", "from", "went", "said", "then", "and", "house", "river", "day", "on", ".",
+    ",", "was", "big",
+)  # fmt: skip
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *NAMES, *ORGS, *KINDS, *FILL, "un", "##able", "##do"]
 _connect = socket.socket.connect
 

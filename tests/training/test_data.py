@@ -174,3 +174,17 @@ def test_unknown_labels_are_named_with_document_and_suggestion():
 def test_accepted():
     check([GOOD, Document("a", ""), Document("b", "no span")], [Document("c", "")], ())
     check([GOOD], [Document("c", "Acme", (Span(0, 4, "ORG"),))], ("PERSON", "ORG"))
+
+
+def test_hold_out_keeps_rare_labels_for_training():
+    """Only one document has RARE, so it stays in training, wherever its id falls."""
+    common = [Document(f"c{n}", "Anna", (Span(0, 4, "PERSON"),)) for n in range(20)]
+    for name in map(str, range(30)):
+        train, dev = hold_out([*common, Document(name, "Anna", (Span(0, 4, "RARE"),))])
+        assert (len(train), len(dev)) == (19, 2)
+        assert name in {document.id for document in train}
+
+
+def test_one_document_cannot_be_held_out_from():
+    with pytest.raises(DataError, match="one training document and no held-out ones"):
+        hold_out([GOOD])

@@ -23,7 +23,7 @@ from spanbert.errors import DataError, MachineError, UsageError
 from spanbert.heads.head import Network
 from spanbert.tasks import task_class
 from spanbert.training import data, loop
-from spanbert.training.loop import MOST_SKIPPED, take_step
+from spanbert.training.loop import MOST_FAILED_SAVES, MOST_SKIPPED, take_step
 from spanbert.training.tracking import Evaluated, Finished, Started, Stepped, Warned
 
 SPANS, TAGS = TASKS = ("span-classification", "token-classification")
@@ -429,27 +429,52 @@ def test_a_folder_with_other_files_is_refused(tiny_encoder, few, tmp_path):
         assert content(tmp_path) == {"thesis.txt": b"three years of work"}
 
 
-def test_a_disk_that_fills_up(tiny_encoder, few, tmp_path, monkeypatch, last_is_best):
-    """The second checkpoint cannot be written: an error with advice, the first stays, and the run goes on from it
-    once there is room."""
-    model, saved = SpanModel.create(tiny_encoder, task=TAGS), []
-    whole = train(model, *few, TrainConfig(**SHORT))
+def refuse_checkpoints(monkeypatch: pytest.MonkeyPatch, refused: Callable[[int], bool]) -> None:
+    """Let the disk be full for the n-th checkpoint of the run, counted from 1, where `refused(n)`."""
+    saved: list[Path] = []
     sync = durable.sync
 
     def fail(path: Path) -> None:
         if "step-" in str(path) and path.name == "state.json":
             saved.append(path)
-            if len(saved) == 2:
+            if refused(len(saved)):
                 raise OSError(28, "No space left on device")
         sync(path)
 
+    monkeypatch.setattr(durable, "sync", fail)
+
+
+def test_a_disk_that_fills_up(tiny_encoder, few, tmp_path, monkeypatch, last_is_best):
+    """From the second checkpoint on none can be written: three warnings, then an error with advice. The first one
+    stays, and the run goes on from it once there is room."""
+    model, events = SpanModel.create(tiny_encoder, task=TAGS), []
+    whole = train(model, *few, TrainConfig(**SHORT))
+    config = TrainConfig(**SHORT, output=str(tmp_path), checkpoint_minutes=EACH_STEP)
     with monkeypatch.context() as patch:
-        patch.setattr(durable, "sync", fail)
+        refuse_checkpoints(patch, lambda number: number > 1)
         with pytest.raises(MachineError, match="No space left on device"):
-            train(model, *few, TrainConfig(**SHORT, output=str(tmp_path), checkpoint_minutes=EACH_STEP))
+            train(model, *few, config, [events.append])
+    assert sum(isinstance(event, Warned) for event in events) == MOST_FAILED_SAVES
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-00000001"]
     assert resumed(tmp_path, model, few)[0].resumed_at == 1
     assert same(weights(whole), weights(SpanModel.from_pretrained(tmp_path)))
+
+
+def test_a_checkpoint_that_fails_now_and_then_is_only_missed(tiny_encoder, few, tmp_path, monkeypatch):
+    model, events = SpanModel.create(tiny_encoder, task=TAGS), []
+    refuse_checkpoints(monkeypatch, lambda number: number % 2 == 0)
+    config = TrainConfig(**SHORT, output=str(tmp_path), checkpoint_minutes=EACH_STEP)
+    trained = train(model, *few, config, [events.append])
+    assert "no checkpoint at step" in next(event.message for event in events if isinstance(event, Warned))
+    assert same(weights(trained), weights(train(model, *few, TrainConfig(**SHORT))))
+
+
+def test_the_randomness_of_the_caller_is_left_alone(tiny_encoder, few):
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    train(SpanModel.create(tiny_encoder, task=TAGS), *few, TrainConfig(**{**SHORT, "epochs": 1}))
+    assert torch.equal(torch.rand(2), expected)
 
 
 # steps

@@ -14,7 +14,7 @@ from spanbert.training.optimizer import DECAYS
 @pytest.mark.parametrize(
     "name", ["epochs", "learning_rate", "head_learning_rate", "max_tokens", "clip", "patience", "checkpoint_minutes"]
 )
-@pytest.mark.parametrize("value", [0, -1, math.nan])
+@pytest.mark.parametrize("value", [0, -1, math.nan, math.inf])
 def test_what_must_be_positive(name: str, value: float):
     with pytest.raises(UsageError, match=f"{name} = {value}"):
         TrainConfig(**{name: value})
@@ -46,3 +46,9 @@ def test_seed():
 def test_what_is_left_to_the_data_is_no_number():
     config = TrainConfig()
     assert config.epochs is None and config.learning_rate is None and config.output is None
+
+
+@pytest.mark.parametrize("name", ["epochs", "max_tokens", "patience"])
+def test_whole_numbers(name: str):
+    with pytest.raises(UsageError, match=f"{name} = 1.5"):
+        TrainConfig(**{name: 1.5})

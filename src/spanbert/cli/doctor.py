@@ -46,7 +46,7 @@ def command(*, json: Annotated[bool, typer.Option("--json", help="Print as JSON,
 def _machine() -> list[Check]:
     import torch
 
-    from ..encoder.precision import native_bf16
+    from ..inference.precision import native_bf16
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     busy = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0

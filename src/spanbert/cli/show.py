@@ -60,7 +60,7 @@ def read_all(
 def told(report: ReadReport, name: str, *, verbose: bool) -> None:
     """Say what was read, and everything that was repaired or is doubtful."""
     console = talk()
-    console.print(f"{name}: {report.documents:,} documents, {report.spans:,} spans", markup=False)
+    console.print(f"{name}: {_number(report.documents, 'document')}, {_number(report.spans, 'span')}", markup=False)
     for line in report.summary():
         console.print(f"  {line}", markup=False)
     if verbose:
@@ -149,6 +149,10 @@ class TrainingDisplay:
 
     def _say(self, line: str) -> None:
         self._progress.console.print(line, markup=False)
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _duration(seconds: float) -> str:

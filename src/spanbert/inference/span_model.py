@@ -15,10 +15,10 @@ import torch
 from .. import bundle as bundles
 from ..documents import Document, Span
 from ..encoder.loading import locate
-from ..encoder.precision import choose_device, choose_dtype
 from ..errors import UsageError
 from ..tasks import settings_from, task_class
 from ..tasks.task import Task
+from .precision import choose_device, choose_dtype
 from .predictor import Predictor, read_chunk
 from .torch_backend import TorchBackend
 
@@ -48,6 +48,8 @@ class SpanModel:
         settings: other settings of the task, such as {"policy": "nested"}.
         seed: draws the new head.
         """
+        if isinstance(labels, str):
+            raise UsageError(f"labels {labels!r}", "a list of labels", f"write [{labels!r}]")
         chosen = settings_from(task, {**(settings or {}), "labels": tuple(labels)})
         folder = locate(base_model)
         encoder, tokenizer = bundles.load_base(folder)

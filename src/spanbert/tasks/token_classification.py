@@ -75,7 +75,7 @@ class TokenClassification:
         if not isinstance(names, dict) or not names:
             raise DataError("a config.json without id2label", "the names of the tags", "use a fine-tuned checkpoint")
         tags = tuple(str(names[key]) for key in sorted(names, key=int))
-        labels = tuple(dict.fromkeys(_label(tag) for tag in tags if tag != "O"))
+        labels = tuple(dict.fromkeys(Span(0, 1, _label(tag)).label for tag in tags if tag != "O"))
         return TagSettings(labels=labels, tags=tags, scheme=_scheme(tags))
 
     def stock_config(self) -> dict[str, object]:
@@ -97,7 +97,11 @@ class TokenClassification:
 
     def adapted(self, documents: Sequence[Document], longest_span: int) -> Self:
         """Labels of the data, and windows that share its longest span and some context."""
-        return replace(self, settings=gold.adapted(self.settings, documents, longest_span))
+        settings = gold.adapted(self.settings, documents, longest_span)
+        # a foreign set of tags may lack what training needs to write its spans: then the head is made anew
+        if settings.tags and set(settings.tags) != set(tag_schemes.tag_names(settings.labels, "iob2")):
+            settings = replace(settings, tags=(), scheme="iob2")
+        return replace(self, settings=settings)
 
     def visible(self, document: Document) -> Document:
         """The text."""

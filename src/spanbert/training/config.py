@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from ..errors import UsageError
@@ -56,8 +57,11 @@ class TrainConfig:
             "checkpoint_minutes": self.checkpoint_minutes,
         }
         for name, value in positive.items():
-            if value is not None and not value > 0:
+            if value is not None and not 0 < value < math.inf:
                 raise UsageError(f"{name} = {value}", "a number above 0", "leave it out for the default")
+        for name, value in {"epochs": self.epochs, "max_tokens": self.max_tokens, "patience": self.patience}.items():
+            if value is not None and int(value) != value:
+                raise UsageError(f"{name} = {value}", "a whole number", "leave it out for the default")
         for name, value in {"weight_decay": self.weight_decay, "warmup": self.warmup}.items():
             if not 0 <= value < 1:
                 raise UsageError(f"{name} = {value}", "a number from 0 to 1", "leave it out for the default")

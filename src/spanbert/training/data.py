@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -101,11 +102,26 @@ def plan(tasks: Mapping[str, Task], corpus: Corpus, seed: int, epoch: int, budge
 
 
 def hold_out(documents: Sequence[Document]) -> tuple[list[Document], list[Document]]:
-    """Training and held-out documents where no held-out ones were given: a tenth, chosen by their ids."""
+    """Training and held-out documents where no held-out ones were given: a tenth, chosen by their ids.
+
+    A document with a label that no other training document has is not held out.
+    """
+    if len(documents) == 1:
+        raise DataError(
+            "one training document and no held-out ones", "at least two documents", "give held-out documents (--dev)"
+        )
     order = sorted(range(len(documents)), key=lambda n: hashlib.sha256(documents[n].id.encode()).digest())
-    held = set(order[: max(1, len(documents) // 10)])
-    train = [document for n, document in enumerate(documents) if n not in held]
-    return train, [document for n, document in enumerate(documents) if n in held]
+    wanted = max(1, len(documents) // 10)
+    left = Counter(label for document in documents for label in {span.label for span in document.spans})
+    held: set[int] = set()
+    for number in order:
+        labels = {span.label for span in documents[number].spans}
+        if len(held) < wanted and all(left[label] > 1 for label in labels):
+            held.add(number)
+            left.subtract(labels)
+    held = held or {order[0]}
+    train = [document for number, document in enumerate(documents) if number not in held]
+    return train, [document for number, document in enumerate(documents) if number in held]
 
 
 def check(train: Sequence[Document], dev: Sequence[Document], labels: Sequence[str]) -> None:

@@ -17,10 +17,10 @@ from torch import nn
 
 from ..bundle import CHECKSUMS, Bundle
 from ..documents import Document
-from ..encoder.precision import choose_device, choose_dtype
 from ..errors import MachineError
 from ..evaluation.evaluate import evaluate_with, unreachable
 from ..heads.head import Network
+from ..inference.precision import choose_device, choose_dtype
 from ..inference.predictor import Predictor
 from ..inference.span_model import SpanModel
 from ..inference.torch_backend import TorchBackend
@@ -34,6 +34,8 @@ from .tracking import Evaluated, Event, Finished, JsonLog, Observer, Started, St
 
 MOST_SKIPPED = 3
 """Steps in a row whose loss is not a number before the run gives up."""
+MOST_FAILED_SAVES = 3
+"""Checkpoints in a row that cannot be written before the run gives up."""
 
 
 def train(
@@ -54,6 +56,7 @@ def train(
     """
     config = config or TrainConfig()
     with contextlib.ExitStack() as stack:
+        stack.enter_context(torch.random.fork_rng())  # the caller's randomness is left alone
         if config.output is not None:
             stack.enter_context(output_folder(Path(config.output), resume=config.resume == "auto"))
         stop = stack.enter_context(stop_request())
@@ -79,6 +82,7 @@ class _Run:
     best_weights: dict[str, torch.Tensor]
     saved_at: float
     skipped: int = 0
+    failed_saves: int = 0
 
     @classmethod
     def prepare(
@@ -277,9 +281,18 @@ class _Run:
             self.best_weights = {k: v.detach().clone() for k, v in self.bundle.network.state_dict().items()}
 
     def _save(self) -> None:
-        if self.checkpoints is not None:
-            self.checkpoints.save(self.bundle.network, self.optimizer, self.state, self._fingerprint())
+        """A checkpoint; where the disk refuses, the one before still stands and the run goes on, for a while."""
         self.saved_at = time.monotonic()
+        if self.checkpoints is None:
+            return
+        try:
+            self.checkpoints.save(self.bundle.network, self.optimizer, self.state, self._fingerprint())
+            self.failed_saves = 0
+        except MachineError as error:
+            self.failed_saves += 1
+            if self.failed_saves > MOST_FAILED_SAVES:
+                raise
+            self._tell(Warned(f"no checkpoint at step {self.state.steps}: {error.found}"))
 
     def _leave_if_asked(self, stop: Request) -> None:
         if stop.signal is not None:
@@ -332,7 +345,8 @@ def _adapted(bundle: Bundle, corpus: Corpus) -> Bundle:
     tasks = {name: task.adapted(corpus.documents, corpus.longest_span) for name, task in bundle.tasks.items()}
     network = copy.deepcopy(bundle.network)
     for name, task in tasks.items():
-        if name not in network.heads or task.settings.labels != bundle.tasks[name].settings.labels:
+        before = dataclasses.replace(bundle.tasks[name].settings, overlap=task.settings.overlap)
+        if name not in network.heads or task.settings != before:
             network.heads[name] = task.head(network.encoder.width)  # type: ignore[assignment]
     facts = {"base_model": bundle.facts.get("base_model", {})}
     return Bundle(network, bundle.tokenizer, tasks, dict(bundle.calibrations), dict(bundle.thresholds), facts)

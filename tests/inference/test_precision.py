@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from spanbert.encoder import precision
-from spanbert.encoder.precision import choose_device, choose_dtype, native_bf16
+from spanbert.inference.precision import choose_device, choose_dtype, native_bf16
 from spanbert.errors import UsageError
 
 CPU = torch.device("cpu")
