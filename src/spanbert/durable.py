@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from safetensors import SafetensorError
 
@@ -31,12 +32,22 @@ def digest(path: Path) -> str:
 
 def write(path: Path, text: str) -> None:
     """Replace a small text file in one step."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with on_disk(path):
-        beside.write_text(text, encoding="utf-8")
+    with on_disk(path), replacing(path) as stream:
+        stream.write(text.encode("utf-8"))
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A stream to a file that takes the place of `path` when the block ends well."""
+    beside = path.with_name(f".{path.name[:50]}.{os.getpid()}.tmp")
+    try:
+        with beside.open("wb") as stream:
+            yield stream
         sync(beside)
         beside.replace(path)
         sync(path.parent)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 @contextmanager

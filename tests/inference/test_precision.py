@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from spanbert.encoder import precision
-from spanbert.inference.precision import choose_device, choose_dtype, native_bf16
 from spanbert.errors import UsageError
+from spanbert.inference import precision
+from spanbert.inference.precision import choose_device, choose_dtype, native_bf16
 
 CPU = torch.device("cpu")
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import os
 import re
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Protocol
+from typing import Protocol
 
-from ..errors import MachineError, UsageError, at
+from .. import durable
+from ..errors import UsageError, at
 
 STDOUT = "-"
 _UNSAFE = re.compile(r"[^\w.\- ]|^[. ]|[. ]$")
@@ -37,7 +36,7 @@ def sink(target: str | Path) -> Iterator[Stream]:
         sys.stdout.buffer.flush()
         return
     path = Path(target).resolve()
-    with at(file=target), _disk_errors():
+    with at(file=target), durable.on_disk(Path(target)):
         if path.is_dir():
             raise UsageError("a folder", "a file to write", "give a file name inside it")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -45,7 +44,7 @@ def sink(target: str | Path) -> Iterator[Stream]:
             with path.open("wb") as stream:
                 yield stream
             return
-        with _replacing(path) as stream:
+        with durable.replacing(path) as stream:
             if path.suffix.lower() == ".gz":
                 # Neither time nor name of the temporary file in the header: same documents, same bytes.
                 with gzip.GzipFile(filename="", fileobj=stream, mode="wb", mtime=0) as packed:
@@ -56,7 +55,7 @@ def sink(target: str | Path) -> Iterator[Stream]:
 
 def new_folder(target: str | Path) -> Path:
     """A folder to write into. Raises UsageError where it has content already, so that nothing old mixes in."""
-    with at(file=target), _disk_errors():
+    with at(file=target), durable.on_disk(Path(target)):
         if str(target) == STDOUT:
             raise UsageError("standard output", "a folder, since this format needs several files", "give a folder")
         path = Path(target)
@@ -68,7 +67,7 @@ def new_folder(target: str | Path) -> Path:
 
 def write_text(path: Path, text: str) -> None:
     """Write `text` with its line ends as they are. Raises MachineError where the disk refuses."""
-    with at(file=path), _disk_errors():
+    with at(file=path), durable.on_disk(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text.encode("utf-8"))
 
@@ -97,33 +96,3 @@ def _safe(part: str) -> str:
 
 def _digest(identifier: str) -> str:
     return hashlib.sha256(identifier.encode()).hexdigest()[:16]
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[IO[bytes]]:
-    handle, name = tempfile.mkstemp(prefix=f".{path.name[:50]}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            yield stream
-        temporary = Path(name)
-        temporary.chmod(0o666 & ~_umask())  # mkstemp makes files that only their owner can read
-        temporary.replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
-
-
-@contextmanager
-def _disk_errors() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise MachineError(
-            f"cannot be written: {error.strerror or error}", "a folder with room and permission", "choose another place"
-        ) from None
