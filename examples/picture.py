@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from rich.console import Console
@@ -21,7 +22,9 @@ def main() -> None:
     for passage in sorted(richest[:4], key=lambda p: int(p.id)):
         console.print(highlighted(passage, labels))
         console.print()
-    TARGET.write_text(console.export_svg(title="spanbert predict --format highlight"), encoding="utf-8")
+    drawn = console.export_svg(title="spanbert predict --format highlight")
+    drawn = re.sub(r"@font-face \{.*?\}\s*", "", drawn, flags=re.DOTALL)  # fonts from the network: the viewer's will do
+    TARGET.write_text(drawn, encoding="utf-8")
 
 
 if __name__ == "__main__":
