@@ -36,7 +36,7 @@ def set_rates(optimizer: torch.optim.Optimizer, share: float, warmup: float, sch
 
 
 def default_rate(width: int) -> float:
-    """Narrow encoders want higher rates: 5e-5 at 768, 1.4e-4 at 384 (measured in benchmarks/learning_rate.py)."""
+    """Narrow encoders want higher rates: 5e-5 at 768, 1.4e-4 at 384 (benchmarks/training_choices.py compares)."""
     return float(5e-5 * (768 / width) ** 1.5)
 
 
