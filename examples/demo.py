@@ -33,7 +33,7 @@ def main() -> None:
     fire = DATA / "fire"
     title("1. Train on 1,925 annotated passages of business news and SEC filings (FIRE, CC BY 4.0)")
     spanbert(
-        f"train --task span-classification --base-model {minilm()} --train {fire}/train.jsonl.gz "
+        f"train --task span-classification --base-model MINILM --train {fire}/train.jsonl.gz "
         f"--dev {fire}/dev.jsonl.gz --output {MODEL} --epochs 3"
     )
     title("2. Evaluate on passages that training has not seen")
@@ -56,9 +56,9 @@ def title(text: str) -> None:
 
 def spanbert(arguments: str) -> None:
     """Run a command of ours the way a user does."""
-    shown = arguments.replace(str(minilm()), "MINILM")
-    console.print(f"$ spanbert {shown}\n", style="dim", markup=False)
-    command = [str(Path(sys.executable).parent / "spanbert"), *arguments.split()]
+    console.print(f"$ spanbert {arguments}\n", style="dim", markup=False)
+    words = [str(minilm()) if word == "MINILM" else word for word in arguments.split()]
+    command = [str(Path(sys.executable).parent / "spanbert"), *words]
     code = subprocess.run(command, check=False).returncode
     if code:
         raise SystemExit(code)
@@ -66,14 +66,8 @@ def spanbert(arguments: str) -> None:
 
 def show(document: Document) -> None:
     """Some paragraphs with their spans, and what was found in all."""
-    coverage = document.coverage
-    assert coverage is not None
     counts = Counter(span.label for span in document.spans)
     labels = sorted(counts)
-    console.print(
-        f"{len(document.spans):,} spans in {coverage.characters:,} characters; read: {coverage.characters_read:,} "
-        f"in {coverage.windows} windows\n"
-    )
     richest = sorted(passages(document), key=lambda passage: -len({span.label for span in passage.spans}))
     for passage in sorted(richest[:SHOWN], key=lambda passage: int(passage.id)):
         console.print(highlighted(passage, labels))

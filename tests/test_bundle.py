@@ -362,3 +362,10 @@ def test_a_stock_checkpoint_without_tag_names_is_refused(foreign: Path, tmp_path
     path.write_text(json.dumps(record))
     with pytest.raises(DataError, match="without id2label"):
         SpanModel.from_pretrained(tmp_path / "copy")
+
+
+def test_a_damaged_bundle_is_no_base_model_either(folder: Path):
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(DataError, match="was changed after the model was saved"):
+        SpanModel.create(folder, task=next(iter(TASKS)), labels=["A"])

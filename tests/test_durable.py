@@ -92,3 +92,20 @@ def test_litter_of_the_same_process_number_is_no_hindrance(tmp_path: Path):
     with durable.staged(tmp_path / "folder") as staging:
         assert names(staging) == []
     assert names(tmp_path) == ["folder"]
+
+
+def test_a_folder_that_cannot_be_put_in_place_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "old").touch()
+    rename = Path.rename
+
+    def refuse(self: Path, target: Path) -> Path:
+        if self.name.startswith(".tmp-") and not self.name.endswith("-old"):
+            raise OSError(5, "Input/output error")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(MachineError, match="Input/output error"), durable.staged(tmp_path / "a") as staging:
+        (staging / "new").touch()
+    assert names(tmp_path) == ["a"]
+    assert names(tmp_path / "a") == ["old"]

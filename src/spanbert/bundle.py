@@ -43,7 +43,7 @@ class Bundle:
     calibrations: dict[str, Calibration]
     thresholds: dict[str, float]
     facts: dict[str, Any] = field(default_factory=dict)
-    """Where it comes from and how good it is: `base_model`, `training`, `report`, `dtype`."""
+    """Where it comes from and how good it is: `base_model`, `training`, `report`."""
 
     @classmethod
     def build(
@@ -58,6 +58,8 @@ class Bundle:
 
 def load_base(folder: Path) -> tuple[PackedBert, Tokenizer]:
     """Encoder and tokenizer of a model folder, whatever heads it has."""
+    if (folder / CHECKSUMS).exists():
+        verify(folder)
     config = loading.read_config(folder)
     encoder = loading.encoder_from(config, loading.read_weights(folder))
     return encoder, _tokenizer(folder, config.vocab_size)

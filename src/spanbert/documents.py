@@ -36,7 +36,7 @@ class Span:
                 "offsets are code points, end exclusive: check the tool that wrote them",
             )
         where = f"of span [{self.start}, {self.end})"
-        _check_label(self.label, where)
+        check_label(self.label, where)
         _check_score(self.score, where)
         if self.parts:
             edges = [edge for part in self.parts for edge in part]
@@ -58,7 +58,7 @@ class Relation:
     score: float | None = None
 
     def __post_init__(self) -> None:
-        _check_label(self.label, "of a relation")
+        check_label(self.label, "of a relation")
         _check_score(self.score, "of a relation")
 
 
@@ -160,7 +160,7 @@ class Decoded:
     spans: tuple[Candidate, ...] = ()
 
 
-def _check_label(label: object, where: str) -> None:
+def check_label(label: object, where: str) -> None:
     if not isinstance(label, str) or _LABEL.fullmatch(label) is None:
         raise DataError(
             f"label {label!r} {where}",

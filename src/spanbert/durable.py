@@ -68,6 +68,8 @@ def staged(folder: Path) -> Iterator[Path]:
             staging.rename(folder)
             sync(folder.parent)
         finally:
+            if old.exists() and not folder.exists():
+                old.rename(folder)
             shutil.rmtree(staging, ignore_errors=True)
             shutil.rmtree(old, ignore_errors=True)
 

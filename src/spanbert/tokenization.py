@@ -6,6 +6,7 @@ never turns into special tokens, and that a piece never ends inside a user-perce
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -118,6 +119,11 @@ class Tokenizer:
         """Whether text is lower-cased before it is looked up."""
         normalizer = self._backend.normalizer
         return normalizer is not None and normalizer.normalize_str("A") == "a"
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with the vocabulary and with what is done to text before it is looked up."""
+        return hashlib.sha256(self._backend.to_str().encode()).hexdigest()[:16]
 
     def token(self, number: int) -> str:
         """The piece with this id."""

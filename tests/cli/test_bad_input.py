@@ -62,6 +62,8 @@ def test_missing_file_and_missing_flag(program: Program, tiny_encoder: Path, tmp
         (("--resolve", "shortest"), "resolve 'shortest'"),
         (("--task", "span-clasification"), "did you mean 'span-classification'"),
         (("--scheme", "iobes"), "setting 'scheme' of span-classification"),
+        (("--labels", "PERSON,PERSON"), "each label once"),
+        (("--device", "meta"), "device 'meta'"),
     ],
 )
 def test_impossible_settings(program: Program, tiny_encoder: Path, tmp_path: Path, flags: tuple[str, ...], words: str):
@@ -116,6 +118,16 @@ def test_unknown_settings_in_a_file(program: Program, tmp_path: Path):
     check(program("train", "--config", tmp_path / "c.toml"), 2, "did you mean 'epochs'")
     (tmp_path / "c.toml").write_text("epochs = \n")
     check(program("train", "--config", tmp_path / "c.toml"), 3, "not a TOML file")
+    for line, words in (('epochs = "5"', "epochs = '5'"), ("policy = 3", "policy = 3"), ('train = "a"', "train = 'a'")):
+        (tmp_path / "c.toml").write_text(line + "\n")
+        check(program("train", "--config", tmp_path / "c.toml"), 2, words)
+
+
+def test_places_that_cannot_be_written(program: Program, trained: Path, tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    check(program("init", tmp_path / "file" / "new"), 4, "Not a directory")
+    form = ("predict", "--model", trained, "--input", "-", "--format", "highlight", "--output", tmp_path / "no" / "x")
+    check(program(*form, stdin="the house\n"), 4, "No such file or directory")
 
 
 def check(done: object, code: int, words: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -74,6 +75,8 @@ def test_predict_reads_a_long_text_file_whole(program: Program, trained: Path, t
     (tmp_path / "long.txt").write_text("the house and Carl went in . " * 300)
     done = program("predict", "--model", trained, "--input", tmp_path / "long.txt", "--output", tmp_path / "out.jsonl")
     assert (done.returncode, done.stdout) == (0, "")
+    size = len((tmp_path / "long.txt").read_text())
+    assert f"found 300 spans; read {size:,} of {size:,} characters in " in done.stderr
     (document,) = read_documents(tmp_path / "out.jsonl")
     assert document.id == "long"
     assert sum(span.label == "PERSON" for span in document.spans) == 300
@@ -98,6 +101,30 @@ def test_predict_highlights_for_people(program: Program, trained: Path):
         "predict", "--model", trained, "--input", "-", "--format", "highlight", stdin="the house of Anna was big\n"
     )
     assert re.search(r"^the house of \[Anna\|PERSON \.\d\d\] was big$", done.stdout, flags=re.MULTILINE)
+
+
+def test_nothing_in_a_document_steers_the_terminal(program: Program, trained: Path):
+    """Escape sequences in ids and text, and a mark that turns the direction of writing, are shown as their codes."""
+    record = json.dumps({"id": "\x1b[2Jid", "text": "the \x1b[31m\u202e\u00a0house of Anna"})
+    done = program("predict", "--model", trained, "--input", "-", "--format", "highlight", stdin=record + "\n")
+    assert done.returncode == 0
+    assert "\x1b" not in done.stdout + done.stderr
+    assert "<U+001B>[2Jid" in done.stdout
+    assert "the <U+001B>[31m<U+202E> house" in done.stdout
+
+
+def test_paths_in_a_configuration_are_relative_to_it(
+    program: Program, tiny_encoder: Path, toy_files: Path, tmp_path: Path
+):
+    program("init", tmp_path / "new", "--base-model", str(tiny_encoder))
+    for name in ("train", "dev"):
+        shutil.copy(toy_files / "dev.jsonl", tmp_path / "new" / f"{name}.jsonl")
+    with (tmp_path / "new" / "dev.jsonl").open() as file:
+        renamed = file.read().replace('"id":"toy', '"id":"dev')
+    (tmp_path / "new" / "dev.jsonl").write_text(renamed)
+    done = program("train", "--config", tmp_path / "new" / "spanbert.toml", "--epochs", "1")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "new" / "model" / "checksums.json").is_file()
 
 
 def test_predict_writes_other_formats(program: Program, trained: Path, toy_files: Path, tmp_path: Path):

@@ -166,3 +166,16 @@ def test_tags_that_do_not_fit_are_refused():
         TagLattice(["B-X", "E-X"], "iobes")
     with pytest.raises(UsageError, match="bilou"):
         TagLattice(["O"], "bioul")
+
+
+def test_mixed_reads_both_ways_of_opening_a_span():
+    """IOB1 opens by I-, IOB2 by B-: in `mixed` I- after outside opens, B- always does, I- after its label goes on."""
+    lattice = TagLattice(["O", "B-A", "I-A"], "mixed")
+    for path, expected in (
+        ("OIIO", [(1, 2)]),
+        ("OBIO", [(1, 2)]),
+        ("OBBI", [(1, 1), (2, 3)]),
+        ("IOBO", [(0, 0), (2, 2)]),
+    ):
+        emissions = np.array([[9.0 * (tag == letter) for tag in "OBI"] for letter in path])
+        assert [(span.first, span.last) for span in lattice.decode(emissions)] == expected

@@ -251,3 +251,12 @@ def test_strict_turns_repairs_and_warnings_into_errors(tmp_path: Path) -> None:
     control = file(tmp_path, "b.jsonl", '{"id": "a", "text": "x\\u0000y"}\n')
     with pytest.raises(DataError, match="b.jsonl:1, document 'a': documents with control characters: U"):
         list(read_documents(control, report=ReadReport(strict=True)))
+
+
+def test_files_of_one_name_in_two_folders(tmp_path: Path) -> None:
+    """Their ids are made of their names; the second says where it lies."""
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "report.txt").write_text(folder)
+    paths = [tmp_path / folder / "report.txt" for folder in ("a", "b")]
+    assert [document.id for document in read_documents(paths)] == ["report", str(tmp_path / "b" / "report")]

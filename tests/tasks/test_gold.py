@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from spanbert.documents import Document, Span
+from spanbert.errors import SpanbertError
 from spanbert.tasks import gold
 from spanbert.tasks.span_classification import SpanSettings
 from spanbert.tokenization import Tokenizer
@@ -96,3 +97,9 @@ def test_unreachable_names_each_span_once(tokenizer: Tokenizer):
     )
     twice = Document("d", "Anna met", spans[:2])
     assert gold.unreachable(twice, pieces, LABELS, "flat", "longest", None) == ()
+
+
+def test_labels_are_checked_when_a_task_is_set_up():
+    for labels, words in ((("PER SON",), "label 'PER SON'"), (("",), "label ''"), (("A", "A"), "labels A, A")):
+        with pytest.raises(SpanbertError, match=words):
+            SpanSettings(labels=labels)

@@ -51,15 +51,15 @@ def test_policies(tokenizer: Tokenizer):
 
 
 def test_the_room_that_is_left(tokenizer: Tokenizer):
-    """10 improbable spans for 100 pieces: 20 pieces leave room for 2, the best ones above the floor."""
-    text = "the " * 20
+    """10 improbable spans for 100 pieces: 120 pieces leave room for 12, the best ones above the floor."""
+    text = "the " * 120
     pieces = tokenizer.pieces([text])[0]
-    logits = [-1.0, -2.0, -3.0, FLOOR - 0.1]
+    logits = [-1.0 - n / 100 for n in range(13)] + [FLOOR - 0.1]
     rows = [(n, n, 0, logit) for n, logit in enumerate(logits)]
     made = task(tokenizer)
     found = made.decode(Document("d", text), pieces, table(*rows))
-    assert [span.logit for span in found.spans] == [-1.0, -2.0]
-    found = made.decode(Document("d", text), pieces, table(rows[0], rows[3]))
+    assert [span.logit for span in found.spans] == logits[:12]
+    found = made.decode(Document("d", text), pieces, table(rows[0], rows[13]))
     assert [span.logit for span in found.spans] == [-1.0]
 
 
@@ -99,3 +99,26 @@ def test_flat_training_gold_that_overlaps(tokenizer: Tokenizer):
 def test_settings_that_do_not_exist(tokenizer: Tokenizer, settings: dict, hint: str):
     with pytest.raises(UsageError, match=hint):
         task(tokenizer, **settings)
+
+
+def test_texts_of_a_few_pieces_have_room_too(tokenizer: Tokenizer):
+    """`the house` has 2 pieces, and 2 spans below even odds that a lower threshold can show."""
+    rows = [(0, 0, 0, -1.0), (1, 1, 0, -2.0)]
+    found = task(tokenizer).decode(Document("d", "the house"), tokenizer.pieces(["the house"])[0], table(*rows))
+    assert [span.logit for span in found.spans] == [-1.0, -2.0]
+
+
+@pytest.mark.parametrize("policy", ["flat", "nested", "overlapping"])
+def test_pieces_that_stand_for_the_same_characters_give_one_span(tmp_path: Path, policy: str):
+    """An uncased vocabulary splits the one character \ud55c into three pieces, all of [0, 1): one span, not six."""
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "\u1112", "##\u1161", "##\u11ab", "a"]
+    (tmp_path / "vocab.txt").write_text("\n".join(vocabulary), encoding="utf-8")
+    syllables = Tokenizer.from_vocabulary(tmp_path / "vocab.txt")
+    pieces = syllables.pieces(["\ud55c a"])[0]
+    assert pieces.starts.tolist() == [0, 0, 0, 2]
+    rows = [(first, last, 0, 1.0 + first + last) for first in range(4) for last in range(first, 4)]
+    found = task(syllables, policy=policy).decode(Document("d", "\ud55c a"), pieces, table(*rows))
+    places = [(span.start, span.end) for span in found.spans]
+    assert len(set(places)) == len(places)
+    kept = {(0, 1): 3.0, (0, 3): 4.0, (2, 3): 7.0}  # rows (0, 2), (0, 3) and (3, 3)
+    assert {(span.start, span.end): span.logit for span in found.spans}.items() <= kept.items()

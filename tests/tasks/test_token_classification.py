@@ -105,11 +105,11 @@ def test_rows_in_any_order(tokenizer: Tokenizer):
 @pytest.mark.parametrize(
     ("tags", "labels", "scheme"),
     [
-        (["O", "B-PER", "I-PER", "B-LOC", "I-LOC"], ("PER", "LOC"), "iob2"),
+        (["O", "B-PER", "I-PER", "B-LOC", "I-LOC"], ("PER", "LOC"), "mixed"),
         (["B-PER", "E-PER", "I-PER", "S-PER", "O"], ("PER",), "iobes"),
         (["O", "B-A", "I-A", "L-A", "U-A"], ("A",), "bilou"),
         (["O", "PER", "LOC"], ("PER", "LOC"), "io"),
-        (["O", "B-sub-part", "I-sub-part"], ("sub-part",), "iob2"),
+        (["O", "B-sub-part", "I-sub-part"], ("sub-part",), "mixed"),
     ],
 )
 def test_foreign_tags(tokenizer: Tokenizer, tags: list, labels: tuple, scheme: str):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -151,6 +154,8 @@ def test_refused():
     for train, dev, which in (([], [GOOD], "training"), ([GOOD], [], "held-out")):
         with pytest.raises(DataError, match=f"no {which} documents"):
             check(train, dev, ())
+    with pytest.raises(DataError, match="none of the 1 held-out documents has a span"):
+        check([GOOD], [Document("c", "house")], ())
     with pytest.raises(DataError, match="none of the 2 training documents has a span"):
         check([Document("a", "Anna"), Document("b", "")], [GOOD], ())
     with pytest.raises(DataError, match="without any text"):
@@ -172,7 +177,7 @@ def test_unknown_labels_are_named_with_document_and_suggestion():
 
 
 def test_accepted():
-    check([GOOD, Document("a", ""), Document("b", "no span")], [Document("c", "")], ())
+    check([GOOD, Document("a", ""), Document("b", "no span")], [GOOD], ())
     check([GOOD], [Document("c", "Acme", (Span(0, 4, "ORG"),))], ("PERSON", "ORG"))
 
 
@@ -186,5 +191,28 @@ def test_hold_out_keeps_rare_labels_for_training():
 
 
 def test_one_document_cannot_be_held_out_from():
-    with pytest.raises(DataError, match="one training document and no held-out ones"):
+    with pytest.raises(DataError, match="fewer than two training documents"):
         hold_out([GOOD])
+
+
+def test_what_is_held_out_has_spans():
+    """As in the sample of `spanbert init`: the document without a span would tell nothing about the weights."""
+    spans = (Span(0, 4, "PERSON"),)
+    for name in map(str, range(20)):
+        _, dev = hold_out([Document("a", "Anna", spans), Document("b", "Anna", spans), Document(name, "house")])
+        assert all(document.spans for document in dev)
+
+
+def test_the_fingerprint_is_the_same_in_every_process():
+    """The order of a frozenset is not: it changes with the seed of the hashes."""
+    code = (
+        "from spanbert.documents import Document\nfrom spanbert.training.data import Corpus\n"
+        "print(Corpus((Document('d', 't', annotated=frozenset('ABCDEFGH')),), ()).fingerprint)"
+    )
+    prints = {
+        subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=True
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(prints) == 1

@@ -663,3 +663,36 @@ def test_early_stop_holds_after_resuming(tiny_encoder, few, scripted, tmp_path):
     trained = train(model, *few, config)
     assert len(seen) == 2
     assert same(weights(trained), seen[0])
+
+
+def test_where_nothing_is_found_the_longest_trained_weights_are_kept(tiny_encoder, few):
+    """F1 is 0 after each epoch at a rate that teaches nothing; the last weights are the better bet."""
+    config = TrainConfig(**{**SHORT, "learning_rate": 1e-9, "head_learning_rate": 1e-9, "epochs": 3})
+    events: list = []
+    train(SpanModel.create(tiny_encoder, task=SPANS), *few, config, [events.append])
+    shown = [event for event in events if isinstance(event, Evaluated)]
+    assert [event.value for event in shown] == [0.0] * 3
+    assert [event.best for event in shown] == [True] * 3
+
+
+def test_a_log_that_cannot_be_written_does_not_stop_the_run(tiny_encoder, few, tmp_path, monkeypatch):
+    events: list = []
+
+    def refuse(self, event):
+        raise MachineError("no room", "room", "make room")
+
+    monkeypatch.setattr(loop.JsonLog, "__call__", refuse)
+    model = SpanModel.create(tiny_encoder, task=TAGS)
+    trained = train(model, *few, TrainConfig(**SHORT, output=str(tmp_path)), [events.append])
+    assert [event.message for event in events if isinstance(event, Warned)] == ["this log ends here: no room"]
+    assert same(weights(trained), weights(SpanModel.from_pretrained(tmp_path)))
+
+
+def test_best_weights_that_cannot_be_written_are_kept_in_memory(tiny_encoder, few, tmp_path, monkeypatch):
+    def refuse(self, network, step):
+        raise MachineError("no room", "room", "make room")
+
+    monkeypatch.setattr(loop.Checkpoints, "save_best", refuse)
+    model = SpanModel.create(tiny_encoder, task=TAGS)
+    trained = train(model, *few, TrainConfig(**SHORT, output=str(tmp_path)))
+    assert same(weights(trained), weights(train(model, *few, TrainConfig(**SHORT))))

@@ -7,7 +7,7 @@ from typing import Annotated
 import orjson
 import typer
 
-from .show import LISTED, read_all, talk
+from .show import LISTED, plain, read_all, talk
 
 
 def command(
@@ -25,6 +25,9 @@ def command(
     """Example: spanbert evaluate --model my-model --data test.jsonl --json"""
     documents = read_all(data, input_format, strict=strict, name="data", verbose=verbose)
 
+    if not any(document.spans for document in documents):
+        talk().print("warning: the data have no spans at all, so there is nothing to find", markup=False)
+
     from ..evaluation.evaluate import evaluate
     from ..inference.span_model import SpanModel
 
@@ -36,6 +39,6 @@ def command(
     console = talk()
     for missed in report.unreachable if verbose else report.unreachable[:LISTED]:
         place = f"{missed.document} [{missed.span.start}, {missed.span.end}) {missed.span.label}"
-        console.print(f"out of reach: {place}: {missed.reason}", markup=False)
+        console.print(plain(f"out of reach: {place}: {missed.reason}"), markup=False)
     if len(report.unreachable) > LISTED and not verbose:
         console.print(f"… and {len(report.unreachable) - LISTED} more; --verbose lists all", markup=False)

@@ -19,7 +19,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..errors import DataError, SpanbertError, UsageError, at, nearest
+from ..errors import DataError, MachineError, SpanbertError, UsageError, at, nearest
 
 LISTS = ("--train", "--dev", "--data", "--input")
 """Flags that take several values in a row: `--train a.jsonl b.jsonl`."""
@@ -107,8 +107,18 @@ def with_settings(kinds: Iterable[type], skip: Iterable[str]) -> Callable[[Calla
     return decorate
 
 
-def read_config(path: Path | None, known: Iterable[str]) -> dict[str, Any]:
-    """The settings of a TOML file; a key that nobody reads is an error."""
+def kinds_of_values(kinds: Iterable[type]) -> dict[str, tuple[type, ...]]:
+    """For each field of some dataclasses, the types that its value may have in a file."""
+    found: dict[str, tuple[type, ...]] = {}
+    for kind in kinds:
+        for name, hint in typing.get_type_hints(kind).items():
+            base = list if typing.get_origin(hint) is tuple else _plain(hint)
+            found[name] = (int, float) if base is float else (base,)
+    return found
+
+
+def read_config(path: Path | None, known: Mapping[str, tuple[type, ...]]) -> dict[str, Any]:
+    """The settings of a TOML file; a key that nobody reads or a value of another type is an error."""
     if path is None:
         return {}
     with at(file=path):
@@ -118,11 +128,14 @@ def read_config(path: Path | None, known: Iterable[str]) -> dict[str, Any]:
             raise UsageError("no such file", "a TOML file", "write one with: spanbert init") from None
         except (OSError, ValueError) as error:
             raise DataError(f"not a TOML file ({error})", "lines such as: epochs = 5", "see: spanbert init") from None
-        for key in record:
+        for key, value in record.items():
             if key not in known:
                 raise UsageError(
                     f"setting {key!r}", f"one of {', '.join(sorted(known))}", nearest(key, known) or "take it out"
                 )
+            if type(value) not in known[key]:
+                wanted = " or ".join(kind.__name__ for kind in known[key])
+                raise UsageError(f"{key} = {value!r}", f"a value of type {wanted}", "see the file of: spanbert init")
     return record
 
 
@@ -145,9 +158,15 @@ def guarded(verb: Callable[..., None]) -> Callable[..., None]:
         except KeyboardInterrupt:
             typer.echo("interrupted", err=True)
             raise typer.Exit(130) from None
-        except BrokenPipeError:
-            sys.stderr.close()  # whoever read our output has left
-            raise typer.Exit(0) from None
+        except (OSError, MemoryError) as error:
+            if isinstance(error, BrokenPipeError):
+                sys.stderr.close()  # whoever read our output has left
+                raise typer.Exit(0) from None
+            place = getattr(error, "filename", None) or "this machine"
+            found = f"{place}: {getattr(error, 'strerror', None) or type(error).__name__}"
+            fault = MachineError(found, "a machine with room, memory and permission", "see what is said above")
+            typer.echo(f"error: {fault}", err=True)
+            raise typer.Exit(fault.exit_code) from None
 
     return call
 

@@ -40,14 +40,18 @@ def command(
         f"wrote {folder / CONFIG}: every setting with its default, all but the first few commented out", err=True
     )
     typer.echo(f"wrote {folder / SAMPLE}: what annotated text looks like", err=True)
-    typer.echo(f"next: name your files in {CONFIG}, then: spanbert train --config {folder / CONFIG}", err=True)
+    typer.echo(
+        f"next: put your train.jsonl and dev.jsonl beside it, then: spanbert train --config {folder / CONFIG}", err=True
+    )
 
 
 def _config(task: str, base_model: str) -> str:
     lines = [
         "# Settings of spanbert train --config. Flags and SPANBERT_… variables win over this file.",
+        "# Paths are relative to this file.",
         "",
         f"task = {jsonlib.dumps(task)}",
+        "# The folder of an encoder, or a hub name. SpanBERT's own weights are licensed for non-commercial use.",
         f"base_model = {jsonlib.dumps(base_model)}",
         'train = ["train.jsonl"]',
         'dev = ["dev.jsonl"]',

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +14,7 @@ from rich.console import Console
 from ..documents import Document
 from ..errors import UsageError
 from ..formats import FORMATS, ReadReport, read_documents, write_documents
-from .show import counted, highlighted, talk, told
+from .show import counted, highlighted, plain, talk, told
 
 HIGHLIGHT = "highlight"
 
@@ -32,29 +32,57 @@ def command(
     input_format: Annotated[str | None, typer.Option(help="Format of the files; none: recognised.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     dtype: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse data that would need repairs.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="List every repair of the data.")] = False,
 ) -> None:
     """Example: spanbert predict --model my-model --input report.txt --output spans.jsonl"""
     if format != HIGHLIGHT and format not in FORMATS:
         raise UsageError(f"format {format!r}", f"one of {', '.join(FORMATS)}, {HIGHLIGHT}", "jsonl is the default")
-    report = ReadReport()
+    report = ReadReport(strict=strict)
     documents = read_documents(input, input_format, report)
 
     from ..inference.span_model import SpanModel
 
     loaded = SpanModel.from_pretrained(model, device, dtype)
-    predicted = counted(loaded.predict_stream(documents, threshold=threshold, policy=policy), "predicting")
-    if format == HIGHLIGHT:
-        _highlight(predicted, output, loaded.labels)
-        return
-    lost = write_documents(predicted, output, format)
-    told(report, "input", verbose=False)
-    for what, number in lost.items():
-        talk().print(f"  {number:,} {what} left out: {format} cannot hold them", markup=False)
+    seen = _Seen()
+    predicted = seen.of(counted(loaded.predict_stream(documents, threshold=threshold, policy=policy), "predicting"))
+    try:
+        if format == HIGHLIGHT:
+            _highlight(predicted, output, loaded.labels)
+        else:
+            lost = write_documents(predicted, output, format)
+            for what, number in lost.items():
+                talk().print(f"  {number:,} {what} left out: {format} cannot hold them", markup=False)
+    finally:
+        told(report, "input", verbose=verbose)
+        talk().print(seen.summary(), markup=False)
 
 
-def _highlight(predicted: Iterator[Document], output: str, labels: tuple[str, ...]) -> None:
+class _Seen:
+    """Sums over the documents that went by."""
+
+    def __init__(self) -> None:
+        self.spans = self.read = self.characters = self.windows = 0
+
+    def of(self, documents: Iterable[Document]) -> Iterator[Document]:
+        """The documents themselves."""
+        for document in documents:
+            self.spans += len(document.spans)
+            if document.coverage is not None:
+                self.read += document.coverage.characters_read
+                self.characters += document.coverage.characters
+                self.windows += document.coverage.windows
+            yield document
+
+    def summary(self) -> str:
+        """What was found, and how much of the text was read."""
+        read = f"read {self.read:,} of {self.characters:,} characters in {self.windows:,} windows"
+        return f"found {self.spans:,} spans; {read}"
+
+
+def _highlight(predicted: Iterable[Document], output: str, labels: tuple[str, ...]) -> None:
     with contextlib.nullcontext(sys.stdout) if output == "-" else Path(output).open("w", encoding="utf-8") as stream:
         console = Console(file=stream, highlight=False, soft_wrap=True)
         for document in predicted:
-            console.print(f"── {document.id} ", markup=False, style="dim")
+            console.print(f"── {plain(document.id)} ", markup=False, style="dim")
             console.print(highlighted(document, labels))

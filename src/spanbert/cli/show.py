@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
@@ -35,13 +36,13 @@ def highlighted(document: Document, labels: Sequence[str]) -> Text:
     text, at = Text(), 0
     depth = 0
     for position, opens, _, span in sorted(edges, key=lambda edge: edge[:3]):
-        text.append(_plain(document.text[at:position]), style="bold" if depth else "")
+        text.append(plain(document.text[at:position]), style="bold" if depth else "")
         at = position
         depth += 1 if opens else -1
         score = "" if span.score is None else f" {min(span.score, 0.995):.2f}".replace(" 0", " ")
         colour = COLOURS[labels.index(span.label) % len(COLOURS)] if span.label in labels else "white"
-        text.append("[" if opens else f"|{span.label}{score}]", style=f"bold {colour}")
-    text.append(_plain(document.text[at:]))
+        text.append("[" if opens else f"|{plain(span.label)}{score}]", style=f"bold {colour}")
+    text.append(plain(document.text[at:]))
     return text
 
 
@@ -60,12 +61,13 @@ def read_all(
 def told(report: ReadReport, name: str, *, verbose: bool) -> None:
     """Say what was read, and everything that was repaired or is doubtful."""
     console = talk()
-    console.print(f"{name}: {_number(report.documents, 'document')}, {_number(report.spans, 'span')}", markup=False)
+    spans = f", {_number(report.spans, 'span')}" if report.spans else ""
+    console.print(f"{name}: {_number(report.documents, 'document')}{spans}", markup=False)
     for line in report.summary():
-        console.print(f"  {line}", markup=False)
+        console.print(f"  {plain(line)}", markup=False)
     if verbose:
         for line in report.listing():
-            console.print(f"    {line}", markup=False)
+            console.print(f"    {plain(line)}", markup=False)
 
 
 @contextmanager
@@ -160,9 +162,12 @@ def _duration(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
-def _plain(text: str) -> str:
-    """Text that cannot steer a terminal: controls and direction marks are shown as their code."""
-    return "".join(
-        char if char in "\n\t" or (char.isprintable() and not 0x202A <= ord(char) <= 0x202E) else f"<U+{ord(char):04X}>"
-        for char in text
-    )
+def plain(text: str) -> str:
+    """Text that cannot steer a terminal: controls and direction marks are shown as their code, any space as a space."""
+    return "".join(map(_visible, text))
+
+
+def _visible(character: str) -> str:
+    if character in "\n\t" or character.isprintable() and unicodedata.category(character) != "Cf":
+        return character
+    return " " if unicodedata.category(character) == "Zs" else f"<U+{ord(character):04X}>"

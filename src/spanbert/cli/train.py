@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +11,7 @@ import typer
 from ..errors import UsageError
 from ..tasks import TASKS, settings_class
 from ..training.config import TrainConfig
-from .flags import read_config, split, with_settings
+from .flags import kinds_of_values, read_config, split, with_settings
 from .show import TrainingDisplay, bar, read_all, talk
 
 SETTINGS = [settings_class(name) for name in TASKS]
@@ -40,7 +39,7 @@ def command(
     own = {"base_model": base_model, "task": task, "train": train, "dev": dev, "output": output}
     own |= {"input_format": input_format}
     given = {name: value for name, value in {**own, **settings}.items() if value is not None}
-    values = read_config(config, _known()) | given
+    values = _from_file(config) | given
     for name in ("base_model", "train", "output"):
         if not values.get(name):
             flag = "--" + name.replace("_", "-")
@@ -59,7 +58,7 @@ def command(
     name = values.get("task", next(iter(TASKS)))
     task_settings = {key: value for kind in SETTINGS for key, value in split(kind, values).items()}
     labels = task_settings.pop("labels", ())
-    labels = [label.strip() for label in labels.split(",")] if isinstance(labels, str) else labels
+    labels = [label.strip() for label in labels.split(",") if label.strip()] if isinstance(labels, str) else labels
     model = SpanModel.create(
         values["base_model"], task=name, labels=labels, settings=task_settings, seed=train_config.seed
     )
@@ -71,9 +70,23 @@ def command(
         typer.echo(orjson.dumps(report).decode())
 
 
-def _known() -> set[str]:
-    names = {field.name for kind in (TrainConfig, *SETTINGS) for field in dataclasses.fields(kind)}
-    return names - {"tags"} | {"base_model", "task", "train", "dev", "output", "input_format"}
+def _known() -> dict[str, tuple[type, ...]]:
+    """What a configuration file may set, and the types of the values."""
+    own: dict[str, tuple[type, ...]] = dict.fromkeys(("base_model", "task", "output", "input_format"), (str,))
+    own |= {"train": (list,), "dev": (list,)}
+    return {name: kinds for name, kinds in kinds_of_values([TrainConfig, *SETTINGS]).items() if name != "tags"} | own
+
+
+def _from_file(config: Path | None) -> dict[str, Any]:
+    """The settings of the configuration file; the paths in it are relative to where it lies."""
+    values = read_config(config, _known())
+    if config is not None:
+        for name in ("train", "dev"):
+            if name in values:
+                values[name] = [str(config.parent / path) for path in values[name]]
+        if "output" in values:
+            values["output"] = str(config.parent / values["output"])
+    return values
 
 
 def _next_commands(output: str, report: dict[str, Any]) -> None:

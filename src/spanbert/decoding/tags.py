@@ -23,6 +23,7 @@ MAX_LOGIT = 30.0
 """Log-odds are cut off here: beyond, the rounding of the sums would show."""
 _MAX_GAP = 200.0  # a tag further below the best one of its token counts as if it were so far: no sum runs empty
 
+MIXED = "mixed"
 _LIKE_IOBES = {"L": "E", "U": "S"}
 
 
@@ -37,8 +38,9 @@ class TagSpan(NamedTuple):
 class TagLattice:
     """Which tags may follow each other, and where that begins a span.
 
-    `scheme` is one of `SCHEMES`, or `io` for tags without prefixes: neighbours of one label are one span. The list
-    may lack tags. Where a label has no B-, its I- and E- begin a span unless they go on with one; where it has no
+    `scheme` is one of `SCHEMES`; or `io` for tags without prefixes, where neighbours of one label are one span; or
+    `mixed`, in which both B- and I- may open a span and I- goes on with one of its label. The list may lack tags.
+    Where a label has no B-, its I- and E- begin a span unless they go on with one; where it has no
     E-, its B- and I- may be the last; in iob1 a label without I- may begin with B- anywhere.
     """
 
@@ -55,7 +57,7 @@ class TagLattice:
 
     def __post_init__(self) -> None:
         parsed = [_parse(tag, self.scheme) for tag in self.tags]
-        allowed, goes_on = _transitions(parsed, iob1=self.scheme == "iob1")
+        allowed, goes_on = _transitions(parsed, self.scheme)
         if not (allowed[-1] & allowed[:, -1] & allowed.diagonal())[:-1].any():
             raise DataError(
                 f"tags {', '.join(self.tags) or '(none)'} with scheme {self.scheme}",
@@ -94,8 +96,10 @@ def _parse(tag: str, scheme: str) -> tuple[str, str | None]:
     """(prefix, label) in the letters of iobes; the label is None outside."""
     if scheme == "io":
         return ("O", None) if tag == "O" else ("I", tag)
+    if scheme == MIXED:
+        scheme = "iob2"
     if scheme not in SCHEMES:
-        choices = (*SCHEMES, "io")
+        choices = (*SCHEMES, "io", MIXED)
         raise UsageError(f"tag scheme {scheme!r}", ", ".join(choices), f"{nearest(scheme, choices)}name one of these")
     prefix, label = split(tag)
     if prefix not in ("O", *LETTERS[scheme]):
@@ -107,7 +111,7 @@ def _parse(tag: str, scheme: str) -> tuple[str, str | None]:
     return ("O", None) if prefix == "O" else (_LIKE_IOBES.get(prefix, prefix), label)
 
 
-def _transitions(parsed: Sequence[tuple[str, str | None]], *, iob1: bool) -> tuple[np.ndarray, np.ndarray]:
+def _transitions(parsed: Sequence[tuple[str, str | None]], scheme: str) -> tuple[np.ndarray, np.ndarray]:
     """`allowed` and `goes_on`: between two spans (or outside) a span must close and the next must open."""
     known = set(parsed)
     tags = [*parsed, ("O", None)]  # the border is like outside
@@ -119,11 +123,11 @@ def _transitions(parsed: Sequence[tuple[str, str | None]], *, iob1: bool) -> tup
     labels = [label for _, label in tags]
     same = np.array([[label is not None and label == other for other in labels] for label in labels])
     starters, enders = np.isin(prefixes, ["O", "B", "S"]), np.isin(prefixes, ["O", "E", "S"])
-    opens = starters | lacks("B") | (iob1 & (prefixes == "I"))
+    opens = starters | lacks("B") | ((scheme in ("iob1", MIXED)) & (prefixes == "I"))
     closes = enders | lacks("E")
     goes_on = same & np.isin(prefixes, ["B", "I"])[:, None] & np.isin(prefixes, ["I", "E"])
     between = closes[:, None] & opens
-    if iob1:
+    if scheme == "iob1":
         between &= same | (prefixes != "B") | lacks("I")
     return between | goes_on, goes_on
 

@@ -69,7 +69,15 @@ def locate(name: str | Path) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    wanted = ["config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt", "spanbert.json", "checksums.json"]
+    wanted = [
+        "config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "vocab.txt",
+        "spanbert.json",
+        "checksums.json",
+        "README.md",
+    ]
     try:
         listed = snapshot_download(str(name), allow_patterns=[*wanted, WEIGHT_FILES[0]])
         if not (Path(listed) / WEIGHT_FILES[0]).exists():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -64,6 +65,10 @@ def _read(paths: Sequence[str | Path], given: Format | None, report: ReadReport)
             source = Source(path, report)
             with at(file=source.name):
                 for document in (given or _recognised(source)).read(source, report):
+                    if document.id in places and document.id.startswith(source.stem):
+                        # the id was made of the file's name, and a file elsewhere has the same: say where
+                        rest = document.id.removeprefix(source.stem)
+                        document = replace(document, id=source.name.removesuffix(source.suffix) + rest)
                     _count(document, places, report)
                     yield document
     except DataError as error:

@@ -47,7 +47,7 @@ class _Block(NamedTuple):
 class _Terms(NamedTuple):
     """Per position, computed once for the batch."""
 
-    first: Tensor  # T x C x size, already times B
+    first: Tensor  # T x size
     last: Tensor  # T x size
     first_bias: Tensor  # T x C
     last_bias: Tensor  # T x C
@@ -112,8 +112,7 @@ class PairHead(nn.Module):
     def _terms(self, vectors: Tensor) -> _Terms:
         first, last = F.gelu(self.views(vectors)).chunk(2, dim=-1)
         first_bias, last_bias, inside = self.terms(vectors).chunk(3, dim=-1)
-        bilinear = torch.einsum("td,dce->tce", first, self.bilinear)
-        return _Terms(bilinear, last, first_bias, last_bias, inside)
+        return _Terms(first, last, first_bias, last_bias, inside)
 
     def _blocks(self, batch: Batch) -> Iterator[_Block]:
         at = window = 0
@@ -138,7 +137,8 @@ class PairHead(nn.Module):
         column = torch.arange(top, length, device=inside.device)[None]
         widths = (column - row + 1).clamp(min=1)
         sums = F.pad(inside.cumsum(1), (0, 0, 1, 0))
-        logits = torch.einsum("nice,nje->nicj", first[:, top:bottom], last[:, top:])
+        turned = torch.einsum("nid,dce->nice", first[:, top:bottom], self.bilinear)
+        logits = torch.einsum("nice,nje->nicj", turned, last[:, top:])
         logits += (sums[:, None, top + 1 :].transpose(2, 3) - sums[:, top:bottom, :, None]) / widths[:, None]
         logits += first_bias[:, top:bottom, :, None]
         logits += last_bias[:, None, top:].transpose(2, 3)

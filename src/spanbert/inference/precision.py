@@ -18,6 +18,8 @@ def choose_device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
+        if device.type not in ("cpu", "cuda"):
+            raise RuntimeError("not supported")
         if device.type == "cuda" and not torch.cuda.is_available():
             raise RuntimeError("no CUDA device on this machine")
     except RuntimeError as error:
@@ -28,7 +30,7 @@ def choose_device(name: str) -> torch.device:
 def choose_dtype(name: str, device: torch.device) -> torch.dtype:
     """`auto` is bfloat16 where the device computes it natively, else float32."""
     if name == "auto":
-        native = torch.cuda.is_bf16_supported() if device.type == "cuda" else native_bf16()
+        native = torch.cuda.is_bf16_supported(including_emulation=False) if device.type == "cuda" else native_bf16()
         return torch.bfloat16 if native else torch.float32
     if name not in DTYPES:
         raise UsageError(f"dtype {name!r}", f"auto, {', '.join(DTYPES)}", "use auto")

@@ -50,7 +50,7 @@ class SpanModel:
         """
         if isinstance(labels, str):
             raise UsageError(f"labels {labels!r}", "a list of labels", f"write [{labels!r}]")
-        chosen = settings_from(task, {**(settings or {}), "labels": tuple(labels)})
+        chosen = settings_from(task, {**(settings or {}), **({"labels": tuple(labels)} if labels else {})})
         folder = locate(base_model)
         encoder, tokenizer = bundles.load_base(folder)
         chosen = dataclasses.replace(chosen, window=min(chosen.window, encoder.longest))

@@ -93,7 +93,7 @@ class Report:
         return record
 
     def to_text(self) -> str:
-        """A table for people; rates in per cent."""
+        """A table for people; rates from 0 to 1."""
         head = ("", "precision", "recall", "F1", f"{bootstrap.LEVEL:.0%} interval", "correct", "predicted", "gold")
         rows = [head, *(_row(name.removeprefix("per_label/"), estimate) for name, estimate in self._sections().items())]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

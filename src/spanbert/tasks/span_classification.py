@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from ..heads.head import Head
 
 FLOOR = -6.0  # log-odds below which a pair is not worth keeping: a probability of 0.25 %
-FILL_PER_100_PIECES = 10  # improbable spans that may stand in the room left by the probable ones
+FILL_PER_100_PIECES = 10  # improbable spans that may stand in the room left by the probable ones; in short texts too
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +74,11 @@ class SpanClassification:
         """Likewise."""
         return -math.inf if self.settings.policy == ARG_MAX else FLOOR
 
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The labels."""
+        return self.settings.labels
+
     def stock_config(self) -> dict[str, object]:
         """No stock class has a span scorer."""
         return {}
@@ -107,6 +112,7 @@ class SpanClassification:
 
     def candidates(self, document: Document, pieces: Pieces, table: Table) -> tuple[Candidate, ...]:  # noqa: ARG002
         """Every row of the table: pairs of pieces as characters of the text."""
+        table = _distinct(pieces, table)
         if not table:
             return ()
         starts, ends = pieces.starts[table["first"]].tolist(), pieces.ends[table["last"]].tolist()
@@ -115,6 +121,7 @@ class SpanClassification:
 
     def decode(self, document: Document, pieces: Pieces, table: Table) -> Decoded:
         """The best set under the policy, then what fits beside it."""
+        table = _distinct(pieces, table)
         if not table:
             return Decoded()
         starts, ends = pieces.starts[table["first"]], pieces.ends[table["last"]]
@@ -122,7 +129,7 @@ class SpanClassification:
         if self.settings.policy == ARG_MAX:
             chosen = np.array([arg_max(starts, ends, labels, logits)])
         else:
-            room = FILL_PER_100_PIECES * len(pieces) // 100
+            room = FILL_PER_100_PIECES * max(len(pieces), 100) // 100
             chosen = decode_spans(self.settings.policy, starts, ends, labels, logits, floor=FLOOR, room=room)
         return Decoded(self.candidates(document, pieces, {name: column[chosen] for name, column in table.items()}))
 
@@ -134,3 +141,15 @@ class SpanClassification:
         labels = self.settings.labels
         spans = gold.teachable(document, labels, self.settings.policy, self.settings.resolve)
         return PairTargets(gold.runs(spans, pieces, labels), gold.taught(document, labels))
+
+
+def _distinct(pieces: Pieces, table: Table) -> Table:
+    """The rows that can be told apart in the text: several pieces may stand for the same characters (a Hangul syllable
+    in an uncased vocabulary is three), and then a span begins with the first and ends with the last of them."""
+    if not table:
+        return table
+    first, last = table["first"], table["last"]
+    begins = np.diff(pieces.starts, prepend=-1) > 0
+    ends = np.diff(pieces.ends, append=pieces.ends[-1] + 1) > 0
+    kept = begins[first] & ends[last]
+    return {name: column[kept] for name, column in table.items()} if kept.any() else {}

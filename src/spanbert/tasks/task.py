@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from ..documents import check_label
 from ..errors import UsageError
 
 if TYPE_CHECKING:
@@ -37,6 +38,10 @@ class Settings:
     """Which of two training spans stays when the policy forbids both: longest, first or highest."""
 
     def __post_init__(self) -> None:
+        for label in self.labels:
+            check_label(label, "of the task")
+        if len(set(self.labels)) < len(self.labels):
+            raise UsageError(f"labels {', '.join(self.labels)}", "each label once", "leave out the repeated one")
         for name, value, least in (("window", self.window, 3), ("overlap", self.overlap, 0)):
             if value is not None and (type(value) is not int or value < least):
                 raise UsageError(f"{name} = {value!r}", f"a whole number from {least} on", "leave it out")
@@ -65,6 +70,11 @@ class Task(Protocol):
     """Log-odds below which a row of the head is not worth keeping."""
     stock: str | None
     """The stock class of `transformers` that can hold this task, as in Bert*ForTokenClassification*; None: none."""
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """What each output of the head means, in order: a head fits a task with the same outputs."""
+        ...
 
     def stock_config(self) -> dict[str, object]:
         """What its stock class reads from `config.json`."""

@@ -41,7 +41,7 @@ class TagSettings(Settings):
     policy: str = "flat"
     """Tags cannot say more than flat spans: always flat."""
     scheme: str = "iob2"
-    """How tags write spans: iob2 (BIO) or iobes; a foreign checkpoint may bring iob1, bilou or io."""
+    """How tags write spans: iob2 (BIO) or iobes; a foreign checkpoint may bring bilou, io, or mixed (I- opens too)."""
     tags: tuple[str, ...] = ()
     """Names of the head's outputs in order; none given: those of the scheme for the labels."""
 
@@ -75,7 +75,7 @@ class TokenClassification:
         if not isinstance(names, dict) or not names:
             raise DataError("a config.json without id2label", "the names of the tags", "use a fine-tuned checkpoint")
         tags = tuple(str(names[key]) for key in sorted(names, key=int))
-        labels = tuple(dict.fromkeys(Span(0, 1, _label(tag)).label for tag in tags if tag != "O"))
+        labels = tuple(dict.fromkeys(_label(tag) for tag in tags if tag != "O"))
         return TagSettings(labels=labels, tags=tags, scheme=_scheme(tags))
 
     def stock_config(self) -> dict[str, object]:
@@ -84,6 +84,11 @@ class TokenClassification:
             "id2label": {str(number): tag for number, tag in enumerate(self.tags)},
             "label2id": {tag: number for number, tag in enumerate(self.tags)},
         }
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The tags."""
+        return self.tags
 
     @cached_property
     def tags(self) -> tuple[str, ...]:
@@ -98,10 +103,10 @@ class TokenClassification:
     def adapted(self, documents: Sequence[Document], longest_span: int) -> Self:
         """Labels of the data, and windows that share its longest span and some context."""
         settings = gold.adapted(self.settings, documents, longest_span)
+        scheme = "iob2" if settings.scheme in ("io", "mixed") else settings.scheme
         # a foreign set of tags may lack what training needs to write its spans: then the head is made anew
-        if settings.tags and set(settings.tags) != set(tag_schemes.tag_names(settings.labels, "iob2")):
-            settings = replace(settings, tags=(), scheme="iob2")
-        return replace(self, settings=settings)
+        whole = set(settings.tags) == set(tag_schemes.tag_names(settings.labels, scheme))
+        return replace(self, settings=replace(settings, scheme=scheme, tags=settings.tags if whole else ()))
 
     def visible(self, document: Document) -> Document:
         """The text."""
@@ -134,7 +139,12 @@ class TokenClassification:
             return Decoded()
         order = np.argsort(table["piece"], kind="stable")
         found = self.lattice.decode(table["emission"][order].astype(np.float64))
-        return Decoded(tuple(Candidate(*pieces.span(first, last), label, z) for first, last, label, z in found))
+        spans: list[Candidate] = []
+        for first, last, label, logit in found:
+            start, end = pieces.span(first, last)
+            if not spans or spans[-1].end <= start:  # several pieces may stand for the same characters
+                spans.append(Candidate(start, end, label, logit))
+        return Decoded(tuple(spans))
 
     def report(self, gold: Sequence[Document], predicted: Sequence[Document]) -> Report:
         """Exact boundaries and label."""
@@ -166,4 +176,7 @@ def _scheme(tags: Sequence[str]) -> str:
         return "io"
     if prefixes & {"L", "U"}:
         return "bilou"
-    return "iobes" if prefixes & {"E", "S"} else "iob2"
+    if prefixes & {"E", "S"}:
+        return "iobes"
+    # B- and I- alone do not tell BIO from IOB1, where I- opens a span: reading both as openers loses neither
+    return "mixed"

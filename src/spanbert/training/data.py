@@ -51,7 +51,11 @@ class Corpus:
         """Changes with any text or annotation."""
         state = hashlib.sha256()
         for document in self.documents:
-            state.update(repr((document.id, document.text, document.spans, document.annotated)).encode())
+            state.update(
+                repr(
+                    (document.id, document.text, document.spans, document.annotated and sorted(document.annotated))
+                ).encode()
+            )
         return state.hexdigest()[:16]
 
 
@@ -104,11 +108,13 @@ def plan(tasks: Mapping[str, Task], corpus: Corpus, seed: int, epoch: int, budge
 def hold_out(documents: Sequence[Document]) -> tuple[list[Document], list[Document]]:
     """Training and held-out documents where no held-out ones were given: a tenth, chosen by their ids.
 
-    A document with a label that no other training document has is not held out.
+    Held out are documents with spans, and none whose label no other training document has.
     """
-    if len(documents) == 1:
+    if len(documents) < 2:
         raise DataError(
-            "one training document and no held-out ones", "at least two documents", "give held-out documents (--dev)"
+            "fewer than two training documents and no held-out ones",
+            "at least two annotated documents",
+            "add documents, or give held-out ones (--dev)",
         )
     order = sorted(range(len(documents)), key=lambda n: hashlib.sha256(documents[n].id.encode()).digest())
     wanted = max(1, len(documents) // 10)
@@ -116,10 +122,15 @@ def hold_out(documents: Sequence[Document]) -> tuple[list[Document], list[Docume
     held: set[int] = set()
     for number in order:
         labels = {span.label for span in documents[number].spans}
-        if len(held) < wanted and all(left[label] > 1 for label in labels):
+        if len(held) < wanted and labels and all(left[label] > 1 for label in labels):
             held.add(number)
             left.subtract(labels)
-    held = held or {order[0]}
+    if not held:
+        raise DataError(
+            f"no label stands in two of the {len(documents)} documents, so none can be held out",
+            "held-out documents to choose the best weights by",
+            "add documents, or give held-out ones (--dev)",
+        )
     train = [document for number, document in enumerate(documents) if number not in held]
     return train, [document for number, document in enumerate(documents) if number in held]
 
@@ -134,6 +145,12 @@ def check(train: Sequence[Document], dev: Sequence[Document], labels: Sequence[s
             f"none of the {len(train)} training documents has a span",
             "annotated documents",
             "check the format and that the annotations were exported",
+        )
+    if not any(document.spans for document in dev):
+        raise DataError(
+            f"none of the {len(dev)} held-out documents has a span",
+            "annotated documents, by which the best weights are chosen",
+            "check the file, or leave --dev out: then a tenth of the training documents is held out",
         )
     known = set(labels) or {span.label for document in train for span in document.spans}
     for name, documents in (("training", train), ("held-out", dev)):

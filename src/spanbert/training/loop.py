@@ -79,6 +79,8 @@ class _Run:
     observers: list[Observer]
     checkpoints: Checkpoints | None
     state: State
+    fingerprint: str
+    """Of everything that decides the result: a checkpoint of another run is refused by it."""
     best_weights: dict[str, torch.Tensor]
     saved_at: float
     skipped: int = 0
@@ -108,10 +110,11 @@ class _Run:
         optimizer = make_optimizer(bundle.network, rate, config.head_learning_rate, config.weight_decay)
         positions = sum(len(pieces) + 2 for pieces in corpus.pieces)
         epochs = config.epochs or _default_epochs(positions / config.max_tokens)
+        held_out = Corpus.read(dev, model.bundle.tokenizer)
         run = cls(
             bundle=bundle,
             corpus=corpus,
-            held_out=Corpus.read(dev, model.bundle.tokenizer),
+            held_out=held_out,
             config=config,
             epochs=epochs,
             optimizer=optimizer,
@@ -120,6 +123,7 @@ class _Run:
             observers=list(observers),
             checkpoints=None if config.output is None else Checkpoints(Path(config.output)),
             state=State(),
+            fingerprint=_fingerprint(config, bundle, corpus, held_out),
             best_weights={},
             saved_at=time.monotonic(),
         )
@@ -144,7 +148,7 @@ class _Run:
         if self.checkpoints is None or self.checkpoints.folder.exists() or not (output / CHECKSUMS).exists():
             return None
         model = SpanModel.from_pretrained(output, self.config.device, self.config.dtype)
-        if model.bundle.facts.get("training", {}).get("run") != self._fingerprint():
+        if model.bundle.facts.get("training", {}).get("run") != self.fingerprint:
             raise other_run(output)
         self._tell(Warned(f"the training in {output} had come to its end: this is its model"))
         return model
@@ -189,21 +193,22 @@ class _Run:
         name = next(iter(bundle.tasks.values())).selection
         value = report.value(name)
         goodness = -value if name.startswith("loss/") else value
-        best = state.best is None or goodness > state.best
+        # a score of nothing tells nothing: among such weights the longer trained ones are the better bet
+        best = state.best is None or goodness > state.best or goodness == state.best == 0.0
         if best:
             state.best, state.best_step, state.stale = goodness, state.steps, 0
             state.best_report = report.to_json()
             self._keep_best()
-        elif state.best != 0.0:  # a score of nothing is not worth stopping at
+        else:
             state.stale += 1
         state.seconds += time.monotonic() - began
         self._tell(Evaluated(state.steps, state.epoch, report, value, best))
 
     def _finish(self, reason: str) -> SpanModel:
         state, bundle = self.state, self.bundle
-        if self.checkpoints is None:
+        if self.best_weights:
             bundle.network.load_state_dict(self.best_weights)
-        else:
+        elif self.checkpoints is not None:
             self.checkpoints.load_best(bundle.network, state.best_step)
         bundle.network.precision = torch.float32
         bundle.facts["report"] = state.best_report
@@ -236,18 +241,11 @@ class _Run:
         output = Path(self.config.output)
         self.observers.append(JsonLog(output / "train.jsonl"))
         require_room(output, self.bundle.network)
-        state, skipped = self.checkpoints.resume(self.bundle.network, self.optimizer, self._fingerprint())
+        state, skipped = self.checkpoints.resume(self.bundle.network, self.optimizer, self.fingerprint)
         if state is not None:
             self.state = state
         for line in skipped:
             self._tell(Warned(f"checkpoint passed over: {line}"))
-
-    def _fingerprint(self) -> str:
-        """What a checkpoint must agree with: the data and every setting that changes the result."""
-        config = dataclasses.replace(self.config, output=None, resume="never", checkpoint_minutes=1.0)
-        settings = {name: task.settings for name, task in self.bundle.tasks.items()}
-        parts = (config, settings, self.corpus.fingerprint, self.held_out.fingerprint, self.bundle.facts["base_model"])
-        return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
     def _facts(self) -> dict[str, object]:
         config = {k: v for k, v in dataclasses.asdict(self.config).items() if k not in ("output", "resume")}
@@ -257,7 +255,7 @@ class _Run:
             "learning_rate": float(self.optimizer.param_groups[0]["peak"]),
             "documents": len(self.corpus.documents),
             "data": self.corpus.fingerprint,
-            "run": self._fingerprint(),
+            "run": self.fingerprint,
             "steps": self.state.steps,
             "best_step": self.state.best_step,
             "seconds": round(self.state.seconds, 1),
@@ -275,10 +273,15 @@ class _Run:
             )
 
     def _keep_best(self) -> None:
-        if self.checkpoints is not None:
-            self.checkpoints.save_best(self.bundle.network, self.state.steps)
-        else:
-            self.best_weights = {k: v.detach().clone() for k, v in self.bundle.network.state_dict().items()}
+        """On disk where there is an output folder and room in it, else in memory."""
+        self.best_weights = {}
+        try:
+            if self.checkpoints is not None:
+                self.checkpoints.save_best(self.bundle.network, self.state.steps)
+                return
+        except MachineError as error:
+            self._tell(Warned(f"the best weights are kept in memory only: {error.found}"))
+        self.best_weights = {k: v.detach().clone() for k, v in self.bundle.network.state_dict().items()}
 
     def _save(self) -> None:
         """A checkpoint; where the disk refuses, the one before still stands and the run goes on, for a while."""
@@ -286,7 +289,7 @@ class _Run:
         if self.checkpoints is None:
             return
         try:
-            self.checkpoints.save(self.bundle.network, self.optimizer, self.state, self._fingerprint())
+            self.checkpoints.save(self.bundle.network, self.optimizer, self.state, self.fingerprint)
             self.failed_saves = 0
         except MachineError as error:
             self.failed_saves += 1
@@ -300,8 +303,12 @@ class _Run:
             stop.leave()
 
     def _tell(self, event: Event) -> None:
-        for observer in self.observers:
-            observer(event)
+        for observer in list(self.observers):
+            try:
+                observer(event)
+            except MachineError as error:  # the log cannot be written: the run is worth more than its log
+                self.observers.remove(observer)
+                self._tell(Warned(f"this log ends here: {error.found}"))
 
 
 def take_step(network: Network, step: Step, optimizer: torch.optim.Optimizer, clip: float) -> dict[str, float]:
@@ -345,11 +352,22 @@ def _adapted(bundle: Bundle, corpus: Corpus) -> Bundle:
     tasks = {name: task.adapted(corpus.documents, corpus.longest_span) for name, task in bundle.tasks.items()}
     network = copy.deepcopy(bundle.network)
     for name, task in tasks.items():
-        before = dataclasses.replace(bundle.tasks[name].settings, overlap=task.settings.overlap)
-        if name not in network.heads or task.settings != before:
+        if name not in network.heads or task.outputs != bundle.tasks[name].outputs:
             network.heads[name] = task.head(network.encoder.width)  # type: ignore[assignment]
     facts = {"base_model": bundle.facts.get("base_model", {})}
     return Bundle(network, bundle.tokenizer, tasks, dict(bundle.calibrations), dict(bundle.thresholds), facts)
+
+
+def _fingerprint(config: TrainConfig, bundle: Bundle, corpus: Corpus, held_out: Corpus) -> str:
+    """Of the settings that change the result, the data, the starting weights and the tokenizer."""
+    setting = dataclasses.replace(config, output=None, resume="never", checkpoint_minutes=1.0)
+    tasks = {name: task.settings for name, task in bundle.tasks.items()}
+    total = hashlib.sha256(repr((setting, tasks, corpus.fingerprint, held_out.fingerprint)).encode())
+    total.update(bundle.tokenizer.fingerprint.encode())
+    for name, tensor in bundle.network.state_dict().items():
+        total.update(name.encode())
+        total.update(tensor.detach().cpu().contiguous().numpy().data)
+    return total.hexdigest()[:16]
 
 
 def _default_epochs(steps: float) -> int:

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import orjson
 
+from ..durable import on_disk
 from ..metrics.report import Report
 
 
@@ -93,5 +94,5 @@ class JsonLog:
         if isinstance(record.get("report"), Report):
             record["report"] = record["report"].to_json()
         record = {"event": type(event).__name__.lower(), **record}
-        with self._path.open("ab") as file:
+        with on_disk(self._path), self._path.open("ab") as file:
             file.write(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE))
