@@ -17,7 +17,7 @@ from ..documents import Decoded, Document, Span
 from ..packing import lay_out, longest_first
 from ..tasks.task import Task
 from ..tokenization import Pieces, Tokenizer
-from ..windows import Table, Window, coverage
+from ..windows import Table, Window, concatenate, coverage
 from .backend import Backend
 
 CHUNK_CHARACTERS = 400_000
@@ -144,7 +144,7 @@ def _by_owner(
     """The rows of each document, its windows in their order, rows in the order the head gave them."""
     if not tables:
         return
-    joined = {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
+    joined = concatenate(tables)
     order = np.argsort(joined["window"], kind="stable")
     owners = owner[joined["window"][order]]
     edges = np.flatnonzero(np.diff(owners, prepend=-1))
