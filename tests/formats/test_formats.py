@@ -58,7 +58,7 @@ def test_every_row_of_the_table_is_a_format(name: str) -> None:
 def test_formats_are_recognised_by_content(
     tmp_path: Path, name: str, content: str, identifier: str, packed: bool
 ) -> None:
-    path = file(tmp_path, name + ".gz" * packed, gzip.compress(content.encode()) if packed else content)
+    path = file(tmp_path, name + ".gz" * packed, gzip.compress(content.encode(), mtime=0) if packed else content)
     assert [document.id for document in read_documents(path)] == [identifier]
 
 
@@ -93,7 +93,7 @@ def test_unknown_format_names() -> None:
     ("name", "content", "found"),
     [
         ("a.jsonl", b"", "0 bytes"),
-        ("a.jsonl.gz", gzip.compress(b""), "0 bytes"),
+        ("a.jsonl.gz", gzip.compress(b"", mtime=0), "0 bytes"),
         ("a.txt", "Paris".encode("utf-16"), "bytes that look like UTF-16"),
         ("a.txt", "Paris now".encode("utf-16-le"), "bytes that look like UTF-16"),
         ("a.txt", b"%PDF-1.7 ...", "a PDF"),
@@ -141,19 +141,19 @@ def test_missing_paths_and_folders(tmp_path: Path) -> None:
 
 
 def test_broken_archives(tmp_path: Path) -> None:
-    packed = gzip.compress(LINE.encode() * 100)
+    packed = gzip.compress(LINE.encode() * 100, mtime=0)
     assert fault(file(tmp_path, "a.jsonl.gz", packed[:-12])).found == "the gzip archive ends early"
     damaged = packed[:-8] + b"\x00" * 4 + packed[-4:]
     assert fault(file(tmp_path, "b.jsonl.gz", damaged)).found.startswith("a damaged gzip archive (CRC check failed")
-    trailing = fault(file(tmp_path, "c.jsonl.gz", gzip.compress(LINE.encode()) + b"garbage"))
+    trailing = fault(file(tmp_path, "c.jsonl.gz", gzip.compress(LINE.encode(), mtime=0) + b"garbage"))
     assert trailing.found.startswith("a damaged gzip archive (Not a gzipped file")
 
 
 def test_a_decompression_bomb_is_stopped(tmp_path: Path) -> None:
     """30 MB of one letter pack about 1:1000; below 10 MB the same is accepted."""
-    bomb = file(tmp_path, "a.txt.gz", gzip.compress(b"x" * 30_000_000))
+    bomb = file(tmp_path, "a.txt.gz", gzip.compress(b"x" * 30_000_000, mtime=0))
     assert fault(bomb).found == "the gzip archive unpacks to more than 200 times its size"
-    (document,) = read_documents(file(tmp_path, "b.txt.gz", gzip.compress(b"x" * 9_000_000)))
+    (document,) = read_documents(file(tmp_path, "b.txt.gz", gzip.compress(b"x" * 9_000_000, mtime=0)))
     assert len(document.text) == 9_000_000
 
 
@@ -172,7 +172,7 @@ class _Stdin:
 
 
 @pytest.mark.parametrize(
-    ("content", "identifier"), [(LINE, "a"), ("Paris\n", "stdin"), (gzip.compress(LINE.encode()), "a")]
+    ("content", "identifier"), [(LINE, "a"), ("Paris\n", "stdin"), (gzip.compress(LINE.encode(), mtime=0), "a")]
 )
 def test_standard_input(monkeypatch: pytest.MonkeyPatch, content: str | bytes, identifier: str) -> None:
     monkeypatch.setattr(sys, "stdin", _Stdin(content.encode() if isinstance(content, str) else content))
@@ -192,7 +192,7 @@ def test_standard_output(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
 
 
 def test_writing_over_the_input_and_packed(tmp_path: Path) -> None:
-    path = file(tmp_path, "a.jsonl.gz", gzip.compress(LINE.encode()))
+    path = file(tmp_path, "a.jsonl.gz", gzip.compress(LINE.encode(), mtime=0))
     write_documents(read_documents(path), path)
     assert json.loads(gzip.decompress(path.read_bytes()))["text"] == "Paris"
     once = path.read_bytes()
