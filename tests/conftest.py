@@ -13,15 +13,16 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny tensors: more threads only wait for each other
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+from spanbert.documents import Document, Span
+
 # No deadlines: a busy machine is no fault. In CI the same examples every time, so that a failure is the change's own.
 settings.register_profile(
     "house", deadline=None, derandomize=bool(os.environ.get("CI")), suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("house")
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny tensors: more threads only wait for each other
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
-
-from spanbert.documents import Document, Span
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 NAMES, ORGS, KINDS = ("Anna", "Bert", "Carl", "Dora"), ("Acme", "Bolt", "Core"), ("Corp", "Ltd")
