@@ -117,10 +117,11 @@ class PairHead(nn.Module):
     def _blocks(self, batch: Batch) -> Iterator[_Block]:
         at = window = 0
         for number, length in batch.runs:
-            most = max(1, CELLS // (length * length * self.labels))
+            row = max(length, self.size) * self.labels  # numbers of a row, or of the view it is made from
+            most = max(1, CELLS // (length * row))
             for begin in range(0, number, most):
                 some = min(most, number - begin)
-                rows = min(length, _ROWS, max(1, CELLS // (some * length * self.labels)))
+                rows = min(length, _ROWS, max(1, CELLS // (some * row)))
                 for top in range(0, length, rows):
                     bottom = min(length, top + rows)
                     yield _Block(at + begin * length, window + begin, some, length, top, bottom)
