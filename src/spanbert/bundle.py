@@ -67,6 +67,10 @@ def load_base(folder: Path) -> tuple[PackedBert, Tokenizer]:
 
 def read(folder: Path) -> Bundle:
     """A bundle of ours, every file checked against its checksum, or a stock fine-tuned checkpoint."""
+    if (folder / "checkpoints").is_dir() and not (folder / CHECKSUMS).exists():
+        raise DataError(
+            f"{folder} holds a training run that has not come to its end", "a trained model", "go on with --resume auto"
+        )
     if not (folder / "spanbert.json").exists() and not (folder / CHECKSUMS).exists():
         return _read_stock(folder)
     verify(folder)

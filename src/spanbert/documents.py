@@ -196,7 +196,7 @@ def to_json(document: Document) -> dict[str, JSON]:
     record: dict[str, JSON] = {"id": document.id, "text": text}
     if document.meta:
         record["meta"] = dict(document.meta)
-    if document.spans:
+    if document.spans or document.coverage is not None:  # a prediction says so when it found nothing
         record["spans"] = [_span_to_json(span, text) for span in document.spans]
     if document.relations:
         position = {span: index for index, span in reversed(list(enumerate(document.spans)))}

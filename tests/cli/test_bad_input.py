@@ -123,6 +123,13 @@ def test_unknown_settings_in_a_file(program: Program, tmp_path: Path):
         check(program("train", "--config", tmp_path / "c.toml"), 2, words)
 
 
+def test_predictions_never_replace_what_they_are_made_of(program: Program, trained: Path, tmp_path: Path):
+    path = tmp_path / "gold.jsonl"
+    path.write_text(GOOD)
+    check(program("predict", "--model", trained, "--input", path, "--output", path), 2, "is read and would be written")
+    assert path.read_text() == GOOD
+
+
 def test_places_that_cannot_be_written(program: Program, trained: Path, tmp_path: Path):
     (tmp_path / "file").write_text("")
     check(program("init", tmp_path / "file" / "new"), 4, "Not a directory")

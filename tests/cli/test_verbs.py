@@ -127,6 +127,13 @@ def test_paths_in_a_configuration_are_relative_to_it(
     assert (tmp_path / "new" / "model" / "checksums.json").is_file()
 
 
+def test_a_document_without_finds_says_so(program: Program, trained: Path):
+    done = program("predict", "--model", trained, "--input", "-", stdin="the river\n")
+    record = json.loads(done.stdout)
+    assert record["spans"] == []
+    assert "found 0 spans; read 10 of 10 characters in 1 window\n" in done.stderr
+
+
 def test_predict_writes_other_formats(program: Program, trained: Path, toy_files: Path, tmp_path: Path):
     out = tmp_path / "out.json"
     done = program(
@@ -184,7 +191,7 @@ def test_token_classification_and_the_spellings_of_transformers(
     done = program(
         *("train", "--task", "token-classification", "--model_name_or_path", tiny_encoder),
         *("--train_file", toy_files / "dev.jsonl", "--validation_file", toy_files / "dev.jsonl"),
-        *("--output_dir", tmp_path / "m", "--num_train_epochs", "1", "--learning_rate=0.001", "--policy", "flat"),
+        *("--output_dir", tmp_path / "m", "--num_train_epochs", "1", "--lr=0.001", "--policy", "flat"),
         "--json",
     )
     assert done.returncode == 0, done.stderr
@@ -220,8 +227,12 @@ def test_an_interrupted_run_is_resumed(program: Program, tiny_encoder: Path, toy
             assert process.poll() is None
             time.sleep(0.02)
         process.send_signal(signal.SIGTERM)
-        process.communicate()
+        talk = process.communicate()[1]
     assert process.returncode == 143
+    assert "all saved; go on with --resume auto" in talk
+    unfinished = program("predict", "--model", out, "--input", "-", stdin="the house\n")
+    assert unfinished.returncode == 3
+    assert "a training run that has not come to its end" in unfinished.stderr
     assert not (out / "checksums.json").exists()
     resumed = program(*form, "--output", out, "--resume", "auto")
     assert resumed.returncode == 0, resumed.stderr

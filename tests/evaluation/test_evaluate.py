@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -132,3 +133,11 @@ def test_nothing_to_evaluate(models: dict, tiny_encoder: Path):
             evaluate(model, [])
     with pytest.raises(UsageError, match="no labels yet"):
         evaluate(SpanModel.create(tiny_encoder, task=SPANS), gold()[0])
+
+
+def test_documents_may_be_a_stream_and_must_be_documents(tiny_encoder: Path, toy_documents: Callable):
+    model = SpanModel.create(tiny_encoder, task="span-classification", labels=["PERSON", "ORG"])
+    documents = toy_documents(3, 1)
+    assert evaluate(model, iter(documents)).to_json() == evaluate(model, documents).to_json()
+    with pytest.raises(UsageError, match="a str to evaluate on"):
+        evaluate(model, "dev.jsonl")  # type: ignore[arg-type]

@@ -264,3 +264,11 @@ def test_create(tiny_encoder: Path):
             SpanModel.create(tiny_encoder, task=SPANS, labels=["A"], settings=wrong)
     with pytest.raises(UsageError, match="did you mean 'span-classification'"):
         SpanModel.create(tiny_encoder, task="span-clasification")
+
+
+def test_what_is_no_text_is_refused(tiny_encoder: Path):
+    model = SpanModel.create(tiny_encoder, task="span-classification", labels=["X"])
+    with pytest.raises(UsageError, match="a int to predict on"):
+        model.predict([1])  # type: ignore[list-item]
+    with pytest.raises(UsageError, match="one text"):
+        next(model.predict_stream("the house"))

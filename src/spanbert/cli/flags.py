@@ -32,6 +32,7 @@ ALIASES = {
     "--num-train-epochs": "--epochs",
     "--max-seq-length": "--window",
     "--doc-stride": "--overlap",
+    "--lr": "--learning-rate",
 }
 """The `transformers` spellings; in any flag `_` may stand for `-`."""
 

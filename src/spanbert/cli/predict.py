@@ -14,7 +14,7 @@ from rich.console import Console
 from ..documents import Document
 from ..errors import UsageError
 from ..formats import FORMATS, ReadReport, read_documents, write_documents
-from .show import counted, highlighted, plain, talk, told
+from .show import counted, highlighted, number, plain, talk, told
 
 HIGHLIGHT = "highlight"
 
@@ -38,6 +38,8 @@ def command(
     """Example: spanbert predict --model my-model --input report.txt --output spans.jsonl"""
     if format != HIGHLIGHT and format not in FORMATS:
         raise UsageError(f"format {format!r}", f"one of {', '.join(FORMATS)}, {HIGHLIGHT}", "jsonl is the default")
+    if any(Path(name).exists() and Path(output).exists() and Path(name).samefile(output) for name in input):
+        raise UsageError(f"{output} is read and would be written", "another file to write", "choose another --output")
     report = ReadReport(strict=strict)
     documents = read_documents(input, input_format, report)
 
@@ -51,11 +53,12 @@ def command(
             _highlight(predicted, output, loaded.labels)
         else:
             lost = write_documents(predicted, output, format)
-            for what, number in lost.items():
-                talk().print(f"  {number:,} {what} left out: {format} cannot hold them", markup=False)
+            for what, times in lost.items():
+                talk().print(f"  {times:,} {what} left out: {format} cannot hold them", markup=False)
     finally:
-        told(report, "input", verbose=verbose)
-        talk().print(seen.summary(), markup=False)
+        if report.documents:
+            told(report, "input", verbose=verbose)
+            talk().print(seen.summary(), markup=False)
 
 
 class _Seen:
@@ -76,8 +79,8 @@ class _Seen:
 
     def summary(self) -> str:
         """What was found, and how much of the text was read."""
-        read = f"read {self.read:,} of {self.characters:,} characters in {self.windows:,} windows"
-        return f"found {self.spans:,} spans; {read}"
+        read = f"read {self.read:,} of {self.characters:,} characters in {number(self.windows, 'window')}"
+        return f"found {number(self.spans, 'span')}; {read}"
 
 
 def _highlight(predicted: Iterable[Document], output: str, labels: tuple[str, ...]) -> None:

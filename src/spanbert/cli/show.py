@@ -61,8 +61,8 @@ def read_all(
 def told(report: ReadReport, name: str, *, verbose: bool) -> None:
     """Say what was read, and everything that was repaired or is doubtful."""
     console = talk()
-    spans = f", {_number(report.spans, 'span')}" if report.spans else ""
-    console.print(f"{name}: {_number(report.documents, 'document')}{spans}", markup=False)
+    spans = f", {number(report.spans, 'span')}" if report.spans else ""
+    console.print(f"{name}: {number(report.documents, 'document')}{spans}", markup=False)
     for line in report.summary():
         console.print(f"  {plain(line)}", markup=False)
     if verbose:
@@ -90,8 +90,8 @@ def bar(description: str) -> Iterator[Progress]:
 def counted(documents: Iterable[T], description: str) -> Iterator[T]:
     """The documents themselves, counted on a terminal."""
     with bar(description) as progress:
-        for number, document in enumerate(documents, start=1):
-            progress.update(progress.task_ids[0], note=f"{number:,} documents")
+        for seen, document in enumerate(documents, start=1):
+            progress.update(progress.task_ids[0], note=number(seen, "document"))
             yield document
 
 
@@ -121,9 +121,9 @@ class TrainingDisplay:
             f"learning {len(event.labels)} labels from {event.spans:,} spans in {event.documents:,} documents, "
             f"up to {event.epochs} epochs; {event.held_out:,} documents held out"
         )
-        for reason, number in event.unreachable.items():
-            share = 100 * number / max(event.spans, 1)
-            self._say(f"  {number:,} spans ({share:.2f} %) cannot be learnt exactly: {reason}")
+        for reason, times in event.unreachable.items():
+            share = 100 * times / max(event.spans, 1)
+            self._say(f"  {times:,} spans ({share:.2f} %) cannot be learnt exactly: {reason}")
         if event.resumed_at:
             self._say(f"  resumed after {event.resumed_at:,} steps")
         self._progress.update(self._bar, total=1.0)
@@ -153,7 +153,8 @@ class TrainingDisplay:
         self._progress.console.print(line, markup=False)
 
 
-def _number(count: int, noun: str) -> str:
+def number(count: int, noun: str) -> str:
+    """`1 span`, `2 spans`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from ..documents import Document
-from ..errors import DataError
+from ..errors import DataError, UsageError
 from ..inference.predictor import Predictor
 from ..inference.span_model import SpanModel
 from ..metrics.report import Report, Unreachable
@@ -14,9 +14,15 @@ from ..tasks.task import Task
 from ..tokenization import Pieces
 
 
-def evaluate(model: SpanModel, documents: Sequence[Document], *, threshold: float | None = None) -> Report:
+def evaluate(model: SpanModel, documents: Iterable[Document], *, threshold: float | None = None) -> Report:
     """The report of the model's first task on gold documents; the model sees what its task says is visible."""
-    return evaluate_with(model.predictor(threshold=threshold), documents)
+    listed = list(documents)
+    for document in listed:
+        if not isinstance(document, Document):
+            raise UsageError(
+                f"a {type(document).__name__} to evaluate on", "annotated documents", "read_documents(path) gives them"
+            )
+    return evaluate_with(model.predictor(threshold=threshold), listed)
 
 
 def evaluate_with(predictor: Predictor, documents: Sequence[Document]) -> Report:

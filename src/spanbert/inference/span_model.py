@@ -159,5 +159,9 @@ class SpanModel:
 
 
 def _documents(texts: Iterable[str | Document]) -> Iterator[Document]:
+    if isinstance(texts, str):
+        raise UsageError("one text", "a list or stream of texts", "use predict for one, or put it into a list")
     for number, text in enumerate(texts):
+        if not isinstance(text, str | Document):
+            raise UsageError(f"a {type(text).__name__} to predict on", "text or a Document", "convert it first")
         yield Document(f"text-{number}", text) if isinstance(text, str) else text

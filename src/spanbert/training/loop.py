@@ -300,6 +300,8 @@ class _Run:
     def _leave_if_asked(self, stop: Request) -> None:
         if stop.signal is not None:
             self._save()
+            if self.checkpoints is not None:
+                self._tell(Warned(f"stopped after step {self.state.steps}, all saved; go on with --resume auto"))
             stop.leave()
 
     def _tell(self, event: Event) -> None:
