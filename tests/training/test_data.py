@@ -17,7 +17,7 @@ from spanbert.errors import DataError
 from spanbert.tasks import settings_from, task_class
 from spanbert.tokenization import Tokenizer
 from spanbert.training import data
-from spanbert.training.data import Corpus, check, generator, hold_out, plan
+from spanbert.training.data import Corpus, check, doubts, generator, hold_out, plan
 
 TASKS = ("span-classification", "token-classification")
 
@@ -216,3 +216,20 @@ def test_the_fingerprint_is_the_same_in_every_process():
         for seed in ("1", "2", "3")
     }
     assert len(prints) == 1
+
+
+def test_doubts(tokenizer: Tokenizer):
+    """A held-out text that differs in case and spaces only; PER and per; 3 of 7 pieces unknown, one of 101 letters."""
+    known = Document("a", "Anna met Bert", (Span(0, 4, "PER"), Span(9, 13, "per")))
+    train = Corpus.read([known, Document("b", "xyzzy " + "q" * 101)], tokenizer)
+    clean = Corpus.read([Document("c", "the house")], tokenizer)
+    assert list(doubts(clean, clean, tokenizer)) == [
+        "1 held-out documents have the text of a training document: the figures will be too good"
+    ]
+    assert list(doubts(train, Corpus.read([Document("d", "anna  MET bert")], tokenizer), tokenizer)) == [
+        "1 held-out documents have the text of a training document: the figures will be too good",
+        "labels 'PER' and 'per' differ in case only, and are learnt as two",
+        "62% of the pieces are unknown to the vocabulary: is this the language and case of the encoder?",
+        "1 words of more than 100 characters are read as one unknown piece each",
+    ]
+    assert list(doubts(clean, Corpus.read([Document("e", "a river")], tokenizer), tokenizer)) == []

@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 from zlib import crc32
 
@@ -17,6 +18,8 @@ from ..packing import Batch, lay_out, longest_first, shuffled
 from ..tasks.task import Example, Task
 from ..tokenization import Pieces, Tokenizer
 
+MOST_UNKNOWN = 0.05
+LONGEST_WORD = 100
 PART_POSITIONS = 4096
 """Positions that go through the network at once; a larger step is accumulated from several parts."""
 
@@ -133,6 +136,30 @@ def hold_out(documents: Sequence[Document]) -> tuple[list[Document], list[Docume
         )
     train = [document for number, document in enumerate(documents) if number not in held]
     return train, [document for number, document in enumerate(documents) if number in held]
+
+
+def doubts(train: Corpus, dev: Corpus, tokenizer: Tokenizer) -> Iterator[str]:
+    """What does not stop a run, but a person should know before the figures are believed."""
+    known = {_plain(document.text) for document in train.documents}
+    if leaked := sum(_plain(document.text) in known for document in dev.documents):
+        yield f"{leaked} held-out documents have the text of a training document: the figures will be too good"
+    labels = sorted({span.label for document in train.documents for span in document.spans})
+    for one, other in combinations(labels, 2):
+        if one.lower() == other.lower():
+            yield f"labels {one!r} and {other!r} differ in case only, and are learnt as two"
+    pieces = (*train.pieces, *dev.pieces)
+    unknown = [found.ids == tokenizer.ids["unk"] for found in pieces]
+    share = sum(int(mask.sum()) for mask in unknown) / max(1, sum(map(len, pieces)))
+    if share > MOST_UNKNOWN:
+        yield f"{share:.0%} of the pieces are unknown to the vocabulary: is this the language and case of the encoder?"
+    widths = (found.ends[mask] - found.starts[mask] for found, mask in zip(pieces, unknown, strict=True))
+    if long := sum(int((width > LONGEST_WORD).sum()) for width in widths):
+        yield f"{long} words of more than {LONGEST_WORD} characters are read as one unknown piece each"
+
+
+def _plain(text: str) -> str:
+    """Text as far as a reader would tell it apart: without case and runs of white space."""
+    return " ".join(text.lower().split())
 
 
 def check(train: Sequence[Document], dev: Sequence[Document], labels: Sequence[str]) -> None:

@@ -133,6 +133,8 @@ class _Run:
     def train(self, stop: Request) -> SpanModel:
         """Epoch by epoch: steps, evaluation, checkpoint; then the best weights and the model folder."""
         self._tell(self._started())
+        for doubt in data.doubts(self.corpus, self.held_out, self.bundle.tokenizer):
+            self._tell(Warned(doubt))
         while self.state.epoch < self.epochs and self.state.stale < self.config.patience:
             self._epoch(stop)
             self._evaluate()
