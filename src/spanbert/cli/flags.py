@@ -159,10 +159,10 @@ def guarded(verb: Callable[..., None]) -> Callable[..., None]:
         except KeyboardInterrupt:
             typer.echo("interrupted", err=True)
             raise typer.Exit(130) from None
+        except BrokenPipeError:
+            sys.stderr.close()  # whoever read our output has left
+            raise typer.Exit(0) from None
         except (OSError, MemoryError) as error:
-            if isinstance(error, BrokenPipeError):
-                sys.stderr.close()  # whoever read our output has left
-                raise typer.Exit(0) from None
             place = getattr(error, "filename", None) or "this machine"
             found = f"{place}: {getattr(error, 'strerror', None) or type(error).__name__}"
             fault = MachineError(found, "a machine with room, memory and permission", "see what is said above")

@@ -94,7 +94,7 @@ def _out_of_reach(span: Span, pieces: Pieces, bounds: Sequence[tuple[int, int]] 
         return NO_PIECE
     if span.parts:
         return IN_PARTS
-    if pieces.span(*run) != (span.start, span.end):
+    if not pieces.exact(span.start, span.end):
         return INSIDE_PIECE
     if bounds is not None and not any(first <= run[0] and run[1] <= last for first, last in bounds):
         return NO_WINDOW
