@@ -19,7 +19,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 
 # Layer of each module or folder; `design.md` section 3. Inside layer 7 the order is that of the sub-numbers.
 LAYERS = {
-    "errors": 0, "graphemes": 0, "durable": 0,
+    "errors": 0, "graphemes": 0, "durable": 0, "near_duplicates": 0,
     "documents": 1, "tag_schemes": 1,
     "formats": 2,
     "tokenization": 3, "windows": 3, "packing": 3, "targets": 3,
@@ -82,7 +82,7 @@ def test_files_functions_and_package_stay_small():
     assert long == []
     doors = sum(size for path, size in sizes.items() if place(path) in ("formats", "cli"))
     assert sum(sizes.values()) - doors <= 7000  # the core
-    assert sum(sizes.values()) <= 8000
+    assert doors <= 3500  # formats and verbs: they grow by files, each small
 
 
 def test_task_names_stand_only_in_tasks():

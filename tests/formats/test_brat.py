@@ -76,7 +76,7 @@ def test_windows_line_ends(tmp_path: Path) -> None:
     pair(tmp_path, "in\r\nParis\r\nnow", "T1\tLOC 3 8\tParis\r\n")
     (document,) = read_documents(tmp_path, report=report)
     assert document.spans == (Span(4, 9, "LOC"),)
-    assert report.repaired == Counter({"spans converted from characters with CRLF as one": 1})
+    assert report.repaired == Counter({"spans converted from crlf-as-one": 1})
 
 
 def test_offsets_that_count_the_byte_order_mark(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_offsets_that_count_the_byte_order_mark(tmp_path: Path) -> None:
     assert (document.text, document.spans) == (TEXT, (MARIE, PARIS))
     assert report.repaired == Counter(
         {
-            "spans converted from characters after a byte order mark": 2,
+            "spans converted from after-byte-order-mark": 2,
             "files with a byte order mark (removed)": 1,
         }
     )

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
 import json
+import lzma
 import sys
+import unicodedata
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from spanbert.documents import Document, Span
 from spanbert.errors import DataError, UsageError
-from spanbert.formats import FORMATS, ReadReport, format_named, read_documents, write_documents
+from spanbert.formats import FORMATS, Reading, ReadReport, format_named, read_documents, write_documents
 from spanbert.formats import report as report_module
+from spanbert.formats.composed import composed
 
 LINE = '{"id": "a", "text": "Paris", "spans": [{"start": 0, "end": 5}]}\n'
 CONLL = "Paris\tB-LOC\n.\tO\n"
@@ -142,17 +149,80 @@ def test_missing_paths_and_folders(tmp_path: Path) -> None:
 
 def test_broken_archives(tmp_path: Path) -> None:
     packed = gzip.compress(LINE.encode() * 100, mtime=0)
-    assert fault(file(tmp_path, "a.jsonl.gz", packed[:-12])).found == "the gzip archive ends early"
+    assert fault(file(tmp_path, "a.jsonl.gz", packed[:-12])).found == "the archive ends early"
     damaged = packed[:-8] + b"\x00" * 4 + packed[-4:]
-    assert fault(file(tmp_path, "b.jsonl.gz", damaged)).found.startswith("a damaged gzip archive (CRC check failed")
+    assert fault(file(tmp_path, "b.jsonl.gz", damaged)).found.startswith("a damaged archive (CRC check failed")
     trailing = fault(file(tmp_path, "c.jsonl.gz", gzip.compress(LINE.encode(), mtime=0) + b"garbage"))
-    assert trailing.found.startswith("a damaged gzip archive (Not a gzipped file")
+    assert trailing.found.startswith("a damaged archive (Not a gzipped file")
+
+
+@pytest.mark.parametrize(("suffix", "pack"), [(".bz2", bz2.compress), (".xz", lzma.compress)])
+def test_other_archives(tmp_path: Path, suffix: str, pack: Callable[[bytes], bytes]) -> None:
+    """Named after the file inside; cut off, damaged and too good to be honest they are refused like gzip."""
+    (document,) = read_documents(file(tmp_path, f"report.txt{suffix}", pack("été".encode())))
+    assert (document.id, document.text) == ("report", "été")
+    packed = pack(LINE.encode() * 100)
+    assert fault(file(tmp_path, f"a.jsonl{suffix}", packed[:-12])).found == "the archive ends early"
+    damaged = fault(file(tmp_path, f"b.jsonl{suffix}", packed[:20] + b"\x00\x01" + packed[22:]))
+    assert damaged.found.startswith("a damaged archive (")
+    bomb = fault(file(tmp_path, f"a.txt{suffix}", pack(b"x" * 30_000_000)))
+    assert bomb.found == "the archive unpacks to more than 200 times its size"
+
+
+def test_bytes_that_are_not_utf8_are_replaced_on_request(tmp_path: Path) -> None:
+    report = ReadReport(Reading(encoding_errors="replace"))
+    (document,) = read_documents(file(tmp_path, "a.txt", b"ab\xffcd"), report=report)
+    assert document.text == "ab\ufffdcd"
+    assert report.repaired == Counter({"texts with bytes that are not UTF-8 (replaced)": 1})
+    assert report.notes[0].what.endswith("the first is byte 0xff at offset 2")
+
+
+def test_texts_are_composed_on_request(tmp_path: Path) -> None:
+    """'e' and an accent become one character: what follows moves one to the left, in every kind of annotation."""
+    text = "Cafe\u0301 Ude\u0301 in Paris"  # Café [0, 5), Udé [6, 10), Paris [14, 19)
+    cafe, paris = {"start": 0, "end": 5, "label": "ORG"}, {"start": 14, "end": 19, "label": "LOC"}
+    record = {
+        "id": "a",
+        "text": text,
+        "spans": [cafe, paris, {"start": 0, "end": 10, "parts": [[0, 5], [6, 10]]}],
+        "relations": [{"head": 0, "tail": 1, "label": "in"}],
+        "clusters": [{"spans": [cafe, paris]}],
+        "questions": [{"id": "q", "question": "?", "answers": [paris]}, {"id": "r", "question": "?"}],
+    }
+    path = file(tmp_path, "a.jsonl", json.dumps(record))
+    report = ReadReport(Reading(normalise="nfc"))
+    (document,) = read_documents(path, report=report)
+    assert document.text == "Caf\u00e9 Ud\u00e9 in Paris"
+    cafe_, paris_ = Span(0, 4, "ORG"), Span(12, 17, "LOC")
+    assert document.spans == (cafe_, paris_, Span(0, 8, "span", None, ((0, 4), (5, 8))))
+    assert (document.relations[0].head, document.relations[0].tail) == (cafe_, paris_)
+    assert document.clusters[0].spans == (cafe_, paris_)
+    assert [q.answers for q in document.questions] == [(Span(12, 17, "LOC"),), None]
+    assert report.repaired == Counter({"texts composed (NFC)": 1})
+    (kept,) = read_documents(path)
+    assert kept.text == text
+
+
+@given(
+    st.text(
+        st.characters(exclude_categories=["Cs"]) | st.sampled_from("e\u0301\u1100\u1161\u11a8\u0cc6\u0cc2"), max_size=20
+    )
+)
+def test_composition_grapheme_by_grapheme_is_composition(text: str) -> None:
+    assert composed(Document("a", text)).text == unicodedata.normalize("NFC", text)
+
+
+def test_unknown_words_for_reading_are_refused() -> None:
+    with pytest.raises(UsageError) as caught:
+        Reading(offset_unit="utf16")
+    assert caught.value.found == "offset_unit 'utf16'"
+    assert caught.value.fix == "did you mean 'utf-16'? "
 
 
 def test_a_decompression_bomb_is_stopped(tmp_path: Path) -> None:
     """30 MB of one letter pack about 1:1000; below 10 MB the same is accepted."""
     bomb = file(tmp_path, "a.txt.gz", gzip.compress(b"x" * 30_000_000, mtime=0))
-    assert fault(bomb).found == "the gzip archive unpacks to more than 200 times its size"
+    assert fault(bomb).found == "the archive unpacks to more than 200 times its size"
     (document,) = read_documents(file(tmp_path, "b.txt.gz", gzip.compress(b"x" * 9_000_000, mtime=0)))
     assert len(document.text) == 9_000_000
 
@@ -245,12 +315,12 @@ def test_strict_turns_repairs_and_warnings_into_errors(tmp_path: Path) -> None:
     path = file(tmp_path, "a.jsonl", LINE.replace("5}", '"5"}'))
     assert len(list(read_documents(path))) == 1
     with pytest.raises(DataError) as caught:
-        list(read_documents(path, report=ReadReport(strict=True)))
+        list(read_documents(path, report=ReadReport(Reading(strict=True))))
     assert caught.value.found == "offsets written as strings: '5'"
     assert (caught.value.file, caught.value.line) == (str(path), 1)
     control = file(tmp_path, "b.jsonl", '{"id": "a", "text": "x\\u0000y"}\n')
     with pytest.raises(DataError, match="b.jsonl:1, document 'a': documents with control characters: U"):
-        list(read_documents(control, report=ReadReport(strict=True)))
+        list(read_documents(control, report=ReadReport(Reading(strict=True))))
 
 
 def test_files_of_one_name_in_two_folders(tmp_path: Path) -> None:

@@ -139,7 +139,7 @@ def test_blank_lines_and_arrays_are_accepted_and_counted(tmp_path: Path) -> None
         ('{"id": "a", "text": "x", "spans": [{"start": 0, "end": 9}]}', "span [0, 9) ends after the text"),
         ('{"id": "a", "text": "x", "spans": [{"start": 0, "end": 1, "text": "y"}]}', "span [0, 1) 'span' is 'x' in"),
         ('{"id": "a", "text": "x", "relations": [{"head": 0, "tail": 0, "label": "r"}]}', "'head' is 0, and there are"),
-        ('{"id": "a", "text": "x", "annotated": ["A", 3]}', "'annotated' of a document is a number"),
+        ('{"id": "a", "text": "x", "annotated": ["A", 3]}', "label 3 among 'annotated'"),
         ("[1]", "a document is a list"),
     ],
 )

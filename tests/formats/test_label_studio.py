@@ -101,7 +101,7 @@ def test_drifted_offsets_are_converted(tmp_path: Path) -> None:
     report = ReadReport()
     (document,) = read(tmp_path, [task(region("a", 3, 4, "x", "X"), text="\U0001f680 x")], report)
     assert document.spans == (Span(2, 3, "X"),)
-    assert report.repaired == Counter({"spans converted from UTF-16 units": 1})
+    assert report.repaired == Counter({"spans converted from utf-16": 1})
 
 
 @pytest.mark.parametrize(

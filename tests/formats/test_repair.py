@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from spanbert.documents import Span
 from spanbert.errors import DataError
-from spanbert.formats import ReadReport
+from spanbert.formats import Reading, ReadReport
 from spanbert.formats.repair import RawSpan, merge_duplicates, settle, survey_text, warn_of_crossing
 
 FAMILY = "\U0001f469\u200d\U0001f469\u200d\U0001f467"  # 5 code points, 8 UTF-16 units, one grapheme
@@ -137,26 +137,62 @@ def test_offsets_in_utf16_units_are_found_out_by_the_copies() -> None:
     report = ReadReport()
     spans = settle("\U0001f680 Paris x", [RawSpan(3, 8, copy="Paris"), RawSpan(9, 10)], report)
     assert spans == [Span(2, 7), Span(8, 9)]
-    assert report.repaired == Counter({"spans converted from UTF-16 units": 2})
+    assert report.repaired == Counter({"spans converted from utf-16": 2})
 
 
 def test_offsets_in_utf8_bytes_are_found_out() -> None:
     """`é` takes two bytes: Paris is at code points [2, 7) and at bytes [3, 8)."""
     span, report = one("é Paris", 3, 8, copy="Paris")
     assert span == Span(2, 7)
-    assert report.repaired == Counter({"spans converted from UTF-8 bytes": 1})
+    assert report.repaired == Counter({"spans converted from utf-8": 1})
 
 
 def test_offsets_that_count_a_line_end_once_are_found_out() -> None:
     span, report = one("a\r\nb\r\nParis", 4, 9, copy="Paris")
     assert span == Span(6, 11)
-    assert report.repaired == Counter({"spans converted from characters with CRLF as one": 1})
+    assert report.repaired == Counter({"spans converted from crlf-as-one": 1})
 
 
 def test_offsets_that_count_the_byte_order_mark_are_found_out() -> None:
     span, report = one("in Paris", 4, 9, copy="Paris")
     assert span == Span(3, 8)
-    assert report.repaired == Counter({"spans converted from characters after a byte order mark": 1})
+    assert report.repaired == Counter({"spans converted from after-byte-order-mark": 1})
+
+
+def test_a_unit_that_is_named_is_believed() -> None:
+    """No copy says so; and where a copy contradicts, or an offset is inside a character, that is an error."""
+    text, reading = "\U0001f680 Paris", Reading(offset_unit="utf-16")
+    report = ReadReport(reading)
+    assert settle(text, [RawSpan(3, 8)], report) == [Span(2, 7)]
+    assert report.repaired == Counter({"spans converted from utf-16": 1})
+    report = ReadReport(reading)
+    assert settle("a Paris", [RawSpan(2, 7)], report) == [Span(2, 7)]
+    assert not report.repaired
+    with pytest.raises(DataError, match=r"span \[1, 8\) is not a range of the text counted in utf-16"):
+        settle(text, [RawSpan(1, 8)], ReadReport(reading))
+    with pytest.raises(DataError, match="'Pari' in the text, but 'aris' in its copy"):
+        settle(text, [RawSpan(3, 7, copy="aris")], ReadReport(reading))
+    with pytest.raises(DataError, match="code-points"):
+        settle(text, [RawSpan(3, 8, copy="Paris")], ReadReport(Reading(offset_unit="code-points")))
+
+
+def test_labels_are_composed() -> None:
+    span, report = one("in Paris", 3, 8, label="lie\u0301")
+    assert span.label == "li\u00e9"
+    assert report.repaired == Counter({"labels with accents of their own (composed)": 1})
+
+
+@pytest.mark.parametrize(
+    ("inside", "odd"),
+    [
+        ("Paris,", True), (": Paris", True), ("(Paris", True), ("Paris)", True), ("f(x)", False), ("(Paris)", False),
+        ("Yahoo!", False), ("Inc.", False), ("a (b) c", False), ("a) (b", False), ("\u201cParis", True),
+    ],
+)  # fmt: skip
+def test_odd_edges_are_doubted(inside: str, odd: bool) -> None:
+    span, report = one(f"x {inside} x", 2, 2 + len(inside))
+    assert span == Span(2, 2 + len(inside))
+    assert report.warned == Counter({"spans with a separator or half a pair of brackets at an edge": 1} if odd else {})
 
 
 def test_one_unit_for_all_spans_or_none() -> None:
@@ -174,7 +210,7 @@ def test_a_copy_may_differ_in_white_space() -> None:
 @pytest.mark.parametrize("start", [3.0, "3"])
 def test_strict_refuses_what_would_be_repaired(start: object) -> None:
     with pytest.raises(DataError, match="--strict"):
-        settle("in Paris.", [RawSpan(start, 8)], ReadReport(strict=True))
+        settle("in Paris.", [RawSpan(start, 8)], ReadReport(Reading(strict=True)))
 
 
 @given(st.text(alphabet="a é\u0301\r\n\u00a0\u200d\U0001f469", max_size=12), st.integers(0, 12), st.integers(1, 12))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import orjson
 import typer
 
+from ..formats import Reading
+from .flags import with_settings
 from .show import LISTED, plain, read_all, talk
 
 
+@with_settings([Reading], skip=())
 def command(
     *,
     model: Annotated[str, typer.Option(help="Folder of a trained model, or a hub name.")],
@@ -18,12 +21,12 @@ def command(
     input_format: Annotated[str | None, typer.Option(help="Format of the files; none: recognised.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     dtype: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
-    strict: Annotated[bool, typer.Option("--strict", help="Refuse data that would need repairs.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="List every repair and every span out of reach.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    settings: dict[str, Any],
 ) -> None:
     """Example: spanbert evaluate --model my-model --data test.jsonl --json"""
-    documents = read_all(data, input_format, strict=strict, name="data", verbose=verbose)
+    documents = read_all(data, input_format, Reading(**settings), name="data", verbose=verbose)
 
     if not any(document.spans for document in documents):
         talk().print("warning: the data have no spans at all, so there is nothing to find", markup=False)

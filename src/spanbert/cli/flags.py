@@ -33,6 +33,7 @@ ALIASES = {
     "--max-seq-length": "--window",
     "--doc-stride": "--overlap",
     "--lr": "--learning-rate",
+    "--normalize": "--normalise",
 }
 """The `transformers` spellings; in any flag `_` may stand for `-`."""
 

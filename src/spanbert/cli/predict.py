@@ -6,19 +6,21 @@ import contextlib
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from ..documents import Document
 from ..errors import UsageError
-from ..formats import FORMATS, ReadReport, read_documents, write_documents
+from ..formats import FORMATS, Reading, ReadReport, read_documents, write_documents
+from .flags import with_settings
 from .show import counted, highlighted, number, plain, talk, told
 
 HIGHLIGHT = "highlight"
 
 
+@with_settings([Reading], skip=())
 def command(
     *,
     model: Annotated[str, typer.Option(help="Folder of a trained model, or a hub name.")],
@@ -32,15 +34,15 @@ def command(
     input_format: Annotated[str | None, typer.Option(help="Format of the files; none: recognised.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     dtype: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
-    strict: Annotated[bool, typer.Option("--strict", help="Refuse data that would need repairs.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="List every repair of the data.")] = False,
+    settings: dict[str, Any],
 ) -> None:
     """Example: spanbert predict --model my-model --input report.txt --output spans.jsonl"""
     if format != HIGHLIGHT and format not in FORMATS:
         raise UsageError(f"format {format!r}", f"one of {', '.join(FORMATS)}, {HIGHLIGHT}", "jsonl is the default")
     if any(Path(name).exists() and Path(output).exists() and Path(name).samefile(output) for name in input):
         raise UsageError(f"{output} is read and would be written", "another file to write", "choose another --output")
-    report = ReadReport(strict=strict)
+    report = ReadReport(Reading(**settings))
     documents = read_documents(input, input_format, report)
 
     from ..inference.span_model import SpanModel

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rich.text import Text
 
 from ..documents import Document, Span
-from ..formats import ReadReport, read_documents
+from ..formats import Reading, ReadReport, read_documents
 from ..training.tracking import Evaluated, Event, Finished, Started, Stepped, Warned
 
 COLOURS = ("cyan", "green", "yellow", "magenta", "blue", "red")
@@ -47,10 +47,10 @@ def highlighted(document: Document, labels: Sequence[str]) -> Text:
 
 
 def read_all(
-    paths: Sequence[str], input_format: str | None, *, strict: bool, name: str, verbose: bool = False
+    paths: Sequence[str], input_format: str | None, reading: Reading, *, name: str, verbose: bool = False
 ) -> list[Document]:
     """All documents of some files, with a line about them on standard error."""
-    report = ReadReport(strict=strict)
+    report = ReadReport(reading)
     try:
         documents = list(read_documents(paths, input_format, report))
     finally:

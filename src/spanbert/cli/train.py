@@ -9,6 +9,7 @@ import orjson
 import typer
 
 from ..errors import UsageError
+from ..formats import Reading
 from ..tasks import TASKS, settings_class
 from ..training.config import TrainConfig
 from .flags import kinds_of_values, read_config, split, with_settings
@@ -18,7 +19,7 @@ SETTINGS = [settings_class(name) for name in TASKS]
 _HIDDEN = ("tags", "output")
 
 
-@with_settings([TrainConfig, *SETTINGS], skip=_HIDDEN)
+@with_settings([TrainConfig, *SETTINGS, Reading], skip=_HIDDEN)
 def command(
     *,
     base_model: Annotated[
@@ -30,7 +31,6 @@ def command(
     output: Annotated[str | None, typer.Option(help="New folder for the model.", envvar="SPANBERT_OUTPUT")] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file with any of these settings.")] = None,
     input_format: Annotated[str | None, typer.Option(help="Format of the files; none: recognised.")] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Refuse data that would need repairs.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="List every repair of the data.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the held-out report as JSON.")] = False,
     settings: dict[str, Any],
@@ -45,10 +45,11 @@ def command(
             flag = "--" + name.replace("_", "-")
             raise UsageError(f"no {flag}", f"{flag} and a value", f"give {flag}, or {name} in the --config file")
     form = values.get("input_format")
-    documents = read_all(values["train"], form, strict=strict, name="train", verbose=verbose)
+    reading = Reading(**split(Reading, values))
+    documents = read_all(values["train"], form, reading, name="train", verbose=verbose)
     held_out = None
     if values.get("dev"):
-        held_out = read_all(values["dev"], form, strict=strict, name="dev", verbose=verbose)
+        held_out = read_all(values["dev"], form, reading, name="dev", verbose=verbose)
     train_config = TrainConfig(**split(TrainConfig, values))
 
     # torch is imported only now, when the files are known to be sound
@@ -74,7 +75,9 @@ def _known() -> dict[str, tuple[type, ...]]:
     """What a configuration file may set, and the types of the values."""
     own: dict[str, tuple[type, ...]] = dict.fromkeys(("base_model", "task", "output", "input_format"), (str,))
     own |= {"train": (list,), "dev": (list,)}
-    return {name: kinds for name, kinds in kinds_of_values([TrainConfig, *SETTINGS]).items() if name != "tags"} | own
+    settings = kinds_of_values([TrainConfig, *SETTINGS, Reading])
+    del settings["tags"]
+    return settings | own
 
 
 def _from_file(config: Path | None) -> dict[str, Any]:

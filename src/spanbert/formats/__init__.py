@@ -11,12 +11,13 @@ from typing import cast
 
 from ..documents import Document
 from ..errors import DataError, UsageError, at, nearest
+from .composed import composed
 from .format import Format
 from .repair import survey_text
-from .report import Note, ReadReport
+from .report import Note, Reading, ReadReport
 from .sources import Source
 
-__all__ = ["FORMATS", "Format", "Note", "ReadReport", "format_named", "read_documents", "write_documents"]
+__all__ = ["FORMATS", "Format", "Note", "ReadReport", "Reading", "format_named", "read_documents", "write_documents"]
 
 # In the order in which they are asked whether they recognise a file: the most particular first.
 FORMATS = {
@@ -69,11 +70,20 @@ def _read(paths: Sequence[str | Path], given: Format | None, report: ReadReport)
                         # the id was made of the file's name, and a file elsewhere has the same: say where
                         rest = document.id.removeprefix(source.stem)
                         document = replace(document, id=source.name.removesuffix(source.suffix) + rest)
+                    if report.reading.normalise == "nfc":
+                        document = _composed(document, report)
                     _count(document, places, report)
                     yield document
     except DataError as error:
         report.reject(error)
         raise
+
+
+def _composed(document: Document, report: ReadReport) -> Document:
+    result = composed(document)
+    if result is not document:
+        report.repair("texts composed (NFC)", document.id)
+    return result
 
 
 def _count(document: Document, places: dict[str, str], report: ReadReport) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from ..documents import Document, Relation, Span
 from ..errors import DataError
 from .format import not_held
-from .repair import RawSpan, merge_duplicates, settle, warn_of_crossing
+from .repair import RawSpan, clean_label, merge_duplicates, settle, warn_of_crossing
 from .report import ReadReport
 from .sinks import FileNames, new_folder, write_text
 from .sources import Source, refuse_link_out
@@ -48,7 +48,7 @@ def read(source: Source, report: ReadReport) -> Iterator[Document]:
         annotation_files, root = _annotation_files(source.path), source.path
         alone = [path for path in _files(root, ".txt") if _beside(path, ".ann") is None]
         for path in alone:
-            with report.reading(file=str(path)):
+            with report.at(file=str(path)):
                 report.warn("texts without an .ann file (not read)")
     else:
         annotation = source.path if source.suffix == ".ann" else _beside(source.path, ".ann")
@@ -93,7 +93,7 @@ def _beside(path: Path, suffix: str) -> Path | None:
 
 def _pair(annotation: Path, root: Path, report: ReadReport) -> Document:
     annotations = Source(annotation, report, may_be_empty=True)
-    with report.reading(file=annotations.name):
+    with report.at(file=annotations.name):
         path = _beside(annotation, ".txt")
         if path is None:
             raise DataError("no .txt file beside it", f"{annotation.stem}.txt in the same folder", "add the text")
@@ -102,14 +102,14 @@ def _pair(annotation: Path, root: Path, report: ReadReport) -> Document:
     text = Source(path, report, may_be_empty=True).text()
     identifier = (annotation.parent / annotations.stem).relative_to(root).as_posix()
     raw, raw_relations = _parse(annotations, report)
-    with report.reading(file=annotations.name, document=identifier):
+    with report.at(file=annotations.name, document=identifier):
         spans = dict(zip(raw, merge_duplicates(settle(text, raw.values(), report), report), strict=True))
         warn_of_crossing(dict.fromkeys(spans.values()), report)
     relations = []
     for number, label, head, tail in raw_relations:
-        with report.reading(file=annotations.name, line=number, document=identifier):
+        with report.at(file=annotations.name, line=number, document=identifier):
             relations += _relation(label, head, tail, spans, report)
-    with report.reading(file=annotations.name, document=identifier):
+    with report.at(file=annotations.name, document=identifier):
         return Document(identifier, text, tuple(dict.fromkeys(spans.values())), tuple(relations))
 
 
@@ -117,7 +117,7 @@ def _parse(annotations: Source, report: ReadReport) -> tuple[Raw, RawRelations]:
     raw: Raw = {}
     relations: RawRelations = []
     for number, line in annotations.lines():
-        with report.reading(file=annotations.name, line=number):
+        with report.at(file=annotations.name, line=number):
             if not line.strip():
                 continue
             if kind := _NOT_READ.get(line[0]):
@@ -151,7 +151,7 @@ def _relation(label: str, head: str, tail: str, spans: dict[str, Span], report: 
             return []
         if argument not in spans:
             raise DataError(f"relation {label!r} of {argument}, which is not there", "ids of T lines", "add the T line")
-    return [Relation(spans[head], spans[tail], label)]
+    return [Relation(spans[head], spans[tail], clean_label(label, "of a relation", report))]
 
 
 def _lines(document: Document) -> Iterator[str]:

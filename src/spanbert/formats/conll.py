@@ -16,7 +16,8 @@ from .. import tag_schemes
 from ..documents import Document, Span
 from ..errors import DataError, at
 from .format import not_held
-from .repair import RawSpan, merge_duplicates, settle
+from .offset_units import Pieces
+from .repair import RawSpan, clean, merge_duplicates
 from .report import ReadReport
 from .sinks import sink
 from .sources import Source
@@ -81,7 +82,7 @@ def read(source: Source, report: ReadReport) -> Iterator[Document]:
 
     Raises DataError with file and line for a row of another width or a value that is no tag.
     """
-    with report.reading(file=source.name):
+    with report.at(file=source.name):
         layout = _layout(_beginning(source))
         if layout is None:
             raise DataError(
@@ -94,7 +95,7 @@ def read(source: Source, report: ReadReport) -> Iterator[Document]:
     scheme = tag_schemes.detect(_tags(source, layout))
     for number, block in enumerate(_blocks(source, layout), start=1):
         identifier = block.id or f"{source.stem}-{number}"
-        with report.reading(file=source.name, line=block.line, document=identifier):
+        with report.at(file=source.name, line=block.line, document=identifier):
             document = _document(identifier, block, scheme, report)
         yield document
 
@@ -105,7 +106,9 @@ def write(documents: Iterable[Document], target: str | Path) -> Counter[str]:
     with sink(target) as stream:
         for document in documents:
             with at(document=document.id):
-                stream.write(_written(document).encode("utf-8"))
+                written, split = _written(document)
+                stream.write(written.encode("utf-8"))
+            lost["words in one piece (a span ends inside)"] += split
             lost += not_held(document) - Counter({"meta fields": len({"detokenised", "tokens"} & document.meta.keys())})
             lost["texts between tokens"] += not document.meta.get("detokenised")
     return +lost
@@ -192,6 +195,7 @@ def _tags(source: Source, layout: _Layout) -> Iterator[list[str]]:
 
 def _document(identifier: str, block: _Block, scheme: str, report: ReadReport) -> Document:
     raw: list[RawSpan] = []
+    ranges: list[Pieces] = []
     tokens: Tokens = []
     offset = 0
     for sentence in block.sentences:
@@ -203,19 +207,24 @@ def _document(identifier: str, block: _Block, scheme: str, report: ReadReport) -
             tokens.append((offset, offset + len(token)))
             offset += len(token) + 1
         for start, end, label in tag_schemes.decode(tags, scheme):
-            raw.append(RawSpan(tokens[first + start][0], tokens[first + end - 1][1], label))
+            place = tokens[first + start][0], tokens[first + end - 1][1]
+            raw.append(RawSpan(*place, label))
+            ranges.append((place,))
     text = "\n".join(" ".join(token for token, _ in sentence) for sentence in block.sentences)
     return Document(
         identifier,
         text,
-        tuple(merge_duplicates(settle(text, raw, report), report)),
+        tuple(merge_duplicates(clean(text, raw, ranges, report), report)),
         meta={"detokenised": True, "tokens": [list(token) for token in tokens]},
     )
 
 
-def _written(document: Document) -> str:
+def _written(document: Document) -> tuple[str, int]:
+    """The lines of a document, and how many words were split for them."""
     spans = sorted(document.spans, key=lambda span: (span.start, span.end))
-    tokens = _known_tokens(document) or _split(document.text, spans)
+    known = _known_tokens(document)
+    tokens = known or _split(document.text, spans)
+    split = 0 if known else len(tokens) - len(_TOKEN.findall(document.text))
     lines = [f"{_DOCUMENT_START}\tO"]
     if _ID.fullmatch(f"# id = {document.id}") and document.id == document.id.strip():
         lines.append(f"# id = {document.id}")
@@ -227,7 +236,7 @@ def _written(document: Document) -> str:
             lines.append("")
         lines.append(f"{document.text[start:end]}\t{tag}")
         before = end
-    return "\n".join(lines) + "\n\n"
+    return "\n".join(lines) + "\n\n", split
 
 
 def _encoded(spans: Sequence[Span], tokens: Tokens) -> list[str]:

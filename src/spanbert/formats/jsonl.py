@@ -13,7 +13,7 @@ from pathlib import Path
 from ..documents import Cluster, Coverage, Document, Link, Question, Relation, Span, check_text, to_json
 from ..errors import DataError, at
 from . import strict_json
-from .repair import RawSpan, merge_duplicates, probability, settle, warn_of_crossing, whole_number
+from .repair import RawSpan, clean_label, merge_duplicates, probability, settle, warn_of_crossing, whole_number
 from .report import ReadReport
 from .sinks import sink
 from .sources import Source
@@ -39,7 +39,7 @@ def read(source: Source, report: ReadReport) -> Iterator[Document]:
     """One document a line, or the items of one JSON array. Raises DataError with file and line."""
     made: set[str] = set()
     for place, number, record in _records(source, report):
-        with report.reading(file=place, line=number):
+        with report.at(file=place, line=number):
             document = from_json(record, report)
             if isinstance(record, dict) and record.get("id") is None:
                 if document.id in made:
@@ -74,14 +74,14 @@ def from_json(record: object, report: ReadReport | None = None) -> Document:
 def _records(source: Source, report: ReadReport) -> Iterator[tuple[str, int | None, object]]:
     """Place, line number and value of each record."""
     if source.head.lstrip().startswith("["):
-        with report.reading(file=source.name):
+        with report.at(file=source.name):
             report.warn("files with a JSON array instead of lines")
             array = strict_json.parse(source.text())
         for index, record in enumerate(array if isinstance(array, list) else [array], start=1):
             yield f"{source.name}, item {index}", None, record
         return
     for number, line in source.lines():
-        with report.reading(file=source.name, line=number):
+        with report.at(file=source.name, line=number):
             if not line.strip():
                 report.warn("lines left blank")
                 continue
@@ -123,7 +123,7 @@ def _document(identifier: str, text: str, fields: dict[str, object], report: Rea
         tuple(_relation(relation, spans, report) for relation in strict_json.items(fields, "relations")),
         tuple(_cluster(*pair, report) for pair in zip(clusters, owned, strict=False)),
         tuple(_question(*pair, report) for pair in zip(questions, owned[len(clusters) :], strict=True)),
-        _annotated(fields),
+        _annotated(fields, report),
         _coverage(fields.get("coverage"), report),
         {} if fields.get("meta") is None else strict_json.mapping(fields["meta"], "'meta'"),
     )
@@ -141,7 +141,7 @@ def _raw_spans(fields: dict[str, object], key: str, label: str) -> list[RawSpan]
 
 def _relation(item: object, spans: Sequence[Span], report: ReadReport) -> Relation:
     fields = strict_json.known_keys(item, "a relation", _RELATION, _META)
-    label = strict_json.string(fields, "label", "a relation")
+    label = clean_label(fields.get("label"), "of a relation", report)
     head, tail = (spans[_index(fields, key, len(spans), report)] for key in ("head", "tail"))
     return Relation(head, tail, label, probability(fields.get("score"), f"relation {label!r}"))
 
@@ -178,11 +178,11 @@ def _index(fields: dict[str, object], key: str, length: int, report: ReadReport)
     return index
 
 
-def _annotated(fields: dict[str, object]) -> frozenset[str] | None:
+def _annotated(fields: dict[str, object], report: ReadReport) -> frozenset[str] | None:
     if fields.get("annotated") is None:
         return None
     labels = strict_json.items(fields, "annotated")
-    return frozenset(strict_json.string({"annotated": label}, "annotated", "a document") for label in labels)
+    return frozenset(clean_label(label, "among 'annotated'", report) for label in labels)
 
 
 def _coverage(value: object, report: ReadReport) -> Coverage | None:

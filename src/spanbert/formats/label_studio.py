@@ -11,7 +11,7 @@ from ..documents import Document, Relation, Span
 from ..errors import DataError, at
 from . import strict_json
 from .format import not_held
-from .repair import RawSpan, merge_duplicates, settle, warn_of_crossing
+from .repair import RawSpan, clean_label, merge_duplicates, settle, warn_of_crossing
 from .report import ReadReport
 from .sinks import sink
 from .sources import Source
@@ -36,12 +36,12 @@ def read(source: Source, report: ReadReport) -> Iterator[Document]:
 
     Of several annotations the ground truth is read, else the first; predictions are not read; both are counted.
     """
-    with report.reading(file=source.name):
+    with report.at(file=source.name):
         tasks = strict_json.parse(source.text())
         if not isinstance(tasks, list):
             raise DataError("JSON that is no list", "a list of tasks", "export it as JSON or JSON_MIN")
     for index, task in enumerate(tasks, start=1):
-        with report.reading(file=f"{source.name}, task {index}"):
+        with report.at(file=f"{source.name}, task {index}"):
             document = _document(strict_json.mapping(task, "a task"), index, report)
         yield document
 
@@ -85,7 +85,7 @@ def _document(task: dict[str, object], index: int, report: ReadReport) -> Docume
             identifier,
             text,
             tuple(dict.fromkeys(spans)),
-            tuple(relation for link in links for relation in _relations(link, named)),
+            tuple(relation for link in links for relation in _relations(link, named, report)),
             annotated=frozenset() if results is None else None,
             meta=_meta(data, key) if "data" in task else {},
         )
@@ -155,7 +155,7 @@ def _raw_spans(regions: Items) -> tuple[list[str], list[RawSpan]]:
     return names, raw
 
 
-def _relations(link: dict[str, object], named: dict[str, Span]) -> list[Relation]:
+def _relations(link: dict[str, object], named: dict[str, Span], report: ReadReport) -> list[Relation]:
     ends = [strict_json.string(link, key, "a relation") for key in ("from_id", "to_id")]
     for end in ends:
         if end not in named:
@@ -165,7 +165,7 @@ def _relations(link: dict[str, object], named: dict[str, Span]) -> list[Relation
         head, tail = tail, head
     labels = strict_json.items(link, "labels") or ["relation"]
     pairs = [(head, tail), (tail, head)] if link.get("direction") == "bi" else [(head, tail)]
-    return [Relation(*pair, str(label)) for pair in pairs for label in labels]
+    return [Relation(*pair, clean_label(label, "of a relation", report)) for pair in pairs for label in labels]
 
 
 def _meta(data: dict[str, object], text_key: str) -> dict[str, object]:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import bisect
 import re
-from collections.abc import Callable, Iterable, Sequence
+import unicodedata
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from ..documents import Span
 from ..errors import DataError
 from ..graphemes import borders, widen
+from .offset_units import DETECTED, UNITS, Pieces, convert
 from .report import ReadReport
-
-Pieces = tuple[tuple[int, int], ...]  # a span's ranges in the order of the text; nearly always one
 
 _NUMBER = re.compile(r"-?[0-9]{1,18}")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _ZERO_WIDTH = frozenset("\u00ad\u200b\u200c\u200d\u2060\ufeff")
+_SEPARATORS = frozenset(",;:")
+_PAIRS = ("()", "[]", "{}", "\u201c\u201d", "\u00ab\u00bb")
 _SHOWN = 40  # characters of a copy quoted in a message
 
 
@@ -40,14 +42,14 @@ def settle(text: str, raw: Iterable[RawSpan], report: ReadReport) -> list[Span]:
     Raises DataError for offsets, labels or scores that no repair can save.
     """
     raw = list(raw)
-    if not raw:
-        return []
     read = [_pieces(span, report) for span in raw]
+    return clean(text, raw, _in_code_points(text, raw, read, report) if raw else [], report)
+
+
+def clean(text: str, raw: Iterable[RawSpan], ranges: Iterable[Pieces], report: ReadReport) -> list[Span]:
+    """One clean span for each raw one, whose offsets in code points are `ranges`. Raises DataError."""
     known = borders(text)
-    return [
-        _clean(text, span, pieces, known, report)
-        for span, pieces in zip(raw, _in_code_points(text, raw, read, report), strict=True)
-    ]
+    return [_clean(text, span, pieces, known, report) for span, pieces in zip(raw, ranges, strict=True)]
 
 
 def merge_duplicates(spans: Iterable[Span], report: ReadReport) -> list[Span]:
@@ -79,6 +81,16 @@ def survey_text(text: str, report: ReadReport) -> None:
         report.warn("documents with control characters", f"U+{ord(match[0]):04X} at character {match.start()}")
     if match := _BIDI.search(text):
         report.warn("documents with bidi controls", f"U+{ord(match[0]):04X} at character {match.start()}")
+
+
+def clean_label(label: object, owner: str, report: ReadReport) -> str:
+    """The label with letters and accents composed (NFC), so that equal ones are equal. Raises DataError."""
+    if not isinstance(label, str):
+        raise DataError(f"label {label!r} {owner}", "a string", "write the label in quotes")
+    composed = unicodedata.normalize("NFC", label)
+    if composed != label:
+        report.repair("labels with accents of their own (composed)", composed)
+    return composed
 
 
 def probability(value: object, owner: str) -> float | None:
@@ -123,50 +135,29 @@ def _pieces(span: RawSpan, report: ReadReport) -> Pieces:
     return pieces
 
 
-def _utf16_units(text: str) -> list[int]:
-    return _widths(text, (1 + (ord(character) > 0xFFFF) for character in text))
-
-
-def _utf8_bytes(text: str) -> list[int]:
-    return _widths(text, (len(character.encode()) for character in text))
-
-
-def _one_per_line_end(text: str) -> list[int]:
-    after_return = (i for i, character in enumerate(text) if character != "\n" or not i or text[i - 1] != "\r")
-    return [*after_return, len(text)]
-
-
-def _after_byte_order_mark(text: str) -> list[int]:
-    return [-1, *range(len(text) + 1)]
-
-
-def _widths(text: str, widths: Iterable[int]) -> list[int]:
-    table: list[int] = []
-    for index, width in enumerate(widths):
-        table += [index] + [-1] * (width - 1)
-    return [*table, len(text)]
-
-
-# For each unit in which tools are known to count: offset in that unit -> code point, -1 where it is inside one.
-_UNITS: dict[str, Callable[[str], list[int]]] = {
-    "UTF-16 units": _utf16_units,
-    "UTF-8 bytes": _utf8_bytes,
-    "characters with CRLF as one": _one_per_line_end,
-    "characters after a byte order mark": _after_byte_order_mark,
-}
-
-
 def _in_code_points(text: str, raw: Sequence[RawSpan], read: list[Pieces], report: ReadReport) -> list[Pieces]:
-    """`read` in the unit under which all copies match. Raises DataError naming the span where none does."""
+    """`read` in the unit that was named, else in the one under which all copies match. Raises DataError."""
+    named = report.reading.offset_unit
     wrong = _first_mismatch(text, raw, read)
-    if wrong is None:
+    if named == DETECTED and wrong is None:
         return read
-    for unit, positions in _UNITS.items():
-        table = positions(text)
-        converted = [tuple((_at(table, start), _at(table, end)) for start, end in pieces) for pieces in read]
+    for unit in UNITS if named == DETECTED else [named]:
+        converted = convert(text, read, unit)
         if all(_possible(pieces, text) for pieces in converted) and _first_mismatch(text, raw, converted) is None:
-            report.repair(f"spans converted from {unit}", times=len(raw))
+            if converted != read:
+                report.repair(f"spans converted from {unit}", times=len(raw))
             return converted
+    if named != DETECTED:
+        ranges = zip(converted, read, strict=True)
+        before = next((before for pieces, before in ranges if not _possible(pieces, text)), None)
+        if before is not None:
+            raise DataError(
+                f"span [{before[0][0]}, {before[-1][1]}) is not a range of the text counted in {named}",
+                "offsets in the unit that was named",
+                "leave the unit out: it is detected where spans carry their texts",
+            )
+        wrong, read = _first_mismatch(text, raw, converted), converted
+    assert wrong is not None
     span, pieces = raw[wrong], read[wrong]
     for start, end in pieces:
         _check_range(start, end, text)
@@ -174,13 +165,9 @@ def _in_code_points(text: str, raw: Sequence[RawSpan], read: list[Pieces], repor
     raise DataError(
         f"span [{pieces[0][0]}, {pieces[-1][1]}) {span.label!r} is {found[:_SHOWN]!r} in the text, "
         f"but {(span.copy or '')[:_SHOWN]!r} in its copy",
-        f"offsets under which every copy matches, in code points, {', '.join(_UNITS)}",
+        f"offsets under which every copy matches, in {', '.join(UNITS) if named == DETECTED else named}",
         "check that text and annotations are of the same version, or correct the offsets",
     )
-
-
-def _at(table: list[int], offset: int) -> int:
-    return table[offset] if 0 <= offset < len(table) else -1
 
 
 def _possible(pieces: Pieces, text: str) -> bool:
@@ -225,11 +212,22 @@ def _clean(text: str, raw: RawSpan, pieces: Pieces, known: list[int] | None, rep
     start, end = kept[0][0], kept[-1][1]
     if not _ZERO_WIDTH.isdisjoint((text[start], text[end - 1])):
         report.warn("spans with an invisible character at an edge", f"[{start}, {end})")
-    label = raw.label
-    if not isinstance(label, str):
-        raise DataError(f"label {label!r} of span [{start}, {end})", "a string", "write the label in quotes")
+    if _odd_edge(text, start, end):
+        shown = f"[{start}, {end}) {text[start:end][:_SHOWN]!r}"
+        report.warn("spans with a separator or half a pair of brackets at an edge", shown)
+    label = clean_label(raw.label, f"of span [{start}, {end})", report)
     score = probability(raw.score, f"span [{start}, {end})")
     return Span(start, end, label, score, kept if len(kept) > 1 else ())
+
+
+def _odd_edge(text: str, start: int, end: int) -> bool:
+    """Whether a comma, colon or semicolon, or a bracket without its other half, stands at an edge."""
+    if text[start] in _SEPARATORS or text[end - 1] in _SEPARATORS:
+        return True
+    inside = text[start:end]
+    return any(
+        (inside[0] in pair or inside[-1] in pair) and inside.count(pair[0]) != inside.count(pair[1]) for pair in _PAIRS
+    )
 
 
 def _clean_edges(text: str, start: int, end: int, known: list[int] | None, report: ReadReport) -> tuple[int, int]:

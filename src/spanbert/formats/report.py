@@ -8,9 +8,35 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ..errors import DataError, at
+from ..errors import DataError, UsageError, at, nearest
+from .offset_units import DETECTED, UNITS
 
 NOTES_KEPT = 10_000  # beyond it notes are still counted, so that a bad corpus cannot fill the memory
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How annotated files are read. Raises UsageError for a word that is not one of those told."""
+
+    strict: bool = False
+    """Refuse data that would need repairs or give rise to warnings."""
+    offset_unit: str = DETECTED
+    """What offsets count: detected (from the copies of the spans' texts), code-points, utf-16, utf-8, crlf-as-one or
+    after-byte-order-mark."""
+    encoding_errors: str = "strict"
+    """Bytes that are not UTF-8: strict (refused) or replace (by U+FFFD, counted)."""
+    normalise: str = "no"
+    """nfc: compose letters and accents, and move the offsets; no: keep texts as they are."""
+
+    def __post_init__(self) -> None:
+        for name, words in (
+            ("offset_unit", (DETECTED, *UNITS)),
+            ("encoding_errors", ("strict", "replace")),
+            ("normalise", ("no", "nfc")),
+        ):
+            value = getattr(self, name)
+            if value not in words:
+                raise UsageError(f"{name} {value!r}", ", ".join(words), nearest(value, words) or "choose one of these")
 
 
 class Note(NamedTuple):
@@ -25,8 +51,7 @@ class Note(NamedTuple):
 class ReadReport:
     """Counts of what was read and what was done to it. Each `what` begins with a plural noun ending in -s."""
 
-    strict: bool = False
-    """Refuse whatever would be repaired or warned of (`--strict`)."""
+    reading: Reading = Reading()
     documents: int = 0
     spans: int = 0
     repaired: Counter[str] = field(default_factory=Counter)
@@ -38,7 +63,7 @@ class ReadReport:
     _unlisted: int = 0
 
     @contextmanager
-    def reading(self, *, file: str, line: int | None = None, document: str | None = None) -> Iterator[None]:
+    def at(self, *, file: str, line: int | None = None, document: str | None = None) -> Iterator[None]:
         """Say where the reader is: notes and errors from inside the block carry this place."""
         self.place = file if line is None else f"{file}:{line}"
         with at(file=file, line=line, document=document):
@@ -75,7 +100,7 @@ class ReadReport:
 
     def _note(self, kind: str, counter: Counter[str], what: str, detail: str, times: int) -> None:
         full = f"{what}: {detail}" if detail else what
-        if self.strict:
+        if self.reading.strict:
             raise DataError(
                 full,
                 "data that needs neither repair nor warning, since reading is strict",

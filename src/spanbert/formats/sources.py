@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import bz2
 import codecs
 import gzip
 import io
+import lzma
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -20,12 +22,16 @@ HEAD_BYTES = 65_536  # enough to tell the formats apart: a long first document i
 _RATIO = 200  # honest text packs about 1:3 to 1:20; beyond this the archive was made to fill the memory
 _UNSUSPECTED = 10_000_000  # bytes: small archives of repeated text may pack better than that
 _MAY_BE_EMPTY = (".ann",)  # brat's way to say that a text has no annotations
-_GZIP = b"\x1f\x8b"
+_ARCHIVES: dict[bytes, Callable[[Any], Any]] = {  # by how they begin
+    b"\x1f\x8b": lambda packed: gzip.GzipFile(fileobj=packed),
+    b"BZh": bz2.BZ2File,
+    b"\xfd7zXZ": lzma.LZMAFile,
+}
+_PACKED = (".gz", ".bz2", ".xz")
+_LONGEST_MAGIC = max(map(len, _ARCHIVES))
 _NOT_TEXT = {
     b"%PDF": "a PDF",
     b"PK\x03\x04": "a ZIP archive (.zip, .docx, .xlsx)",
-    b"BZh": "a bzip2 archive",
-    b"\xfd7zXZ": "an xz archive",
     b"\x28\xb5\x2f\xfd": "a Zstandard archive",
     b"\x89PNG": "a PNG image",
     b"\xff\xd8\xff": "a JPEG image",
@@ -47,11 +53,12 @@ class Source:
         self.is_folder = self.path is not None and self.path.is_dir()
         self._stdin = _standard_input() if self.path is None else None
         self._exhausted = False
+        self._report = report
         self.head = ""
         """The beginning of the text, up to HEAD_BYTES; of standard input, what has arrived."""
         self.head_is_all = False
         if not self.is_folder:
-            with report.reading(file=self.name), self._opened() as stream:
+            with report.at(file=self.name), self._opened() as stream:
                 # Standard input is only peeked at: it cannot be read again, and must not wait for more.
                 start = stream.peek(HEAD_BYTES)[:HEAD_BYTES] if self.path is None else stream.read(HEAD_BYTES)
                 if not start and not may_be_empty and self.suffix not in _MAY_BE_EMPTY:
@@ -79,7 +86,7 @@ class Source:
             self._exhausted = self.path is None
             for number, raw in enumerate(stream, start=1):
                 try:  # not `at`: this is the loop over every line of a corpus
-                    line = _decode(raw, offset)
+                    line = self._decode(raw, offset)
                 except DataError as error:
                     error.line = number
                     raise
@@ -90,7 +97,24 @@ class Source:
         """The whole text, line ends as they are."""
         with at(file=self.name), self._opened() as stream:
             self._exhausted = self.path is None
-            return _decode(stream.read(), 0)
+            return self._decode(stream.read(), 0)
+
+    def _decode(self, raw: bytes, offset: int) -> str:
+        """Text of bytes that lie at `offset` of the file, without the file's byte order mark."""
+        try:
+            text = raw.decode("utf-8")
+        except UnicodeDecodeError as error:
+            place = f"byte 0x{raw[error.start]:02x} at offset {offset + error.start}"
+            if self._report.reading.encoding_errors != "replace":
+                raise DataError(
+                    f"{place} is not UTF-8",
+                    "text in UTF-8",
+                    "convert it, for example: iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW; "
+                    "or let such bytes be replaced: --encoding-errors replace",
+                ) from None
+            text = raw.decode("utf-8", errors="replace")
+            self._report.repair("texts with bytes that are not UTF-8 (replaced)", f"the first is {place}")
+        return text.removeprefix("\ufeff") if offset == 0 else text
 
     @contextmanager
     def _opened(self) -> Iterator[Any]:
@@ -110,14 +134,12 @@ class Source:
         except IsADirectoryError:
             raise DataError("a folder", "a file", "give a file of it, or another --input-format") from None
         except EOFError:
-            raise DataError(
-                "the gzip archive ends early", "a complete archive", "copy or download the file again"
-            ) from None
-        except (gzip.BadGzipFile, zlib.error) as error:
-            raise DataError(
-                f"a damaged gzip archive ({error})", "an archive that `gzip -t` accepts", "copy or download it again"
-            ) from None
+            raise DataError("the archive ends early", "a complete archive", "copy or download the file again") from None
+        except (gzip.BadGzipFile, zlib.error, lzma.LZMAError) as error:
+            raise _damaged(error) from None
         except OSError as error:
+            if error.errno is None:  # what bz2 raises for bytes that are not its own
+                raise _damaged(error) from None
             raise DataError(
                 f"cannot be read: {error.strerror or error}", "a readable file", "check the path and its permissions"
             ) from None
@@ -130,10 +152,10 @@ def refuse_link_out(path: Path, folder: Path) -> None:
 
 
 class _Inflated(io.RawIOBase):
-    """The content of a gzip stream, as long as it does not unpack to suspiciously much."""
+    """The content of an archive, as long as it does not unpack to suspiciously much."""
 
-    def __init__(self, packed: IO[bytes]) -> None:
-        self._packed, self._content, self._size = packed, gzip.GzipFile(fileobj=packed), 0
+    def __init__(self, packed: IO[bytes], content: Any) -> None:
+        self._packed, self._content, self._size = packed, content, 0
 
     def readable(self) -> bool:
         return True
@@ -144,7 +166,7 @@ class _Inflated(io.RawIOBase):
         self._size += len(data)
         if self._size > _UNSUSPECTED and self._size > _RATIO * self._packed.tell():
             raise DataError(
-                f"the gzip archive unpacks to more than {_RATIO} times its size",
+                f"the archive unpacks to more than {_RATIO} times its size",
                 "compressed text",
                 "unpack it yourself if you trust it, and read the unpacked file",
             )
@@ -160,13 +182,13 @@ def _standard_input() -> io.BufferedReader:
 
 
 def _unpacked(stream: io.BufferedReader) -> io.BufferedReader:
-    if stream.peek(len(_GZIP))[: len(_GZIP)] == _GZIP:
-        return io.BufferedReader(_Inflated(stream), HEAD_BYTES)
-    return stream
+    start = stream.peek(_LONGEST_MAGIC)
+    unpack = next((unpack for magic, unpack in _ARCHIVES.items() if start.startswith(magic)), None)
+    return stream if unpack is None else io.BufferedReader(_Inflated(stream, unpack(stream)), HEAD_BYTES)
 
 
 def _unpacked_path(path: Path) -> Path:
-    return path.with_suffix("") if path.suffix.lower() == ".gz" else path
+    return path.with_suffix("") if path.suffix.lower() in _PACKED else path
 
 
 def _refuse_binary(start: bytes) -> None:
@@ -182,7 +204,9 @@ def _refuse_binary(start: bytes) -> None:
     if kind is None and zeros > max(1, len(start) // 10):
         kind = "a binary file"
     if kind is not None:
-        raise DataError(kind, "text in UTF-8, plain or gzip", "unpack or export it as text first")
+        raise DataError(
+            kind, "text in UTF-8, plain or packed with gzip, bzip2 or xz", "unpack or export it as text first"
+        )
 
 
 def _every_other_is_nul(start: bytes) -> bool:
@@ -190,17 +214,10 @@ def _every_other_is_nul(start: bytes) -> bool:
     return sum(start[first::2].count(0) * 10 > len(start[first::2]) * 9 for first in (0, 1)) == 1
 
 
-def _decode(raw: bytes, offset: int) -> str:
-    """Text of bytes that lie at `offset` of the file, without the file's byte order mark."""
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"byte 0x{raw[error.start]:02x} at offset {offset + error.start} is not UTF-8",
-            "text in UTF-8",
-            "convert it, for example: iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW",
-        ) from None
-    return text.removeprefix("\ufeff") if offset == 0 else text
+def _damaged(error: Exception) -> DataError:
+    return DataError(
+        f"a damaged archive ({error})", "an archive that gzip, bzip2 or xz accepts with -t", "copy or download it again"
+    )
 
 
 def _missing(path: Path) -> UsageError:

@@ -24,7 +24,7 @@ def recognises(source: Source) -> bool:
 def read(source: Source, report: ReadReport) -> Iterator[Document]:
     """The whole file as one document, named after the file. Raises DataError."""
     if not source.is_folder or source.path is None:
-        with report.reading(file=source.name):
+        with report.at(file=source.name):
             document = Document(source.stem, source.text())
         yield document
         return
@@ -34,7 +34,7 @@ def read(source: Source, report: ReadReport) -> Iterator[Document]:
     for path in files:
         refuse_link_out(path, source.path)
         file = Source(path, report, may_be_empty=True)
-        with report.reading(file=file.name):
+        with report.at(file=file.name):
             document = Document((path.parent / file.stem).relative_to(source.path).as_posix(), file.text())
         yield document
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Any
 from zlib import crc32
 
@@ -14,11 +13,13 @@ import numpy as np
 
 from ..documents import Document
 from ..errors import DataError, at, nearest
+from ..near_duplicates import near_duplicates
 from ..packing import Batch, lay_out, longest_first, shuffled
 from ..tasks.task import Example, Task
 from ..tokenization import Pieces, Tokenizer
 
 MOST_UNKNOWN = 0.05
+MOST_LABELS = 1000
 LONGEST_WORD = 100
 PART_POSITIONS = 4096
 """Positions that go through the network at once; a larger step is accumulated from several parts."""
@@ -143,10 +144,9 @@ def doubts(train: Corpus, dev: Corpus, tokenizer: Tokenizer) -> Iterator[str]:
     known = {_plain(document.text) for document in train.documents}
     if leaked := sum(_plain(document.text) in known for document in dev.documents):
         yield f"{leaked} held-out documents have the text of a training document: the figures will be too good"
-    labels = sorted({span.label for document in train.documents for span in document.spans})
-    for one, other in combinations(labels, 2):
-        if one.lower() == other.lower():
-            yield f"labels {one!r} and {other!r} differ in case only, and are learnt as two"
+    alike = near_duplicates(*([document.text for document in part.documents] for part in (dev, train)))
+    if near := sum(_plain(dev.documents[number].text) not in known for number in alike):
+        yield f"{near} held-out documents are nearly the same as a training document: the figures will be too good"
     pieces = (*train.pieces, *dev.pieces)
     unknown = [found.ids == tokenizer.ids["unk"] for found in pieces]
     share = sum(int(mask.sum()) for mask in unknown) / max(1, sum(map(len, pieces)))
@@ -160,6 +160,25 @@ def doubts(train: Corpus, dev: Corpus, tokenizer: Tokenizer) -> Iterator[str]:
 def _plain(text: str) -> str:
     """Text as far as a reader would tell it apart: without case and runs of white space."""
     return " ".join(text.lower().split())
+
+
+def _check_names(labels: Set[str]) -> None:
+    """Refuse labels that were probably not meant: two that differ in case only, or a whole vocabulary of them."""
+    if len(labels) > MOST_LABELS:
+        raise DataError(
+            f"{len(labels):,} different labels in the training data, {min(labels)!r} among them",
+            f"at most {MOST_LABELS:,}, unless they are listed (--labels)",
+            "check that the column or key of the label was read, and not the text",
+        )
+    first: dict[str, str] = {}
+    for label in sorted(labels):
+        other = first.setdefault(label.casefold(), label)
+        if other != label:
+            raise DataError(
+                f"labels {other!r} and {label!r}, which differ in case only",
+                "one spelling of a label",
+                f"did you mean {label!r} for both? if there are really two, list all labels (--labels)",
+            )
 
 
 def check(train: Sequence[Document], dev: Sequence[Document], labels: Sequence[str]) -> None:
@@ -180,6 +199,8 @@ def check(train: Sequence[Document], dev: Sequence[Document], labels: Sequence[s
             "check the file, or leave --dev out: then a tenth of the training documents is held out",
         )
     known = set(labels) or {span.label for document in train for span in document.spans}
+    if not labels:
+        _check_names(known)
     for name, documents in (("training", train), ("held-out", dev)):
         for document in documents:
             for span in document.spans:

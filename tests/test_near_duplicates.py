@@ -1,0 +1,50 @@
+"""Shingles by hand, and buckets against the comparison of all pairs."""
+
+from __future__ import annotations
+
+import random
+
+from spanbert.near_duplicates import LEAST, near_duplicates, shingles, similarity
+
+
+def test_shingles_are_sequences_of_three_words():
+    assert len(shingles("a b c d e")) == 3
+    assert len(shingles("a b c a b c")) == 3  # abc, bca, cab; abc again
+    assert len(shingles("a b")) == 0
+    assert (shingles("A, b. C!") == shingles("a b c")).all()
+    assert shingles("a b c") != shingles("c b a")
+
+
+def test_similarity_by_hand():
+    """abc bcd cde against abc bcd: two of three."""
+    assert similarity(shingles("a b c d e"), shingles("a b c d")) == 2 / 3
+    assert similarity(shingles("a b c"), shingles("")) == 0
+    assert similarity(shingles(""), shingles("")) == 0
+
+
+def test_short_and_empty_texts_are_left_out():
+    assert near_duplicates(["", "a b", "a b c"], ["", "a b", "a b c"]) == [2]
+    assert near_duplicates([], ["a b c"]) == near_duplicates(["a b c"], []) == []
+
+
+def test_buckets_find_what_comparing_all_pairs_finds():
+    """Copies of 40 texts with some words exchanged, from none to all of them."""
+    draw = random.Random(0)
+    words = [f"w{n}" for n in range(500)]
+    others = [" ".join(draw.choices(words, k=100)) for _ in range(40)]
+    texts = []
+    for number, text in enumerate(others * 5):
+        copy = text.split()
+        for place in draw.sample(range(100), number % 12):
+            copy[place] = draw.choice(words)
+        texts.append(" ".join(copy))
+    known = [shingles(text) for text in others]
+    expected = [n for n, t in enumerate(texts) if max(similarity(shingles(t), other) for other in known) >= LEAST]
+    assert 40 < len(expected) < 160
+    assert near_duplicates(texts, others) == expected
+
+
+def test_a_text_longer_than_a_block_is_compared_whole():
+    words = [f"w{n}" for n in range(20_000)]
+    assert near_duplicates([" ".join(words)], [" ".join(words[:-100])]) == [0]
+    assert near_duplicates([" ".join(words)], [" ".join(words[:10_000])]) == []
