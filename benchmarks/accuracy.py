@@ -1,0 +1,178 @@
+"""Strict F1 of this package's two span tasks against token classification with `transformers`' Trainer.
+
+    python -m benchmarks.accuracy rates                # the peak rate of each system, on the dev parts of two corpora
+    python -m benchmarks.accuracy run [CORPUS ...]     # train, predict the test parts; what is there is not run again
+    python -m benchmarks.accuracy report               # the tables of benchmarks/README.md
+
+Same encoder (that of `make demo`), corpora (`benchmarks/datasets.py`), epochs, positions a step, warm-up and decay;
+each keeps its best epoch on dev. Predictions are kept in benchmarks/results/accuracy, a file a run, so that every
+figure can be computed anew. `--device cuda` runs all three systems there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
+
+from benchmarks.datasets import CORPORA, DATA, OUTPUT, prepare
+from encoder import minilm
+from spanbert import Document, Span, durable, read_documents
+
+RESULTS = Path(__file__).resolve().parent / "results" / "accuracy"
+MAX_TOKENS = 2048
+STEPS, FEWEST, MOST = 300, 5, 40  # as many epochs as make so many steps, within bounds
+SYSTEMS = {"stock": None, "tokens": "token-classification", "spans": "span-classification"}
+RATES = (1.4e-4, 2.8e-4, 7e-5)
+CHOSEN_ON = ("fire", "wnut17")
+SEEDS = dict.fromkeys(CORPORA, 3) | dict.fromkeys(("fire", "kpi_edgar", "wnut17", "sec_filings_ner"), 5)
+NOT_COMPARED = ("redocred",)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training and what it found in the test part."""
+
+    corpus: str
+    system: str
+    rate: float
+    seed: int
+
+    @property
+    def path(self) -> Path:
+        return RESULTS / f"{self.corpus}-{self.system}-{self.rate:g}-{self.seed}.json.gz"
+
+    def read(self) -> dict[str, Any]:
+        record: dict[str, Any] = json.loads(gzip.decompress(self.path.read_bytes()))
+        return record
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("verb", choices=("rates", "run", "report"))
+    parser.add_argument("corpora", nargs="*", metavar="CORPUS", help="all, unless named")
+    parser.add_argument("--data", type=Path, default=DATA)
+    parser.add_argument("--output", type=Path, default=OUTPUT, help="where the prepared corpora lie")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--systems", nargs="*", default=list(SYSTEMS))
+    options = parser.parse_args()
+    corpora = options.corpora or [name for name in CORPORA if name not in NOT_COMPARED]
+    if options.verb == "report":
+        from benchmarks.accuracy_report import report
+
+        report(corpora, options.data, options.output)
+        return
+    for run in rate_runs(options.systems) if options.verb == "rates" else all_runs(corpora, options.systems):
+        if not run.path.exists():
+            execute(run, parts_of(run.corpus, options.data, options.output), options.device)
+
+
+def rate_runs(systems: Iterable[str]) -> Iterator[Run]:
+    for corpus in CHOSEN_ON:
+        for rate in RATES:
+            for system in systems:
+                yield Run(corpus, system, rate, seed=0)
+
+
+def all_runs(corpora: Sequence[str], systems: Sequence[str]) -> Iterator[Run]:
+    """Seed by seed, so that an unfinished table has all corpora."""
+    for seed in range(max(SEEDS.values())):
+        for corpus in corpora:
+            for system in systems:
+                if seed < SEEDS[corpus]:
+                    yield Run(corpus, system, chosen_rate(system), seed)
+
+
+def chosen_rate(system: str) -> float:
+    """The rate with the highest mean F1 on the dev parts of CHOSEN_ON."""
+    runs = list(rate_runs([system]))
+    missing = [run for run in runs if not run.path.exists()]
+    if missing:
+        raise SystemExit(f"the rate of {system} is not chosen yet; run: python -m benchmarks.accuracy rates")
+    return max(RATES, key=lambda rate: sum(run.read()["dev_f1"] for run in runs if run.rate == rate))
+
+
+def parts_of(corpus: str, data: Path, output: Path) -> dict[str, list[Document]]:
+    split = prepare(corpus, data, output)
+    return {part: list(read_documents(getattr(split, part))) for part in ("train", "dev", "test")}
+
+
+def execute(run: Run, parts: dict[str, list[Document]], device: str) -> None:
+    import torch
+
+    start = time.perf_counter()
+    epochs = epochs_for(parts["train"])
+    train = stock if SYSTEMS[run.system] is None else own
+    dev_f1, found = train(run, parts, epochs, device)
+    labels = sorted({span.label for spans in found for span in spans})
+    record = {
+        **{name: getattr(run, name) for name in ("corpus", "system", "rate", "seed")},
+        "epochs": epochs,
+        "max_tokens": MAX_TOKENS,
+        "dev_f1": dev_f1,
+        "seconds": round(time.perf_counter() - start),
+        "device": device,
+        "torch": torch.__version__,
+        "labels": labels,
+        "spans": [[[s.start, s.end, labels.index(s.label)] for s in spans] for spans in found],
+    }
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    with durable.replacing(run.path) as stream:
+        stream.write(gzip.compress(json.dumps(record, separators=(",", ":")).encode(), mtime=0))
+    print(f"{run.path.stem}: dev F1 {dev_f1:.4f}, {record['seconds']} s", flush=True)
+
+
+def epochs_for(documents: Sequence[Document]) -> int:
+    """A word is 1.4 pieces in these corpora, more or less."""
+    words = sum(len(document.text.split()) for document in documents)
+    return min(MOST, max(FEWEST, round(STEPS * MAX_TOKENS / (1.4 * words))))
+
+
+def own(run: Run, parts: dict[str, list[Document]], epochs: int, device: str) -> tuple[float, list[list[Span]]]:
+    from spanbert import SpanModel, TrainConfig, train
+
+    settings = {"policy": "nested"} if CORPORA[run.corpus].nested and run.system == "spans" else {}
+    task = SYSTEMS[run.system]
+    assert task is not None
+    model = SpanModel.create(minilm(), task=task, labels=[], settings=settings, seed=run.seed)
+    config = TrainConfig(
+        epochs=epochs, patience=epochs, learning_rate=run.rate, max_tokens=MAX_TOKENS, seed=run.seed, device=device
+    )
+    trained = train(model, parts["train"], with_known_labels(parts), config)
+    dev_f1 = float(trained.bundle.facts["report"]["micro"]["f1"])
+    return dev_f1, [list(document.spans) for document in trained.predict(parts["test"])]
+
+
+def with_known_labels(parts: dict[str, list[Document]]) -> list[Document]:
+    """Dev without the few spans whose label train lacks: training refuses labels that it was not taught."""
+    known = {span.label for document in parts["train"] for span in document.spans}
+    return [
+        Document(d.id, d.text, tuple(span for span in d.spans if span.label in known), meta=d.meta)
+        for d in parts["dev"]
+    ]
+
+
+def stock(run: Run, parts: dict[str, list[Document]], epochs: int, device: str) -> tuple[float, list[list[Span]]]:
+    from benchmarks.stock import train_and_predict
+
+    return train_and_predict(
+        minilm(),
+        {**parts, "dev": with_known_labels(parts)},
+        rate=run.rate,
+        epochs=epochs,
+        max_tokens=MAX_TOKENS,
+        seed=run.seed,
+        device=device,
+    )
+
+
+if __name__ == "__main__":
+    main()
