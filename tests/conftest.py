@@ -65,7 +65,7 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
     from safetensors.torch import save_file
 
-    from spanbert.encoder.loading import to_stock
+    from spanbert.encoder.loading import to_stock, to_stock_config
     from spanbert.encoder.packed import EncoderConfig, PackedBert
 
     folder = tmp_path_factory.mktemp("tiny-encoder")
@@ -81,7 +81,7 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         encoder = PackedBert(shape)
-    (folder / "config.json").write_text(json.dumps({"model_type": "bert", **vars(shape)}), encoding="utf-8")
+    (folder / "config.json").write_text(json.dumps(to_stock_config(encoder)), encoding="utf-8")
     save_file(to_stock(encoder), folder / "model.safetensors")
     return folder
 

@@ -20,8 +20,8 @@ from torch import Tensor
 
 from . import durable
 from .calibration import Calibration
-from .encoder import loading
-from .encoder.packed import PackedBert
+from .encoder import files, loading
+from .encoder.loading import Encoder
 from .errors import DataError, at
 from .heads.head import Network
 from .tasks import TASKS, settings_from, task_class
@@ -46,9 +46,7 @@ class Bundle:
     """Where it comes from and how good it is: `base_model`, `training`, `report`."""
 
     @classmethod
-    def build(
-        cls, encoder: PackedBert, tokenizer: Tokenizer, tasks: Mapping[str, Task], facts: dict[str, Any]
-    ) -> Bundle:
+    def build(cls, encoder: Encoder, tokenizer: Tokenizer, tasks: Mapping[str, Task], facts: dict[str, Any]) -> Bundle:
         """A bundle with new heads, for those tasks whose labels are known."""
         heads = {name: task.head(encoder.width) for name, task in tasks.items() if task.settings.labels}
         network = Network(encoder, heads)
@@ -56,13 +54,13 @@ class Bundle:
         return cls(network, tokenizer, dict(tasks), dict.fromkeys(tasks, Calibration()), thresholds, facts)
 
 
-def load_base(folder: Path) -> tuple[PackedBert, Tokenizer]:
+def load_base(folder: Path) -> tuple[Encoder, Tokenizer]:
     """Encoder and tokenizer of a model folder, whatever heads it has."""
     if (folder / CHECKSUMS).exists():
         verify(folder)
     config = loading.read_config(folder)
-    encoder = loading.encoder_from(config, loading.read_weights(folder))
-    return encoder, _tokenizer(folder, config.vocab_size)
+    encoder = loading.encoder_from(config, loading.read_weights(folder, config))
+    return encoder, _tokenizer(folder, encoder.vocabulary)
 
 
 def read(folder: Path) -> Bundle:
@@ -74,7 +72,7 @@ def read(folder: Path) -> Bundle:
     if not (folder / "spanbert.json").exists() and not (folder / CHECKSUMS).exists():
         return _read_stock(folder)
     verify(folder)
-    record = loading.read_json(folder / "spanbert.json")
+    record = files.read_json(folder / "spanbert.json")
     with at(file=folder / "spanbert.json"):
         if record.get("format") != FORMAT:
             raise DataError(
@@ -96,9 +94,9 @@ def read(folder: Path) -> Bundle:
                 "save the model anew",
             ) from None
     config = loading.read_config(folder)
-    weights = loading.read_weights(folder)
+    weights = loading.read_weights(folder, config)
     bundle = Bundle.build(loading.encoder_from(config, weights), tokenizer, tasks, dict(record.get("facts", {})))  # type: ignore[call-overload]
-    _load_heads(bundle.network, tasks, loading.leftover(config, weights))
+    _load_heads(bundle.network, tasks, weights)
     bundle.calibrations, bundle.thresholds = calibrations, thresholds
     return bundle
 
@@ -122,7 +120,7 @@ def write(bundle: Bundle, folder: Path) -> None:
 
 def verify(folder: Path) -> None:
     """Refuse a bundle of which a file is missing or changed."""
-    sums = loading.read_json(folder / CHECKSUMS)
+    sums = files.read_json(folder / CHECKSUMS)
     for name in (*_OURS, *sums):
         if Path(name).name != name or name not in sums:
             raise DataError(
@@ -145,7 +143,9 @@ def verify(folder: Path) -> None:
 def _fill(bundle: Bundle, folder: Path) -> None:
     from safetensors.torch import save_file
 
-    weights = {f"bert.{name}": tensor for name, tensor in loading.to_stock(bundle.network.encoder).items()}
+    encoder = bundle.network.encoder
+    before = loading.prefix(encoder.config)
+    weights = {f"{before}.{name}": tensor for name, tensor in loading.to_stock(encoder).items()}
     for name, task in bundle.tasks.items():
         prefix = "" if task.stock else f"heads.{name}."
         state = bundle.network.heads[name].state_dict()
@@ -170,11 +170,10 @@ def _fill(bundle: Bundle, folder: Path) -> None:
 def _stock_config(bundle: Bundle) -> dict[str, object]:
     encoder = bundle.network.encoder
     stock = next((task for task in bundle.tasks.values() if task.stock), None)
-    architecture = "BertModel" if stock is None else f"BertFor{stock.stock}"
+    head = stock.stock if stock and loading.has_plain_head(encoder.config) else None
     config: dict[str, object] = {
-        "model_type": "bert",
-        "architectures": [architecture],
-        **dataclasses.asdict(encoder.config),
+        **loading.to_stock_config(encoder),
+        "architectures": [loading.stock_class(encoder.config, head)],
         "pad_token_id": bundle.tokenizer.ids["pad"],
         "dtype": "float32",
     }
@@ -182,20 +181,20 @@ def _stock_config(bundle: Bundle) -> dict[str, object]:
 
 
 def _read_stock(folder: Path) -> Bundle:
-    record = loading.read_json(folder / "config.json")
+    record = files.read_json(folder / "config.json")
     architectures = record.get("architectures")
     architecture = architectures[0] if isinstance(architectures, list) and architectures else None
+    shape = loading.read_config(folder)
     for name in TASKS:
         kind = task_class(name)
-        if kind.stock and architecture == f"BertFor{kind.stock}":
+        if kind.stock and loading.has_plain_head(shape) and architecture == loading.stock_class(shape, kind.stock):
             encoder, tokenizer = load_base(folder)
             with at(file=folder / "config.json"):
                 settings = kind.adopted(record)
                 window = min(settings.window, encoder.longest)
                 tasks = {name: kind(dataclasses.replace(settings, window=window), tokenizer)}
             bundle = Bundle.build(encoder, tokenizer, tasks, {"base_model": {"name": folder.name}})
-            extra = loading.leftover(encoder.config, loading.read_weights(folder))
-            _load_heads(bundle.network, tasks, extra)
+            _load_heads(bundle.network, tasks, loading.read_weights(folder, encoder.config))
             return bundle
     raise DataError(
         f"{folder} holds {architecture or 'an encoder'} and no spanbert.json",

@@ -27,7 +27,7 @@ class Batch:
     token_types: IntArray
     """T, what the encoder reads."""
     pieces: IntArray
-    """T, index of the document's piece; -1 at special tokens, questions and markers."""
+    """T, index of the document's piece; -1 at special tokens, questions, markers and white space."""
     cu_seqlens: IntArray
     """W + 1, where each window begins."""
     low: IntArray

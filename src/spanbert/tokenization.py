@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,18 @@ from tokenizers import Tokenizer as Backend
 from . import graphemes
 from .errors import DataError
 
+_BLANK = np.array([chr(number).isspace() for number in range(0x3002)])  # U+3000 is the last white space there is
 IntArray = npt.NDArray[np.int64]
 _SPECIAL = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
+_OTHER_NAMES = {"pad": "<pad>", "unk": "<unk>", "cls": "<s>", "sep": "</s>", "mask": "<mask>"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pieces:
-    """The pieces of one text. All arrays have length T; `starts`, `ends` are characters, end exclusive."""
+    """The pieces of one text. All arrays have length T; `starts`, `ends` are characters, end exclusive.
+
+    A piece of white space alone, which some vocabularies have, covers no characters and is no part of a span's border.
+    """
 
     ids: IntArray
     starts: IntArray
@@ -37,6 +42,11 @@ class Pieces:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def visible(self) -> npt.NDArray[np.bool_]:
+        """T, whether a piece covers characters."""
+        return self.starts < self.ends
 
     def span(self, first: int, last: int) -> tuple[int, int]:
         """Characters [start, end) of the pieces first..last (inclusive)."""
@@ -55,24 +65,28 @@ class Pieces:
 
 
 class Tokenizer:
-    """A WordPiece tokenizer of the BERT family. `lowercase` says what it does to case."""
+    """The tokenizer of an encoder: WordPiece, byte-level or SentencePiece. `lowercase` says what it does to case."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, names: Mapping[str, str] | None = None) -> None:
+        """`names`: the piece of each special role, where the folder says so."""
         backend.no_truncation()
         backend.no_padding()
         backend.encode_special_tokens = True  # text that reads "[MASK]" is text
         self._backend = backend
         self.size: int = max(backend.get_vocab().values(), default=-1) + 1  # ids may have gaps: blank lines
         self.ids: dict[str, int] = {}
+        self._names: dict[str, str] = {}
         for role, token in _SPECIAL.items():
-            number = backend.token_to_id(token)
-            if number is None:
+            tried = dict.fromkeys(name for name in ((names or {}).get(role), token, _OTHER_NAMES[role]) if name)
+            found = ((name, number) for name in tried if (number := backend.token_to_id(name)) is not None)
+            self._names[role], self.ids[role] = next(found, ("", -1))
+            if not self._names[role]:
                 raise DataError(
-                    f"the vocabulary has no {token}",
-                    "a BERT vocabulary with [PAD] [UNK] [CLS] [SEP] [MASK]",
+                    f"the vocabulary has no {' and no '.join(tried)}",
+                    f"special pieces named as in BERT ({' '.join(_SPECIAL.values())}) or in RoBERTa "
+                    f"({' '.join(_OTHER_NAMES.values())}), or in tokenizer_config.json",
                     "use the vocabulary that belongs to the checkpoint",
                 )
-            self.ids[role] = number
         self.cls, self.sep = self.ids["cls"], self.ids["sep"]
 
     @classmethod
@@ -96,22 +110,32 @@ class Tokenizer:
 
     @classmethod
     def from_folder(cls, folder: Path) -> Tokenizer:
-        """From `tokenizer.json`, else from `vocab.txt` and what `tokenizer_config.json` says of its case."""
-        if (path := folder / "tokenizer.json").is_file():
-            try:
-                return cls(Backend.from_file(str(path)))
-            except DataError:
-                raise
-            except Exception as error:  # the library raises bare Exception for a file it cannot read
-                raise DataError(
-                    f"{path} is not a tokenizer ({error})", "the tokenizer.json of a BERT checkpoint", "copy it again"
-                ) from None
+        """From `tokenizer.json`, else from `vocab.txt` and what `tokenizer_config.json` says of its case, else from
+        `vocab.json` and `merges.txt`.
+        """
+        declared = {**_declared(folder / "special_tokens_map.json"), **_declared(folder / "tokenizer_config.json")}
+        names = {role: name for role in _SPECIAL if (name := _name(declared.get(f"{role}_token"))) is not None}
+        path, pairs = folder / "tokenizer.json", (folder / "vocab.json", folder / "merges.txt")
+        try:
+            if path.is_file():
+                return cls(Backend.from_file(str(path)), names)
+            path = folder / "vocab.json"
+            if all(pair.is_file() for pair in pairs) and not (folder / "vocab.txt").is_file():
+                return cls(_byte_level(*map(str, pairs)), names)
+        except DataError:
+            raise
+        except Exception as error:  # the library raises bare Exception for a file it cannot read
+            raise DataError(
+                f"{path} is not a tokenizer ({error})", "the tokenizer files of a checkpoint", "copy it again"
+            ) from None
         if (path := folder / "vocab.txt").is_file():
-            return cls.from_vocabulary(path, lowercase=_declared_case(folder / "tokenizer_config.json"))
+            case = declared.get("do_lower_case")
+            return cls.from_vocabulary(path, lowercase=case if isinstance(case, bool) else None)
         raise DataError(
             f"{folder} has neither tokenizer.json nor vocab.txt",
             "a model folder with its tokenizer",
-            "copy the tokenizer files of the checkpoint into it",
+            "copy the tokenizer files of the checkpoint into it; where it has a SentencePiece model only, save it with "
+            "transformers first, which writes tokenizer.json: AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)",
         )
 
     @property
@@ -125,6 +149,12 @@ class Tokenizer:
         """Changes with the vocabulary and with what is done to text before it is looked up."""
         return hashlib.sha256(self._backend.to_str().encode()).hexdigest()[:16]
 
+    def _stock_class(self) -> dict[str, object]:
+        if not isinstance(self._backend.model, models.WordPiece):
+            return {"tokenizer_class": "PreTrainedTokenizerFast"}
+        accents = None if self.lowercase else False
+        return {"tokenizer_class": "BertTokenizer", "do_lower_case": self.lowercase, "strip_accents": accents}
+
     def token(self, number: int) -> str:
         """The piece with this id."""
         return str(self._backend.id_to_token(int(number)))
@@ -134,21 +164,29 @@ class Tokenizer:
         return _to_pieces(self._backend.encode(text, add_special_tokens=False))
 
     def pieces(self, texts: Sequence[str]) -> list[Pieces]:
-        """Pieces of each text, offsets on borders of graphemes."""
+        """Pieces of each text, offsets on borders of graphemes and without white space at their edges."""
         encodings = self._backend.encode_batch(list(texts), add_special_tokens=False)
-        return [_snap(_to_pieces(encoding), text) for encoding, text in zip(encodings, texts, strict=True)]
+        return [_snap(_trim(_to_pieces(encoding), text), text) for encoding, text in zip(encodings, texts, strict=True)]
 
     def save(self, folder: Path, longest: int) -> None:
         """Write `tokenizer.json` and `tokenizer_config.json`; `longest` = pieces the encoder can read."""
         self._backend.save(str(folder / "tokenizer.json"))
         config = {
-            "tokenizer_class": "BertTokenizer",
-            "do_lower_case": self.lowercase,
-            "strip_accents": None if self.lowercase else False,
+            **self._stock_class(),
             "model_max_length": longest,
-            **{f"{role}_token": token for role, token in _SPECIAL.items()},
+            **{f"{role}_token": token for role, token in self._names.items()},
         }
         (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
+def _byte_level(vocabulary: str, merges: str) -> Backend:
+    backend = Backend(models.BPE.from_file(vocabulary, merges))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    backend.add_special_tokens(
+        [AddedToken(t, special=True) for t in _OTHER_NAMES.values() if backend.token_to_id(t) is not None]
+    )
+    return backend
 
 
 def is_cased(vocabulary: dict[str, int]) -> bool:
@@ -156,21 +194,45 @@ def is_cased(vocabulary: dict[str, int]) -> bool:
     return any(word != word.lower() for word in vocabulary if not (word.startswith("[") and word.endswith("]")))
 
 
-def _declared_case(path: Path) -> bool | None:
+def _declared(path: Path) -> dict[str, Any]:
     if not path.is_file():
-        return None
+        return {}
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is not JSON ({error})", "a JSON object", "copy it again or delete it") from None
-    declared = record.get("do_lower_case") if isinstance(record, dict) else None
-    return declared if isinstance(declared, bool) else None
+    return record if isinstance(record, dict) else {}
+
+
+def _name(token: object) -> str | None:
+    """The text of a special piece, which files give alone or with its properties."""
+    text = token.get("content") if isinstance(token, dict) else token
+    return text if isinstance(text, str) else None
 
 
 def _to_pieces(encoding: Any) -> Pieces:
     offsets = np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)
     words = np.array([-1 if word is None else word for word in encoding.word_ids], dtype=np.int64)
     return Pieces(np.array(encoding.ids, dtype=np.int64), offsets[:, 0].copy(), offsets[:, 1].copy(), words)
+
+
+def _trim(pieces: Pieces, text: str) -> Pieces:
+    """Without the space that a piece of a byte-level or SentencePiece vocabulary begins with.
+
+    A piece of nothing but white space covers no characters.
+    """
+    starts, ends = pieces.starts, pieces.ends
+    if not len(pieces) or not text:
+        return pieces
+    blank = _BLANK[np.minimum(np.frombuffer(text.encode("utf-32-le"), np.uint32), len(_BLANK) - 1)]
+    if not blank[np.minimum(starts, len(text) - 1)].any() and not blank[ends - 1].any():
+        return pieces
+    seen = np.flatnonzero(~blank)
+    places = np.append(seen, len(text))
+    first = places[np.searchsorted(seen, starts)]  # the first visible character from the start on
+    last = np.append(seen + 1, 0)[np.searchsorted(seen, ends) - 1]  # the end of the last one before the end
+    inside = first < ends
+    return Pieces(pieces.ids, np.where(inside, first, starts), np.where(inside, last, starts), pieces.words)
 
 
 def _snap(pieces: Pieces, text: str) -> Pieces:

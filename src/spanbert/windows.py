@@ -30,7 +30,7 @@ class Window:
     token_types: IntArray
     """L, segment of each position."""
     pieces: IntArray
-    """L, index of the document's piece at each position; -1 at special tokens, questions and markers."""
+    """L, index of the document's piece at each position; -1 at special tokens, questions, markers and white space."""
     low: int
     high: int
     """Spans owned, in pieces of the document: low < first + last <= high."""
@@ -48,21 +48,23 @@ def cut(pieces: Pieces, size: int, overlap: int, cls: int, sep: int) -> list[Win
     """Windows of at most `size` positions, `[CLS] pieces [SEP]`, neighbours sharing about `overlap` pieces.
 
     The windows of one document are equally long and evenly spread, so their real overlap is at least the wanted
-    one; a span of up to `overlap` + 1 pieces lies whole in some window. Text without pieces has no window.
+    one; a span of up to `overlap` + 1 pieces lies whole in some window. Without visible pieces there is no window.
     """
     room, total = size - 2, len(pieces)
     overlap = min(overlap, room // 2)
-    count = 1 if total <= room else -(-(total - overlap) // (room - overlap))
+    count = min(total, 1) if total <= room else -(-(total - overlap) // (room - overlap))
     firsts = np.linspace(0, max(total - room, 0), count).round().astype(np.int64)
     lasts = np.minimum(firsts + room, total) - 1
+    numbers = np.where(pieces.visible, np.arange(total), -1)
     windows = []
     for k, (a, b) in enumerate(zip(firsts.tolist(), lasts.tolist(), strict=True)):
-        index = np.concatenate([[-1], np.arange(a, b + 1), [-1]])
+        index = np.concatenate([[-1], numbers[a : b + 1], [-1]])
         ids = np.concatenate([[cls], pieces.ids[a : b + 1], [sep]])
         low = a + int(lasts[k - 1]) if k else -1
         high = b + int(firsts[k + 1]) if k + 1 < count else 2 * total
-        windows.append(Window(ids, np.zeros_like(ids), index, low, high))
-    return windows if total else []
+        if index.max() >= 0:
+            windows.append(Window(ids, np.zeros_like(ids), index, low, high))
+    return windows
 
 
 def concatenate(tables: Sequence[Table]) -> Table:
@@ -72,7 +74,7 @@ def concatenate(tables: Sequence[Table]) -> Table:
 
 def coverage(text: str, pieces: Pieces, windows: Sequence[Window]) -> Coverage:
     """Distinct characters read. White space and deleted characters between neighbours that were read count as read."""
-    seen = np.zeros(len(pieces), dtype=bool)
+    seen = ~pieces.visible
     for window in windows:
         seen[window.pieces[window.pieces >= 0]] = True
     if seen.all():

@@ -16,8 +16,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from spanbert.bundle import load_base
-from spanbert.encoder import loading
-from spanbert.encoder.loading import encoder_from, leftover, locate, read_config, read_json, read_weights, to_stock
+from spanbert.encoder import files
+from spanbert.encoder.files import locate, read_json, read_tensors
+from spanbert.encoder.loading import encoder_from, read_config, read_weights, to_stock
 from spanbert.encoder.packed import EncoderConfig, PackedBert
 from spanbert.errors import DataError, MachineError, UsageError
 from spanbert.packing import lay_out
@@ -109,21 +110,14 @@ def test_files_of_every_age_are_read(tmp_path: Path, stock: dict[str, Tensor], f
     written |= {"cls.predictions.bias": torch.zeros(12), f"{prefix}pooler.dense.bias": torch.zeros(8)}
     folder = put(tmp_path)
     (save_file if file.endswith("safetensors") else torch.save)(written, folder / file)
-    weights = read_weights(folder)
+    weights = read_weights(folder, CONFIG)
     assert same(to_stock(encoder_from(read_config(folder), weights)), stock)
-    assert leftover(CONFIG, weights) == {}
-
-
-def test_what_is_left_over_belongs_to_heads(stock: dict[str, Tensor]):
-    extra = {name: torch.zeros(1) for name in ("classifier.weight", "pooler.dense.bias", "cls.predictions.bias")}
-    extra |= {name: torch.zeros(1) for name in ("embeddings.position_ids", "encoder.layer.2.output.dense.bias")}
-    assert sorted(leftover(CONFIG, {**stock, **extra})) == ["classifier.weight", "encoder.layer.2.output.dense.bias"]
 
 
 def test_safetensors_come_first(tmp_path: Path, stock: dict[str, Tensor]):
     folder = put(tmp_path, stock)
     (folder / "pytorch_model.bin").write_bytes(b"never read")
-    assert same(read_weights(folder), stock)
+    assert same(read_weights(folder, CONFIG), stock)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
@@ -132,7 +126,7 @@ def test_all_precisions_become_fp32(tmp_path: Path, stock: dict[str, Tensor], fi
     narrow = {name: tensor.to(dtype) for name, tensor in stock.items()}
     folder = put(tmp_path)
     (save_file if file.endswith("safetensors") else torch.save)(narrow, folder / file)
-    encoder = encoder_from(CONFIG, read_weights(folder))
+    encoder = encoder_from(CONFIG, read_weights(folder, CONFIG))
     assert {parameter.dtype for parameter in encoder.parameters()} == {torch.float32}
     assert same(to_stock(encoder), {name: tensor.float() for name, tensor in narrow.items()})
 
@@ -178,7 +172,7 @@ def test_a_pickle_that_runs_code_is_refused_and_does_not_run(tmp_path: Path, sto
     folder, canary = put(tmp_path / "model"), tmp_path / "canary"
     evil = {**stock, "evil": Evil(canary)}
     torch.save(evil, folder / "pytorch_model.bin", _use_new_zipfile_serialization=zipped)
-    error = fault(read_weights, folder)
+    error = fault(read_tensors, folder)
     assert error.found.startswith("weights that cannot be loaded safely (")
     assert error.place == str(folder / "pytorch_model.bin")
     assert not canary.exists()
@@ -193,15 +187,15 @@ def test_a_pickle_that_runs_code_is_refused_and_does_not_run(tmp_path: Path, sto
 )
 def test_a_bin_file_is_a_table_of_tensors(tmp_path: Path, value: object):
     torch.save(value, put(tmp_path) / "pytorch_model.bin")
-    assert fault(read_weights, tmp_path).found == "an object that is not a table of tensors"
+    assert fault(read_tensors, tmp_path).found == "an object that is not a table of tensors"
 
 
 def test_a_view_that_claims_more_numbers_than_the_file_holds(tmp_path: Path):
     """Two bytes that claim to be 10^12 half-precision numbers: converting them would take 4 TB."""
     torch.save({"a": torch.zeros(1, dtype=torch.half).expand(10**12)}, put(tmp_path) / "pytorch_model.bin")
-    assert fault(read_weights, tmp_path).found == "an object that is not a table of tensors"
+    assert fault(read_tensors, tmp_path).found == "an object that is not a table of tensors"
     torch.save({"a": torch.arange(6.0).view(2, 3).T, "b": torch.arange(9.0)[3:]}, tmp_path / "pytorch_model.bin")
-    assert read_weights(tmp_path)["a"].tolist() == [[0, 3], [1, 4], [2, 5]]
+    assert read_tensors(tmp_path)["a"].tolist() == [[0, 3], [1, 4], [2, 5]]
 
 
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
@@ -214,14 +208,14 @@ def test_damaged_bin_files_are_refused(tmp_path: Path, stock: dict[str, Tensor])
         sound = path.read_bytes()
         for cut in (0, 1, 10, 100, len(sound) // 2, len(sound) - 40):
             path.write_bytes(sound[:cut])
-            assert fault(read_weights, tmp_path).place == str(path)
+            assert fault(read_tensors, tmp_path).place == str(path)
         for _ in range(60):
             damaged = bytearray(sound)
             for place in draw.integers(0, len(sound), 3):
                 damaged[place] = draw.integers(256)
             path.write_bytes(damaged)
             try:
-                read_weights(tmp_path)
+                read_tensors(tmp_path)
             except DataError as error:
                 assert error.place == str(path)
 
@@ -231,7 +225,7 @@ def test_truncated_safetensors(tmp_path: Path, stock: dict[str, Tensor]):
     sound = path.read_bytes()
     for length in (0, 7, 8, 100, len(sound) // 2, len(sound) - 1):
         path.write_bytes(sound[:length])
-        error = fault(read_weights, tmp_path)
+        error = fault(read_tensors, tmp_path)
         assert error.found.startswith("damaged weights (")
         assert error.place == str(path)
 
@@ -239,18 +233,18 @@ def test_truncated_safetensors(tmp_path: Path, stock: dict[str, Tensor]):
 @pytest.mark.parametrize("claimed", [10**12, 2**64 - 1, 10_000_001])
 def test_a_header_bomb_is_refused(tmp_path: Path, claimed: int):
     (put(tmp_path) / "model.safetensors").write_bytes(claimed.to_bytes(8, "little") + b"{}")
-    assert fault(read_weights, tmp_path).found == f"a header of {claimed} bytes"
+    assert fault(read_tensors, tmp_path).found == f"a header of {claimed} bytes"
 
 
 def test_a_header_that_lies_about_its_tensors(tmp_path: Path):
     """The header says a tensor of 4 TB; the file has 8 bytes of data."""
     header = json.dumps({"a": {"dtype": "F32", "shape": [10**12], "data_offsets": [0, 4 * 10**12]}}).encode()
     (put(tmp_path) / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(8))
-    assert fault(read_weights, tmp_path).found.startswith("damaged weights (")
+    assert fault(read_tensors, tmp_path).found.startswith("damaged weights (")
 
 
 def test_no_weights(tmp_path: Path):
-    assert fault(read_weights, put(tmp_path)).found == f"{tmp_path} has no weights"
+    assert fault(read_tensors, put(tmp_path)).found == f"{tmp_path} has no weights"
 
 
 @pytest.mark.parametrize(
@@ -427,7 +421,7 @@ def test_the_fixture_loads_and_runs(tiny_encoder: Path, tmp_path: Path):
         shutil.copytree(tiny_encoder, tmp_path / "copy")
         weights = load_file(tmp_path / "copy" / "model.safetensors")
         (tmp_path / "copy" / "model.safetensors").unlink()
-        torch.save(weights, tmp_path / "copy" / loading.WEIGHT_FILES[1])
+        torch.save(weights, tmp_path / "copy" / files.WEIGHT_FILES[1])
         again = load_base(tmp_path / "copy")[0].eval()(lay_out([(window,)], [0]))
     assert vectors.shape == (4, 32)
     assert torch.equal(vectors, again)

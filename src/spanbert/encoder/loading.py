@@ -1,27 +1,20 @@
-"""Loading encoders safely: nothing in a model folder can run code, and sizes are checked before memory is taken.
-
-Rules (reference: the project's SECURITY.md): an allow-list of model types; `config.json` is read by us and only known
-keys are kept; safetensors first; `.bin` only through `torch.load(weights_only=True)`, never retried without.
-"""
+"""Encoders from model folders and back: an allow-list of model types, of whose settings only known ones are kept."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
-from ..errors import DataError, MachineError, UsageError, at
+from ..errors import DataError, at, nearest
+from .families import FAMILIES, Family
+from .files import read_json, read_tensors
 from .packed import ACTIVATIONS, EncoderConfig, PackedBert
+from .stock import KINDS, Kind, StockConfig, StockEncoder
 
-MODEL_TYPES = ("bert",)
-WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 _BOUNDS = {
     "vocab_size": 1_000_000,
     "hidden_size": 8192,
@@ -31,114 +24,90 @@ _BOUNDS = {
     "max_position_embeddings": 65_536,
     "type_vocab_size": 64,
 }
-_MAX_CONFIG = 1_000_000
-_MAX_HEADER = 10_000_000
+_MOST_LEAVES = 1000
+_LARGEST = 1e12
 
-# Our names -> names of the stock class. Three names on the right are the parts of one fused matrix. Reading and
-# writing both go through this table, so they cannot drift.
-_EMBEDDINGS = {
-    "words.weight": ("embeddings.word_embeddings.weight",),
-    "positions.weight": ("embeddings.position_embeddings.weight",),
-    "types.weight": ("embeddings.token_type_embeddings.weight",),
-    "norm.weight": ("embeddings.LayerNorm.weight",),
-    "norm.bias": ("embeddings.LayerNorm.bias",),
-}
-_LAYER = {
-    "qkv": ("attention.self.query", "attention.self.key", "attention.self.value"),
-    "out": ("attention.output.dense",),
-    "attention_norm": ("attention.output.LayerNorm",),
-    "up": ("intermediate.dense",),
-    "down": ("output.dense",),
-    "output_norm": ("output.LayerNorm",),
-}
-_UNUSED = ("pooler.", "embeddings.position_ids", "embeddings.token_type_ids", "cls.")
+Config = EncoderConfig | StockConfig
+Encoder = PackedBert | StockEncoder
 
 
-def locate(name: str | Path) -> Path:
-    """The folder of a model: `name` itself where it is one, else a hub repository `owner/name`, downloaded once."""
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        return folder
-    no_folder = UsageError(
-        f"{name} is not a folder",
-        "a model folder, or the name of a hub model such as SpanBERT/spanbert-base-cased",
-        "check the path",
-    )
-    if folder.exists() or not re.fullmatch(r"[\w.-]+/[\w.-]+", str(name)):
-        raise no_folder
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    wanted = [
-        "config.json",
-        "tokenizer.json",
-        "tokenizer_config.json",
-        "vocab.txt",
-        "spanbert.json",
-        "checksums.json",
-        "README.md",
-    ]
-    try:
-        listed = snapshot_download(str(name), allow_patterns=[*wanted, WEIGHT_FILES[0]])
-        if not (Path(listed) / WEIGHT_FILES[0]).exists():
-            listed = snapshot_download(str(name), allow_patterns=[*wanted, WEIGHT_FILES[1]])
-        return Path(listed)
-    except HFValidationError:  # `../model` and the like
-        raise no_folder from None
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise MachineError(
-            f"there is no folder {name}, and the hub model of that name cannot be had ({type(error).__name__})",
-            "a model folder, or a network and the name of a hub model",
-            f"download {name} on a machine with a network and pass its folder",
-        ) from None
-
-
-def read_json(path: Path) -> dict[str, object]:
-    """A JSON object from a model folder, size-limited."""
-    with at(file=path):
-        if not path.is_file():
-            raise DataError(f"{path.name} is missing", "a complete model folder", "copy the folder again, all files")
-        if path.stat().st_size > _MAX_CONFIG:
-            raise DataError(f"{path.stat().st_size} bytes of JSON", f"at most {_MAX_CONFIG}", "check the file")
-        try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"not JSON ({error})", "a JSON object", "copy the file again") from None
-        if not isinstance(record, dict):
-            raise DataError(f"a JSON {type(record).__name__}", "a JSON object", "copy the file again")
-        return record
-
-
-def read_config(folder: Path) -> EncoderConfig:
+def read_config(folder: Path) -> Config:
     """The shape of the encoder; keys that could name code or another implementation are never read."""
     record = read_json(folder / "config.json")
     with at(file=folder / "config.json"):
         # checkpoints of 2019, SpanBERT's own release among them, name no type: their weights are checked by name
-        if (kind := record.get("model_type", "bert")) not in MODEL_TYPES:
+        kind = record.get("model_type", "bert")
+        if isinstance(kind, str) and kind in KINDS:
+            return _stock_shape(kind, record)
+        if not isinstance(kind, str) or kind not in FAMILIES:
             raise DataError(
                 f"model_type {kind!r}",
-                f"one of {', '.join(MODEL_TYPES)}",
-                "use a BERT checkpoint; other encoders are not supported yet",
+                f"one of {', '.join((*FAMILIES, *KINDS))}",
+                nearest(str(kind), (*FAMILIES, *KINDS)) or "use a checkpoint of one of these types",
             )
-        known = {f.name: f for f in dataclasses.fields(EncoderConfig)}
-        for name, field in known.items():
-            if field.default is dataclasses.MISSING and name not in record:
-                raise DataError(f"{name} is missing", "the shape of a BERT encoder", "use the checkpoint's own config")
-        config = EncoderConfig(**{k: v for k, v in record.items() if k in known})  # type: ignore[arg-type]
-        check_config(config)
-        if record.get("position_embedding_type", "absolute") != "absolute":
-            raise DataError(
-                f"position_embedding_type {record['position_embedding_type']!r}", "'absolute'", "use another checkpoint"
-            )
-        return config
+        return _shape(kind, record)
+
+
+def _shape(kind: str, record: Mapping[str, object]) -> EncoderConfig:
+    family = FAMILIES[kind]
+    values: dict[str, object] = {"model_type": kind, **family.fixed}
+    for field in dataclasses.fields(EncoderConfig):
+        key = family.keys.get(field.name, field.name)
+        if field.name in values or field.name in ("first_position", "shared_layers"):
+            continue
+        if key in record:
+            values[field.name] = record[key]
+        elif field.default is dataclasses.MISSING:
+            raise DataError(f"{key} is missing", f"the shape of a {family.stock}", "use the checkpoint's own config")
+    if family.counts_after_padding:
+        padding = record.get("pad_token_id", 1)
+        values["first_position"] = padding + 1 if type(padding) is int else padding
+    if not family.projection or values.get("embedding_size") == values["hidden_size"] and not family.always_projects:
+        values["embedding_size"] = None
+    config = EncoderConfig(**values)  # type: ignore[arg-type]
+    check_config(config)
+    for key, only in (("position_embedding_type", "absolute"), ("num_hidden_groups", 1), ("inner_group_num", 1)):
+        if record.get(key, only) != only:
+            raise DataError(f"{key} {record[key]!r}", repr(only), "use another checkpoint")
+    return config
+
+
+def _stock_shape(kind: str, record: Mapping[str, object]) -> StockConfig:
+    """Values of known keys, each a number in bounds, a short word, or a small table or list of them."""
+    values = {key: record[key] for key in KINDS[kind].keys if key in record}
+    for name, top in _BOUNDS.items():
+        if name in values and name != "type_vocab_size" or name == "max_position_embeddings":
+            _check_count(name, values.get(name), top)
+    for key, value in values.items():
+        for number, leaf in enumerate(_leaves(value)):
+            if number > _MOST_LEAVES or not _is_sound(leaf):
+                raise DataError(f"{key} = {str(value)[:60]!r}", "plain settings", "use the checkpoint's own config")
+    return StockConfig(kind, values)
+
+
+def _leaves(value: object) -> Iterator[object]:
+    if isinstance(value, dict):
+        value = [*value.keys(), *value.values()]
+    if isinstance(value, list):
+        for item in value:
+            yield from _leaves(item)
+    else:
+        yield value
+
+
+def _is_sound(leaf: object) -> bool:
+    if isinstance(leaf, str):
+        return len(leaf) <= 100
+    return leaf is None or isinstance(leaf, int | float) and abs(leaf) <= _LARGEST
 
 
 def check_config(config: EncoderConfig) -> None:
     """Refuse shapes that are not numbers in sensible bounds, before any memory is taken for them."""
     for name, top in _BOUNDS.items():
-        value = getattr(config, name)
-        if type(value) is not int or not 0 < value <= top:
-            raise DataError(f"{name} = {value!r}", f"a whole number from 1 to {top}", "use the checkpoint's own config")
+        _check_count(name, getattr(config, name), top, least=0 if name == "type_vocab_size" else 1)
+    _check_count("the first position", config.first_position, config.max_position_embeddings - 1, least=0)
+    if config.embedding_size is not None:
+        _check_count("embedding_size", config.embedding_size, _BOUNDS["hidden_size"])
     if config.hidden_size % config.num_attention_heads:
         raise DataError(
             f"hidden_size {config.hidden_size} with {config.num_attention_heads} attention heads",
@@ -154,66 +123,31 @@ def check_config(config: EncoderConfig) -> None:
             raise DataError(f"{name} = {value!r}", "a number from 0 to less than 1", "use the checkpoint's own config")
 
 
-def read_weights(folder: Path) -> dict[str, Tensor]:
-    """All tensors of a checkpoint under stock names, without the `bert.` prefix, floating point as fp32."""
-    path = next((folder / name for name in WEIGHT_FILES if (folder / name).is_file()), None)
-    if path is None:
+def _check_count(name: str, value: object, top: int, least: int = 1) -> None:
+    if type(value) is not int or not least <= value <= top:
         raise DataError(
-            f"{folder} has no weights", f"one of {', '.join(WEIGHT_FILES)}", "copy the weights of the checkpoint"
+            f"{name} = {value!r}", f"a whole number from {least} to {top}", "use the checkpoint's own config"
         )
-    with at(file=path):
-        raw = _read_safetensors(path) if path.suffix == ".safetensors" else _read_bin(path)
+
+
+def read_weights(folder: Path, config: Config) -> dict[str, Tensor]:
+    """All tensors of a checkpoint under stock names, without the encoder's prefix, floating point as fp32."""
+    raw = read_tensors(folder)
     weights = {}
     for name, tensor in raw.items():
-        plain = name.removeprefix("bert.").replace("LayerNorm.gamma", "LayerNorm.weight")
+        plain = name.removeprefix(f"{prefix(config)}.").replace("LayerNorm.gamma", "LayerNorm.weight")
         plain = plain.replace("LayerNorm.beta", "LayerNorm.bias")
         # fp16 is sixty times slower than fp32 on most processors: the precision to run in is chosen later
         weights[plain] = tensor.float() if tensor.is_floating_point() else tensor
     return weights
 
 
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    with path.open("rb") as file:
-        header = int.from_bytes(file.read(8), "little")
-    if header > _MAX_HEADER:
-        raise DataError(f"a header of {header} bytes", f"at most {_MAX_HEADER}", "this is no sound weights file")
-    try:
-        return load_file(path)
-    except (SafetensorError, ValueError) as error:
-        raise DataError(f"damaged weights ({error})", "a complete safetensors file", "copy the file again") from None
-
-
-def _read_bin(path: Path) -> dict[str, Tensor]:
-    try:
-        raw = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, MemoryError):
-        raise
-    except Exception as error:  # a damaged file can make the weights-only loader raise almost anything
-        first = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        raise DataError(
-            f"weights that cannot be loaded safely ({first})",
-            "a pickle file that holds tensors and nothing else",
-            "convert the checkpoint to model.safetensors on a machine you trust it on",
-        ) from None
-    if not isinstance(raw, dict) or not all(_is_plain(key, value) for key, value in raw.items()):
-        raise DataError("an object that is not a table of tensors", "a state dict", "use the checkpoint's own file")
-    return raw
-
-
-def _is_plain(key: object, value: object) -> bool:
-    """A named tensor whose numbers all stand in the file: a view can claim any size of a storage of one number."""
-    if not isinstance(key, str) or not isinstance(value, Tensor) or value.layout != torch.strided:
-        return False
-    return value.numel() * value.element_size() <= value.untyped_storage().nbytes()
-
-
-def encoder_from(config: EncoderConfig, weights: Mapping[str, Tensor]) -> PackedBert:
+def encoder_from(config: Config, weights: Mapping[str, Tensor]) -> Encoder:
     """The encoder with these weights (stock names)."""
-    with torch.device("meta"):
-        encoder = PackedBert(config)
+    encoder = _built(config)
     wanted = encoder.state_dict()
     state: dict[str, Tensor] = {}
-    for ours, theirs in _names(config):
+    for ours, theirs in _names(encoder):
         rows, *rest = wanted[ours].shape
         for name in theirs:
             _check_weight(name, weights.get(name), (rows // len(theirs), *rest))
@@ -222,9 +156,23 @@ def encoder_from(config: EncoderConfig, weights: Mapping[str, Tensor]) -> Packed
     return encoder.requires_grad_()
 
 
+def _built(config: Config) -> Encoder:
+    if isinstance(config, StockConfig):
+        with at(document=config.model_type):
+            try:
+                return StockEncoder(config)
+            except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+                first = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+                raise DataError(
+                    f"a shape that {config.model_type} cannot have ({first})", "a sound config.json", "copy it again"
+                ) from None
+    with torch.device("meta"):
+        return PackedBert(config)
+
+
 def _check_weight(name: str, weight: Tensor | None, shape: tuple[int, ...]) -> None:
     if weight is None:
-        raise DataError(f"the weights lack {name}", "all weights of a BERT encoder", "use the checkpoint's own file")
+        raise DataError(f"the weights lack {name}", "all weights of the encoder", "use the checkpoint's own file")
     if tuple(weight.shape) != shape:
         raise DataError(
             f"{name} has shape {tuple(weight.shape)}",
@@ -235,28 +183,59 @@ def _check_weight(name: str, weight: Tensor | None, shape: tuple[int, ...]) -> N
         raise DataError(f"{name} holds {weight.dtype}", "floating-point numbers", "use the unquantised checkpoint")
 
 
-def to_stock(encoder: PackedBert) -> dict[str, Tensor]:
-    """The encoder's weights under stock names (without a prefix)."""
+def to_stock(encoder: Encoder) -> dict[str, Tensor]:
+    """The encoder's weights under stock names, without a prefix."""
     state = encoder.state_dict()
     weights = {}
-    for ours, theirs in _names(encoder.config):
+    for ours, theirs in _names(encoder):
         for name, part in zip(theirs, state[ours].chunk(len(theirs)), strict=True):
             weights[name] = part.detach().float().contiguous().clone()
     return weights
 
 
-def leftover(config: EncoderConfig, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights that are not the encoder's: heads of a fine-tuned checkpoint."""
-    used = {name for _, theirs in _names(config) for name in theirs}
-    return {n: w for n, w in weights.items() if n not in used and not n.startswith(_UNUSED)}
+def to_stock_config(encoder: Encoder) -> dict[str, object]:
+    """What `config.json` says of the encoder."""
+    config = encoder.config
+    if isinstance(config, StockConfig):
+        return {"model_type": config.model_type, **config.values}
+    family = FAMILIES[config.model_type]
+    values = dataclasses.asdict(config)
+    for name in ("first_position", *family.fixed):
+        del values[name]
+    if config.embedding_size is None and family.projection:
+        values["embedding_size"] = config.hidden_size
+    if not family.projection:
+        del values["embedding_size"]
+    return {family.keys.get(name, name): value for name, value in values.items() if name != "shared_layers"}
 
 
-def _names(config: EncoderConfig) -> Iterator[tuple[str, tuple[str, ...]]]:
-    yield from _EMBEDDINGS.items()
-    for layer in range(config.num_hidden_layers):
-        for ours, theirs in _LAYER.items():
-            for kind in ("weight", "bias"):
-                yield (
-                    f"layers.{layer}.{ours}.{kind}",
-                    tuple(f"encoder.layer.{layer}.{name}.{kind}" for name in theirs),
-                )
+def stock_class(config: Config, head: str | None) -> str:
+    """Name of the stock class of the encoder, with a head for `head` (TokenClassification) where there is one."""
+    kind = _kind(config)
+    return f"{kind.stock}Model" if head is None else f"{kind.stock}For{head}"
+
+
+def has_plain_head(config: Config) -> bool:
+    """Whether the stock class for tokens puts one matrix on the vectors, as our head does."""
+    kind = _kind(config)
+    return not isinstance(kind, Kind) or kind.plain_head
+
+
+def prefix(config: Config) -> str:
+    """What stands before the encoder's weights in a checkpoint that has a head too."""
+    return _kind(config).prefix
+
+
+def _kind(config: Config) -> Family | Kind:
+    return KINDS[config.model_type] if isinstance(config, StockConfig) else FAMILIES[config.model_type]
+
+
+def _names(encoder: Encoder) -> Iterator[tuple[str, tuple[str, ...]]]:
+    config = encoder.config
+    if isinstance(config, StockConfig):
+        return ((name, (name.removeprefix("model."),)) for name in encoder.state_dict())
+    return FAMILIES[config.model_type].weights(
+        1 if config.shared_layers else config.num_hidden_layers,
+        projects=config.embedding_size is not None,
+        has_types=config.type_vocab_size > 0,
+    )

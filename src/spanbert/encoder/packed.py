@@ -1,4 +1,4 @@
-"""Our own packed BERT forward, for training and prediction alike (Devlin et al. 2019, post-norm layers).
+"""Our own packed forward of encoders with BERT's layers, for training and prediction alike (Devlin et al. 2019).
 
 Shapes: T positions of all windows of the batch laid end to end, H hidden size. Attention stays inside each window:
 one unmasked call per run of windows of equal length, so that nothing is padded. Equal to the stock class by test.
@@ -25,7 +25,7 @@ ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderConfig:
-    """The shape of a BERT encoder, under the names of its `config.json`."""
+    """The shape of an encoder with BERT's layers, under the names of BERT's `config.json`; see `families.py`."""
 
     vocab_size: int
     hidden_size: int
@@ -39,6 +39,18 @@ class EncoderConfig:
     attention_probs_dropout_prob: float = 0.1
     layer_norm_eps: float = 1e-12
     initializer_range: float = 0.02
+    model_type: str = "bert"
+    first_position: int = 0
+    """Number of the first position: RoBERTa's follow the id of its padding piece."""
+    embedding_size: int | None = None
+    """E, where a matrix takes narrower embeddings to H (ELECTRA, ALBERT); None: they have H."""
+    shared_layers: bool = False
+    """One layer, applied as often as there are layers (ALBERT)."""
+
+    @property
+    def longest(self) -> int:
+        """Positions that one window may have."""
+        return self.max_position_embeddings - self.first_position
 
 
 class Layer(nn.Module):
@@ -77,17 +89,20 @@ class Layer(nn.Module):
 
 
 class PackedBert(nn.Module):
-    """A BERT encoder over packed batches."""
+    """An encoder with BERT's layers over packed batches."""
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
-        width = config.hidden_size
+        width = config.embedding_size or config.hidden_size
         self.config = config
         self.words = nn.Embedding(config.vocab_size, width)
         self.positions = nn.Embedding(config.max_position_embeddings, width)
-        self.types = nn.Embedding(config.type_vocab_size, width)
+        self.types = nn.Embedding(config.type_vocab_size, width) if config.type_vocab_size else None
         self.norm = nn.LayerNorm(width, config.layer_norm_eps)
-        self.layers = nn.ModuleList(Layer(config) for _ in range(config.num_hidden_layers))
+        self.project = nn.Linear(width, config.hidden_size) if config.embedding_size else nn.Identity()
+        self.layers = nn.ModuleList(
+            Layer(config) for _ in range(1 if config.shared_layers else config.num_hidden_layers)
+        )
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.Embedding):
                 nn.init.normal_(module.weight, std=config.initializer_range)
@@ -102,7 +117,12 @@ class PackedBert(nn.Module):
     @property
     def longest(self) -> int:
         """Positions that one window may have."""
-        return self.config.max_position_embeddings
+        return self.config.longest
+
+    @property
+    def vocabulary(self) -> int:
+        """Pieces it has vectors for."""
+        return self.config.vocab_size
 
     def forward(self, batch: Batch) -> Tensor:
         """Vectors of the last layer, T x H."""
@@ -110,9 +130,11 @@ class PackedBert(nn.Module):
         ids, positions, types = (
             torch.from_numpy(column).to(device) for column in (batch.ids, batch.positions, batch.token_types)
         )
-        x: Tensor = self.norm(self.words(ids) + self.positions(positions) + self.types(types))
-        x = F.dropout(x, self.config.hidden_dropout_prob, self.training)
+        x: Tensor = self.words(ids) + self.positions(positions + self.config.first_position)
+        if self.types is not None:
+            x = x + self.types(types)
+        x = self.project(F.dropout(self.norm(x), self.config.hidden_dropout_prob, self.training))
         runs = batch.runs
-        for layer in self.layers:
+        for layer in [*self.layers] * (self.config.num_hidden_layers if self.config.shared_layers else 1):
             x = layer(x, runs)
         return x

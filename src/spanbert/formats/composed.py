@@ -18,9 +18,9 @@ def composed(document: Document) -> Document:
     readers leave no span with an edge inside one.
     """
     text = unicodedata.normalize("NFC", document.text)
-    known = borders(document.text)
-    if text == document.text or known is None:
+    if text == document.text:
         return document
+    known = borders(document.text) or range(len(document.text) + 1)
     pieces = [unicodedata.normalize("NFC", document.text[a:b]) for a, b in zip(known, known[1:], strict=False)]
     after = [0, *accumulate(map(len, pieces))]
 

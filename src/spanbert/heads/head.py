@@ -8,7 +8,7 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from ..encoder.packed import PackedBert
+from ..encoder.loading import Encoder
 from ..packing import Batch
 
 
@@ -38,7 +38,7 @@ class Network(nn.Module):
     With `precision` bfloat16 the encoder is autocast in training: master weights and heads stay in fp32.
     """
 
-    def __init__(self, encoder: PackedBert, heads: Mapping[str, Head]) -> None:
+    def __init__(self, encoder: Encoder, heads: Mapping[str, Head]) -> None:
         super().__init__()
         self.encoder = encoder
         self.heads = nn.ModuleDict(cast(Mapping[str, nn.Module], heads))

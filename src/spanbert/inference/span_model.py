@@ -14,7 +14,7 @@ import torch
 
 from .. import bundle as bundles
 from ..documents import Document, Span
-from ..encoder.loading import locate
+from ..encoder.files import locate
 from ..errors import UsageError
 from ..tasks import settings_from, task_class
 from ..tasks.task import Task

@@ -139,9 +139,10 @@ class TokenClassification:
             return Decoded()
         order = np.argsort(table["piece"], kind="stable")
         found = self.lattice.decode(table["emission"][order].astype(np.float64))
+        piece = table["piece"][order]
         spans: list[Candidate] = []
         for first, last, label, logit in found:
-            start, end = pieces.span(first, last)
+            start, end = pieces.span(piece[first], piece[last])
             if not spans or spans[-1].end <= start:  # several pieces may stand for the same characters
                 spans.append(Candidate(start, end, label, logit))
         return Decoded(tuple(spans))
