@@ -107,6 +107,65 @@ def test_equals_enumeration(scheme: str, seed: int, count: int, scale: float):
         assert span.logit == pytest.approx(log_odds(weights, scheme, span[:3]), rel=1e-6, abs=1e-3 * (scale > 3) + 1e-7)
 
 
+def slowly(lattice: TagLattice, emissions: np.ndarray) -> list[tuple[int, int, str, float]]:
+    """The definition again, token by token over the whole sequence."""
+    border, count = len(lattice.tags), len(emissions)
+    steps = np.where(lattice.allowed, 0.0, -np.inf)
+    extended = np.concatenate([emissions, np.full((count, 1), -np.inf)], axis=1)
+    best, back, forward = np.zeros(border + 1), [], [np.where(np.arange(border + 1) == border, 0.0, -np.inf)]
+    for token, row in enumerate(extended):
+        totals = best[:, None] + steps if token else steps[[border]]
+        back.append(totals.argmax(0))
+        best = totals.max(0) + row
+        forward.append(np.logaddexp.reduce(forward[-1][:, None] + steps, axis=0) + row)
+    path = [int((best + steps[:, border]).argmax())]
+    for pointers in back[:0:-1]:
+        path.append(int(pointers[path[-1]]))
+    path = path[::-1]
+    backward = [steps[:, border]]
+    for row in extended[:0:-1]:
+        backward.append(np.logaddexp.reduce(steps + (row + backward[-1])[None], axis=1))
+    backward = backward[::-1]  # [t]: what follows token t, by the tag of t
+    total = np.logaddexp.reduce(forward[-1] + steps[:, border])
+    found = []
+    for first, last, label in lattice._spans(path):
+        own = np.array([other == label for other in (*lattice.labels, None)])
+        row = (
+            np.logaddexp.reduce(np.where(lattice.begins & own, forward[first][:, None] + steps, -np.inf), axis=0)
+            + extended[first]
+        )
+        for token in range(first + 1, last + 1):
+            row = np.logaddexp.reduce(np.where(lattice.goes_on, row[:, None], -np.inf), axis=0) + extended[token]
+        leaves = np.where(lattice.allowed & ~lattice.goes_on, 0.0, -np.inf)
+        after = (
+            leaves[:, border]
+            if last + 1 == count
+            else np.logaddexp.reduce(leaves + (extended[last + 1] + backward[last + 1])[None], axis=1)
+        )
+        share = np.logaddexp.reduce(row + after) - total
+        found.append((first, last, label, float(share - np.log1p(-np.exp(share))) if share < 0 else MAX_LOGIT))
+    return found
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(SCHEMES), st.integers(0, 2**32), st.integers(60, 400), st.sampled_from([0.5, 2.0, 8.0]))
+@pytest.mark.filterwarnings("ignore:invalid value", "ignore:divide by zero")
+def test_long_sequences_are_solved_as_a_whole(scheme: str, seed: int, count: int, scale: float):
+    """Stretches side by side give what token by token gives; a favoured inside tag makes them depend on each other."""
+    tags = complete(scheme, ["X", "Y"])
+    draw = np.random.default_rng(seed)
+    emissions = draw.normal(0, scale, (count, len(tags)))
+    emissions[draw.integers(0, count) : draw.integers(0, count + 1), draw.integers(0, len(tags))] += 3 * scale
+    lattice = TagLattice(tags, scheme)
+    expected, found = slowly(lattice, emissions), lattice.decode(emissions)
+    assert [span[:3] for span in found] == [span[:3] for span in expected]
+    for one, other in zip(found, expected, strict=True):
+        # far out, the definition above is the less exact of the two: it takes a share of nearly 1 from 1
+        logit = min(max(other[3], -MAX_LOGIT), MAX_LOGIT)
+        assert one.logit == pytest.approx(logit, abs=1e-6) or min(one.logit, logit) > 12
+        assert 1 / (1 + math.exp(-one.logit)) == pytest.approx(1 / (1 + math.exp(-other[3])), abs=1e-9)
+
+
 @settings(max_examples=50, deadline=None)
 @given(st.sampled_from(SCHEMES), st.integers(0, 2**32), st.sampled_from([100.0, 1e4]))
 def test_long_confident_runs_stay_finite(scheme: str, seed: int, size: float):

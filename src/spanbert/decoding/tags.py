@@ -10,7 +10,7 @@ Shapes: `n` tokens, `C` tags; state `C` is the border before the first token and
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -21,6 +21,9 @@ from ..tag_schemes import LETTERS, SCHEMES, split
 
 MAX_LOGIT = 30.0
 """Log-odds are cut off here: beyond, the rounding of the sums would show."""
+_REACH = 8  # tokens around an illegal step that are solved anew at first
+_STRETCH = 64  # tokens that are summed one after the other: more than a guess is remembered for
+_EXACT, _NOTHING = 1e-11, 1e-40
 _MAX_GAP = 200.0  # a tag further below the best one of its token counts as if it were so far: no sum runs empty
 
 MIXED = "mixed"
@@ -72,14 +75,18 @@ class TagLattice:
         object.__setattr__(self, "goes_on", goes_on)
 
     def decode(self, emissions: np.ndarray) -> list[TagSpan]:
-        """The spans of the best legal path, with their log-odds; `emissions` [n, C] are logits. O(n C²)."""
+        """The spans of the best legal path, with their log-odds; `emissions` [n, C] are logits. O(n C²).
+
+        Both the path and the sums are those of the whole sequence. Long ones are computed in stretches side by side,
+        and again where a stretch turns out to depend on its neighbour, so that the result does not depend on them.
+        """
         if not len(emissions):
             return []
         logits = emissions.astype(np.float64)
         found = self._spans(_best_path(self.allowed, logits))
         if not found:
             return []
-        chain = _Chain.of(self, logits)
+        chain = _Chain(self, logits)
         return [TagSpan(first, last, label, chain.logit(first, last, label)) for first, last, label in found]
 
     def _spans(self, path: Sequence[int]) -> list[tuple[int, int, str]]:
@@ -133,7 +140,36 @@ def _transitions(parsed: Sequence[tuple[str, str | None]], scheme: str) -> tuple
 
 
 def _best_path(allowed: np.ndarray, logits: np.ndarray) -> list[int]:
-    """Viterbi; ties go to the tag that comes first in the list, decided from the last token to the first."""
+    """The legal path with the greatest sum: the best tag of every token, but for stretches where that is illegal.
+
+    A stretch is solved as if it stood alone. Where the result is legal beside the neighbours, no path is better, since
+    none has more than the best tags outside and the best path inside; where it is not, the stretch grows.
+    """
+    count, border = len(logits), len(allowed) - 1
+    path = np.concatenate([[border], logits.argmax(1), [border]])
+    reach = _REACH
+    while len(wrong := np.flatnonzero(~allowed[path[:-1], path[1:]])):
+        for first, end in _stretches(wrong, reach, count):
+            inner = allowed.copy()
+            inner[-1] |= first > 0  # a stretch in the middle may begin and end with any tag
+            inner[:, -1] |= end < count
+            path[first + 1 : end + 1] = _viterbi(inner, logits[first:end])
+        reach *= 4
+    return [int(tag) for tag in path[1:-1]]
+
+
+def _stretches(wrong: np.ndarray, reach: int, count: int) -> Iterator[tuple[int, int]]:
+    """Token ranges around the illegal steps (into token t), merged where they meet."""
+    first = max(int(wrong[0]) - reach, 0)
+    for token, following in zip(wrong.tolist(), [*wrong[1:].tolist(), None], strict=True):
+        end = min(token + reach, count)
+        if following is None or following - reach > end:
+            yield first, end
+            first = 0 if following is None else following - reach
+
+
+def _viterbi(allowed: np.ndarray, logits: np.ndarray) -> list[int]:
+    """The best path; ties go to the tag that comes first in the list, decided from the last token to the first."""
     into = np.where(allowed.T, 0.0, -np.inf)  # [next, previous]
     steps = np.ascontiguousarray(into[:-1, :-1])
     totals, rows = np.empty_like(steps), np.arange(0, steps.size, len(steps))
@@ -149,54 +185,32 @@ def _best_path(allowed: np.ndarray, logits: np.ndarray) -> list[int]:
     return path[::-1]
 
 
-class _Inside(NamedTuple):
-    """The part of the chain that runs through the K tags of one label."""
-
-    weights: np.ndarray  # [n, K], scaled as the rows of `forward` are
-    enter: np.ndarray  # [C + 1, K]
-    stay: np.ndarray  # [K, K]
-    leave: np.ndarray  # [K, C + 1]
-
-
-@dataclass(frozen=True, slots=True)
 class _Chain:
-    """Sums over all legal paths before and after each token; every row is scaled to add up to 1."""
+    """Sums over all legal paths before and after each token of a sequence; every row is scaled to add up to 1."""
 
-    allowed: np.ndarray
-    forward: np.ndarray
-    """[n + 1, C + 1]: row t sums the paths up to token t - 1 by its tag; before the first token stands the border."""
-    backward: np.ndarray
-    """[n + 1, C + 1]: row t sums the paths from token t on by its tag; after the last token stands the border."""
-    inside: Mapping[str, _Inside]
-
-    @classmethod
-    def of(cls, lattice: TagLattice, logits: np.ndarray) -> _Chain:
+    def __init__(self, lattice: TagLattice, logits: np.ndarray) -> None:
         count, tags = logits.shape
-        weights = np.zeros((count, tags + 1))
-        weights[:, :-1] = np.exp(np.maximum(logits - logits.max(1, keepdims=True), -_MAX_GAP))
-        allowed = lattice.allowed.astype(np.float64)
-        forward, scales = _sums(weights, allowed)
-        backward, _ = _sums(weights[::-1], np.ascontiguousarray(allowed.T))
-        leaves = (lattice.allowed & ~lattice.goes_on).astype(np.float64)
-        inside = {}
-        for label in {label for label in lattice.labels if label is not None}:
-            own = [tag for tag, other in enumerate(lattice.labels) if other == label]
-            inside[label] = _Inside(
-                weights[:, own] / scales[:, None],
-                lattice.begins[:, own].astype(np.float64),
-                lattice.goes_on[np.ix_(own, own)].astype(np.float64),
-                leaves[own],
-            )
-        return cls(allowed, forward, backward[::-1], inside)
+        self.lattice = lattice
+        self.allowed = lattice.allowed.astype(np.float64)
+        self.weights = np.zeros((count, tags + 1))
+        self.weights[:, :-1] = np.exp(np.maximum(logits - logits.max(1, keepdims=True), -_MAX_GAP))
+        both = np.stack([self.weights, self.weights[::-1]])
+        sums, scales = _sums(both, np.stack([self.allowed, self.allowed.T]))
+        self.forward, self.scales = sums[0], scales[0]
+        """[n + 1, C + 1]: row t sums the paths up to token t - 1 by its tag; before the first stands the border."""
+        self.backward = sums[1, ::-1]
+        """[n + 1, C + 1]: row t sums the paths from token t on by its tag; after the last token stands the border."""
+        self.inside: dict[str, tuple[np.ndarray, ...]] = {}
 
     def logit(self, first: int, last: int, label: str) -> float:
         """Log-odds of the legal paths with exactly this span against all others."""
-        inside = self.inside[label]
-        row = self.forward[first] @ inside.enter * inside.weights[first]
-        for weights in inside.weights[first + 1 : last + 1]:
-            row = row @ inside.stay * weights
+        own, enter, stay, leave = self.inside.get(label) or self._through(label)
+        weights = self.weights[first : last + 1, own] / self.scales[first : last + 1, None]
+        row = self.forward[first] @ enter * weights[0]
+        for weight in weights[1:]:
+            row = row @ stay * weight
         after = self.backward[last + 1]
-        with_it = float(row @ (inside.leave @ after))
+        with_it = float(row @ (leave @ after))
         without = float(self.forward[last + 1] @ (self.allowed @ after)) - with_it
         if without <= 0.0:
             return MAX_LOGIT
@@ -204,15 +218,44 @@ class _Chain:
             return -MAX_LOGIT
         return min(max(math.log(with_it) - math.log(without), -MAX_LOGIT), MAX_LOGIT)
 
+    def _through(self, label: str) -> tuple[np.ndarray, ...]:
+        """The K tags of a label, and the steps into [C + 1, K], within [K, K] and out of [K, C + 1] a span of it."""
+        lattice = self.lattice
+        own = np.array([tag for tag, other in enumerate(lattice.labels) if other == label])
+        leaves = lattice.allowed & ~lattice.goes_on
+        steps = lattice.begins[:, own], lattice.goes_on[np.ix_(own, own)], leaves[own]
+        self.inside[label] = own, *(step.astype(np.float64) for step in steps)
+        return self.inside[label]
+
 
 def _sums(weights: np.ndarray, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Row t + 1 sums all paths from the border over tokens 0 to t, by the tag of t; with what it was divided by."""
-    sums, scales = np.zeros((len(weights) + 1, len(steps))), np.empty(len(weights))
-    sums[0, -1] = 1.0
-    row, ones = sums[0], np.ones(len(steps))
-    for token, (weight, total) in enumerate(zip(weights, sums[1:], strict=True)):
-        row = np.dot(row, steps, out=total)
-        row *= weight
-        scales[token] = scale = row.dot(ones)
-        row /= scale
-    return sums, scales
+    """[D, n, S] and [D, S, S] to [D, n + 1, S] and [D, n], for D sequences with steps of their own.
+
+    Row t + 1 sums all paths from the border over tokens 0 to t, by the tag of t; with what it was divided by.
+    Stretches of a sequence are summed side by side, each from a guess of what comes before it, and again from what
+    did come, until nothing changes: a few tokens on, the guess is forgotten. The first stretch needs no guess, so
+    all are right after as many rounds as there are stretches, at the latest.
+    """
+    sequences, count, size = weights.shape
+    number = max(1, count // _STRETCH)
+    length = -(-count // number)
+    padded = np.ones((sequences, number * length, size))
+    padded[:, :count] = weights
+    blocks = np.ascontiguousarray(padded.reshape(sequences, number, length, size).transpose(2, 0, 1, 3))
+    sums, scales = np.empty((length + 1, sequences, number, size)), np.empty((length, sequences, number, 1))
+    sums[0] = 1.0 / size
+    sums[0, :, 0] = np.eye(size)[-1]
+    while True:
+        row = sums[0]
+        for weight, total, scale in zip(blocks, sums[1:], scales, strict=True):
+            row = np.matmul(row, steps, out=total)
+            row *= weight
+            np.add.reduce(row, axis=-1, out=scale, keepdims=True)
+            row /= scale
+        came = row[:, :-1]
+        if np.allclose(came, sums[0, :, 1:], rtol=_EXACT, atol=_NOTHING):
+            break
+        sums[0, :, 1:] = came
+    rows = sums[1:].transpose(1, 2, 0, 3).reshape(sequences, -1, size)[:, :count]
+    divided = scales.transpose(1, 2, 0, 3).reshape(sequences, -1)[:, :count]
+    return np.concatenate([sums[0, :, :1], rows], axis=1), divided

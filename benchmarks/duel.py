@@ -1,0 +1,157 @@
+"""Systems measured in turn on one machine: each a process of its own, A B A B ..., ratios with their spread.
+
+A contestant is a generator function: it gets ready, yields once ("I am ready"), and then yields after each round what
+that round made (any JSON value). Only the rounds are timed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+ROUNDS = 5
+_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
+Contestant = Callable[..., Iterator[Any]]
+
+
+@dataclass
+class Measured:
+    """What one contestant did, round by round."""
+
+    seconds: list[float] = field(default_factory=list)
+    made: Any = None
+    """What the last round yielded."""
+    ready_seconds: float = 0.0
+    peak_mib: float = 0.0
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.seconds)
+
+
+def duel(module: str, names: Sequence[str], arguments: Mapping[str, Any], rounds: int = ROUNDS) -> dict[str, Measured]:
+    """Run `module`'s contestants of these names, one round each in turn; the first round of each is a warm-up."""
+    results = {name: Measured() for name in names}
+    children = {}
+    for name in names:
+        start = time.perf_counter()
+        children[name] = _start(module, name, arguments)
+        _answer(children[name], name)
+        results[name].ready_seconds = time.perf_counter() - start
+    for turn in range(rounds + 1):
+        for name, child in children.items():
+            assert child.stdin is not None
+            child.stdin.write("round\n")
+            child.stdin.flush()
+            answer = _answer(child, name)
+            if turn:
+                results[name].seconds.append(answer["seconds"])
+            results[name].made = answer["made"]
+            results[name].peak_mib = answer["peak_mib"]
+    for child in children.values():
+        child.communicate("stop\n")
+    return results
+
+
+def _start(module: str, name: str, arguments: Mapping[str, Any]) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "benchmarks.duel", module, name, json.dumps(arguments)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+
+
+def _answer(child: subprocess.Popen[str], name: str) -> dict[str, Any]:
+    assert child.stdout is not None
+    for line in child.stdout:
+        if line.startswith("{"):
+            answer: dict[str, Any] = json.loads(line)
+            return answer
+    raise SystemExit(f"the contestant {name} ended with {child.wait()}")
+
+
+def serve(contestant: Iterator[Any]) -> None:
+    """The child's side: ready, then a round for each line that arrives."""
+    next(contestant)
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # whatever libraries print is no answer
+    print("{}", file=answers, flush=True)
+    for line in sys.stdin:
+        if line.strip() == "stop":
+            return
+        start = time.perf_counter()
+        made = next(contestant)
+        seconds = time.perf_counter() - start
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(json.dumps({"seconds": seconds, "made": made, "peak_mib": peak}), file=answers, flush=True)
+
+
+def ratio(slow: Measured, fast: Measured) -> str:
+    """How many times faster: the median of the rounds' ratios, and their range."""
+    ratios = [a / b for a, b in zip(slow.seconds, fast.seconds, strict=True)]
+    return f"{statistics.median(ratios):.2f} [{min(ratios):.2f}, {max(ratios):.2f}]"
+
+
+def machine() -> dict[str, Any]:
+    """What the figures depend on: processor, threads, load, versions, and the rate of matrix products (TFLOP/s).
+
+    Refuses a machine that is busy with other work.
+    """
+    load = os.getloadavg()[0]
+    if load > 1.0 and "--busy" not in sys.argv:
+        raise SystemExit(f"load {load:.1f}: something else is running; wait, or give --busy and distrust the figures")
+    import torch
+    import transformers
+
+    text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    flags = set(next((line for line in text.splitlines() if line.startswith("flags")), "").split())
+    model = next((line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")), "?")
+    facts = {
+        "processor": model,
+        "flags": [flag for flag in _FLAGS if flag in flags],
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+        "load": round(load, 2),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "fp32_tflops": round(matrix_rate(torch.float32), 4),
+    }
+    if flags & {"avx512_bf16", "amx_bf16"}:
+        facts["bf16_tflops"] = round(matrix_rate(torch.bfloat16), 4)
+    print(" · ".join(f"{key} {value}" for key, value in facts.items()), flush=True)
+    return facts
+
+
+def matrix_rate(dtype: Any, size: int = 2048) -> float:
+    """TFLOP/s of the product of two square matrices: the best of several."""
+    import torch
+
+    a, b = (torch.randn(size, size).to(dtype) for _ in range(2))
+    best = float("inf")
+    for _ in range(6):
+        start = time.perf_counter()
+        a @ b
+        best = min(best, time.perf_counter() - start)
+    return 2 * size**3 / best / 1e12
+
+
+def keep(name: str, record: Mapping[str, Any]) -> None:
+    """Append the figures to benchmarks/results/NAME.jsonl."""
+    path = ROOT / "benchmarks" / "results" / f"{name}.jsonl"
+    path.parent.mkdir(exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"time": time.strftime("%Y-%m-%d %H:%M"), **record}) + "\n")
+
+
+if __name__ == "__main__":
+    from importlib import import_module
+
+    _module, _name, _arguments = sys.argv[1:]
+    serve(getattr(import_module(_module), _name)(**json.loads(_arguments)))
