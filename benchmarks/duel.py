@@ -6,6 +6,7 @@ that round made (any JSON value). Only the rounds are timed.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
@@ -42,30 +43,35 @@ class Measured:
 def duel(module: str, names: Sequence[str], arguments: Mapping[str, Any], rounds: int = ROUNDS) -> dict[str, Measured]:
     """Run `module`'s contestants of these names, one round each in turn; the first round of each is a warm-up."""
     results = {name: Measured() for name in names}
-    children = {}
-    for name in names:
-        start = time.perf_counter()
-        children[name] = _start(module, name, arguments)
-        _answer(children[name], name)
-        results[name].ready_seconds = time.perf_counter() - start
-    for turn in range(rounds + 1):
-        for name, child in children.items():
-            assert child.stdin is not None
-            child.stdin.write("round\n")
-            child.stdin.flush()
-            answer = _answer(child, name)
-            if turn:
-                results[name].seconds.append(answer["seconds"])
-            results[name].made = answer["made"]
-            results[name].peak_mib = answer["peak_mib"]
-    for child in children.values():
-        child.communicate("stop\n")
+    with contextlib.ExitStack() as stack:
+        children = {}
+        for name in names:
+            start = time.perf_counter()
+            children[name] = stack.enter_context(_start(module, name, arguments))
+            _answer(children[name], name)
+            results[name].ready_seconds = time.perf_counter() - start
+        for turn in range(rounds + 1):
+            for name, child in children.items():
+                _say(child, "round")
+                answer = _answer(child, name)
+                if turn:
+                    results[name].seconds.append(answer["seconds"])
+                results[name].made = answer["made"]
+                results[name].peak_mib = answer["peak_mib"]
+        for child in children.values():
+            _say(child, "stop")
     return results
 
 
 def _start(module: str, name: str, arguments: Mapping[str, Any]) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "benchmarks.duel", module, name, json.dumps(arguments)]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+
+
+def _say(child: subprocess.Popen[str], word: str) -> None:
+    assert child.stdin is not None
+    child.stdin.write(f"{word}\n")
+    child.stdin.flush()
 
 
 def _answer(child: subprocess.Popen[str], name: str) -> dict[str, Any]:
@@ -79,9 +85,9 @@ def _answer(child: subprocess.Popen[str], name: str) -> dict[str, Any]:
 
 def serve(contestant: Iterator[Any]) -> None:
     """The child's side: ready, then a round for each line that arrives."""
-    next(contestant)
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever libraries print is no answer
+    next(contestant)
     print("{}", file=answers, flush=True)
     for line in sys.stdin:
         if line.strip() == "stop":

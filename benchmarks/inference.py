@@ -3,6 +3,7 @@
     python -m benchmarks.inference short [--size base|mini]     # ragged short texts, mean 28 pieces
     python -m benchmarks.inference long [--size base|mini]      # one document of 20,000 pieces
     python -m benchmarks.inference single [--size base|mini]    # one short request at a time, p50
+    python -m benchmarks.inference shares [--size base|mini]    # where the time goes
 
 Weights are random (speed does not depend on them), with a bias that makes one piece in twenty something else than O.
 """
@@ -31,14 +32,15 @@ CALLS = 100
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("work", choices=("short", "long", "single"))
+    parser.add_argument("work", choices=("short", "long", "single", "shares"))
     parser.add_argument("--size", choices=tuple(SHAPES), default="base")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--busy", action="store_true", help="measure beside other work")
     options = parser.parse_args()
     facts = machine()
     folder = model_folder(options.size)
-    {"short": short, "long": long, "single": single}[options.work](folder, options.size, facts, options.rounds)
+    works = {"short": short, "long": long, "single": single, "shares": shares}
+    works[options.work](folder, options.size, facts, options.rounds)
 
 
 def short(folder: Path, size: str, facts: dict[str, Any], rounds: int) -> None:
@@ -97,6 +99,50 @@ def single(folder: Path, size: str, facts: dict[str, Any], rounds: int) -> None:
     times = medians["pipeline_1"] / medians["ours_each"]
     print(f"\nsingle, {size}, float32: p50 {medians} ms, {times:.2f} times as fast")
     keep("inference", {"work": "single", "size": size, "dtype": "float32", "rows": rows, "ratio": times, **facts})
+
+
+def shares(folder: Path, size: str, facts: dict[str, Any], rounds: int) -> None:
+    """Time of each stage on the short texts and on the long one, one stage after the other, the median of rounds."""
+    from spanbert import Document, SpanModel
+    from spanbert.inference.predictor import read_chunk
+
+    for kind in ("tags", "spans"):
+        predictor = SpanModel.from_pretrained(folder / kind, device="cpu", dtype="float32").predictor()
+        ((name, task),) = predictor.tasks.items()
+        tokenizer = predictor.tokenizer
+        for work, texts in (("short", corpus(SHORT_TEXTS[size])), ("long", corpus(pieces=LONG_PIECES))):
+            documents = [Document(str(number), text) for number, text in enumerate(texts)]
+            times: dict[str, list[float]] = {}
+            for _ in range(rounds):
+                clock = Clock(times)
+                tokenizer._backend.encode_batch(texts, add_special_tokens=False)
+                clock("bare tokenizer")
+                tokenizer.pieces(texts)
+                clock("tokenising")
+                readings = read_chunk(documents, tokenizer, predictor.tasks, predictor.backend, {name: task.floor})
+                clock("tokenising, windows, encoder, head")
+                for reading in readings:
+                    task.decode(reading.document, reading.pieces, reading.tables[name])
+                clock("decoding")
+            row = {stage: round(statistics.median(values), 4) for stage, values in times.items()}
+            share = row["decoding"] / row["tokenising, windows, encoder, head"]
+            speed = row["bare tokenizer"] / row["tokenising"]
+            print(
+                f"{kind}, {work}, {size}: decoding {share:.1%} of the rest, tokenising at {speed:.0%} of its own rate"
+            )
+            keep("inference", {"work": f"shares {work} {kind}", "size": size, "seconds": row, **facts})
+
+
+class Clock:
+    """Seconds since the last call, kept under a name."""
+
+    def __init__(self, times: dict[str, list[float]]) -> None:
+        self.times, self.last = times, time.perf_counter()
+
+    def __call__(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.times.setdefault(stage, []).append(now - self.last)
+        self.last = time.perf_counter()
 
 
 def cost(size: str, texts: dict[str, int]) -> tuple[int, float]:
@@ -164,7 +210,7 @@ def model_folder(size: str) -> Path:
         if name == "tags":
             head = bundle.network.heads[task]
             with torch.no_grad():
-                head.classifier.bias[0] = 2.3 * float(head.classifier.weight.norm(dim=1).mean())  # type: ignore[union-attr]
+                head.classifier.bias[0] = 3.5 * float(head.classifier.weight.norm(dim=1).mean())  # type: ignore[union-attr]
         SpanModel(bundle, "cpu", "float32").save_pretrained(folder / name)
     return folder
 
