@@ -172,10 +172,10 @@ def _stock_config(bundle: Bundle) -> dict[str, object]:
     stock = next((task for task in bundle.tasks.values() if task.stock), None)
     head = stock.stock if stock and loading.has_plain_head(encoder.config) else None
     config: dict[str, object] = {
-        **loading.to_stock_config(encoder),
         "architectures": [loading.stock_class(encoder.config, head)],
-        "pad_token_id": bundle.tokenizer.ids["pad"],
+        "pad_token_id": bundle.tokenizer.ids["pad"],  # where the encoder itself says nothing of it
         "dtype": "float32",
+        **loading.to_stock_config(encoder),
     }
     return config | (stock.stock_config() if stock else {})
 

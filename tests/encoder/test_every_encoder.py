@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from spanbert import Document, Span, SpanModel, TrainConfig, train
 from spanbert.encoder.families import FAMILIES
 from spanbert.encoder.loading import encoder_from, read_config, read_weights
 from spanbert.encoder.stock import KINDS
+from spanbert.errors import DataError
 from spanbert.packing import Batch, lay_out
 from spanbert.windows import Window
 
@@ -218,3 +220,47 @@ def test_a_model_of_tags_loads_in_the_stock_class(folder: Path, tmp_path: Path) 
         found = network.heads["token-classification"].classifier(vectors).numpy()
     if inputs["input_ids"][0].tolist() == ids.tolist():
         np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"hidden_size": 8192, "num_hidden_layers": 64, "intermediate_size": 65_536, "num_attention_heads": 64},
+        {"hidden_size": 10**9},
+        {"num_attention_heads": 5},
+        {"max_position_embeddings": None},
+        {"pad_token_id": 10**6},
+        {"layer_norm_eps": float("nan"), "norm_eps": float("nan")},
+        {"hidden_act": "print", "hidden_activation": "print"},
+        {"hidden_act": {"a": [[[[[[1]]]]]]}, "hidden_activation": ["x"] * 2000},
+        {"auto_map": {"AutoModel": "evil.Model"}, "num_hidden_layers": 4},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_settings_that_cannot_be_are_refused_at_once(kind: str, changes: dict[str, object], tmp_path: Path) -> None:
+    """Weights of a small encoder, settings of a huge or senseless one: told before memory is taken."""
+    model = stock_model(kind, 80, 0)
+    model.save_pretrained(tmp_path)
+    record = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(record | changes))
+    began = time.monotonic()
+    with pytest.raises(DataError):
+        config = read_config(tmp_path)
+        encoder_from(config, read_weights(tmp_path, config))
+    assert time.monotonic() - began < 20
+
+
+def test_positions_are_kept_where_the_padding_is_not_that_of_the_tokenizer(tmp_path: Path) -> None:
+    """A RoBERTa that names no padding counts from 2; its tokenizer's padding has the id 0."""
+    backend = tokenizer("bert")
+    backend.save(str(tmp_path / "tokenizer.json"))
+    stock_model("roberta", backend.get_vocab_size(), 1).save_pretrained(tmp_path)
+    record = json.loads((tmp_path / "config.json").read_text())
+    del record["pad_token_id"]
+    (tmp_path / "config.json").write_text(json.dumps(record))
+    model = SpanModel.create(tmp_path, task="span-classification", labels=["PER"])
+    model.save_pretrained(tmp_path / "saved")
+    again = SpanModel.from_pretrained(tmp_path / "saved")
+    assert again.bundle.network.encoder.config == model.bundle.network.encoder.config
+    assert again.bundle.network.encoder.config.first_position == 2  # type: ignore[union-attr]

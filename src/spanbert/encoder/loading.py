@@ -25,6 +25,7 @@ _BOUNDS = {
     "type_vocab_size": 64,
 }
 _MOST_LEAVES = 1000
+_DEEPEST = 4
 _LARGEST = 1e12
 
 Config = EncoderConfig | StockConfig
@@ -78,6 +79,8 @@ def _stock_shape(kind: str, record: Mapping[str, object]) -> StockConfig:
     for name, top in _BOUNDS.items():
         if name in values and name != "type_vocab_size" or name == "max_position_embeddings":
             _check_count(name, values.get(name), top)
+    if values.get("pad_token_id") is not None and type(vocabulary := values.get("vocab_size")) is int:
+        _check_count("pad_token_id", values["pad_token_id"], vocabulary - 1, least=0)
     for key, value in values.items():
         for number, leaf in enumerate(_leaves(value)):
             if number > _MOST_LEAVES or not _is_sound(leaf):
@@ -85,12 +88,13 @@ def _stock_shape(kind: str, record: Mapping[str, object]) -> StockConfig:
     return StockConfig(kind, values)
 
 
-def _leaves(value: object) -> Iterator[object]:
+def _leaves(value: object, depth: int = 0) -> Iterator[object]:
+    """What lies in lists and tables; those that are nested deeply come as they are."""
     if isinstance(value, dict):
         value = [*value.keys(), *value.values()]
-    if isinstance(value, list):
+    if isinstance(value, list) and depth < _DEEPEST:
         for item in value:
-            yield from _leaves(item)
+            yield from _leaves(item, depth + 1)
     else:
         yield value
 
@@ -144,7 +148,8 @@ def read_weights(folder: Path, config: Config) -> dict[str, Tensor]:
 
 def encoder_from(config: Config, weights: Mapping[str, Tensor]) -> Encoder:
     """The encoder with these weights (stock names)."""
-    encoder = _built(config)
+    with torch.device("meta"):  # shapes only: no memory is taken before the weights are known to have them
+        encoder = _built(config)
     wanted = encoder.state_dict()
     state: dict[str, Tensor] = {}
     for ours, theirs in _names(encoder):
@@ -152,22 +157,24 @@ def encoder_from(config: Config, weights: Mapping[str, Tensor]) -> Encoder:
         for name in theirs:
             _check_weight(name, weights.get(name), (rows // len(theirs), *rest))
         state[ours] = torch.cat([weights[name] for name in theirs])
+    if isinstance(config, StockConfig):
+        encoder = _built(config)  # it holds more than its weights
     encoder.load_state_dict(state, assign=True)
     return encoder.requires_grad_()
 
 
 def _built(config: Config) -> Encoder:
-    if isinstance(config, StockConfig):
-        with at(document=config.model_type):
-            try:
-                return StockEncoder(config)
-            except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
-                first = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-                raise DataError(
-                    f"a shape that {config.model_type} cannot have ({first})", "a sound config.json", "copy it again"
-                ) from None
-    with torch.device("meta"):
+    if isinstance(config, EncoderConfig):
         return PackedBert(config)
+    try:
+        return StockEncoder(config)
+    except (ImportError, MemoryError, OSError):
+        raise
+    except Exception as error:  # settings that do not go together make the stock class raise almost anything
+        first = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        raise DataError(
+            f"settings that {config.model_type} cannot have ({first})", "a sound config.json", "copy it again"
+        ) from None
 
 
 def _check_weight(name: str, weight: Tensor | None, shape: tuple[int, ...]) -> None:
@@ -206,6 +213,8 @@ def to_stock_config(encoder: Encoder) -> dict[str, object]:
         values["embedding_size"] = config.hidden_size
     if not family.projection:
         del values["embedding_size"]
+    if family.counts_after_padding:
+        values["pad_token_id"] = config.first_position - 1
     return {family.keys.get(name, name): value for name, value in values.items() if name != "shared_layers"}
 
 

@@ -128,7 +128,7 @@ class StockEncoder(nn.Module):
         starts, lengths = batch.cu_seqlens[first:last], batch.lengths[first:last]
         real = np.arange(lengths[0]) < lengths[:, None]
         places = np.where(real, starts[:, None] + np.arange(lengths[0]), 0)
-        ids = np.where(real, batch.ids[places], self.model.config.pad_token_id)
+        ids = np.where(real, batch.ids[places], self.model.config.pad_token_id or 0)
         inputs = {"input_ids": self._tensor(ids), "attention_mask": self._tensor(real.astype(np.int64))}
         if getattr(self.model.config, "type_vocab_size", 0):
             inputs["token_type_ids"] = self._tensor(batch.token_types[places])
