@@ -21,6 +21,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 ROUNDS = 5
+_QUIET = 0.1
 _FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 Contestant = Callable[..., Iterator[Any]]
 
@@ -110,9 +111,11 @@ def machine() -> dict[str, Any]:
 
     Refuses a machine that is busy with other work.
     """
-    load = os.getloadavg()[0]
-    if load > 1.0 and "--busy" not in sys.argv:
-        raise SystemExit(f"load {load:.1f}: something else is running; wait, or give --busy and distrust the figures")
+    share = busy()
+    if share > _QUIET and "--busy" not in sys.argv:
+        raise SystemExit(
+            f"other work takes {share:.0%} of the processor; wait, or give --busy and distrust the figures"
+        )
     import torch
     import transformers
 
@@ -124,7 +127,7 @@ def machine() -> dict[str, Any]:
         "flags": [flag for flag in _FLAGS if flag in flags],
         "capability": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
-        "load": round(load, 2),
+        "other_work": round(share, 2),
         "torch": torch.__version__,
         "transformers": transformers.__version__,
         "fp32_tflops": round(matrix_rate(torch.float32), 4),
@@ -133,6 +136,18 @@ def machine() -> dict[str, Any]:
         facts["bf16_tflops"] = round(matrix_rate(torch.bfloat16), 4)
     print(" · ".join(f"{key} {value}" for key, value in facts.items()), flush=True)
     return facts
+
+
+def busy(seconds: float = 2.0) -> float:
+    """The share of all processors that is at work while this process waits."""
+
+    def ticks() -> list[int]:
+        return [int(number) for number in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
+
+    before = ticks()
+    time.sleep(seconds)
+    spent = [after - earlier for after, earlier in zip(ticks(), before, strict=True)]
+    return 1 - (spent[3] + spent[4]) / max(1, sum(spent))  # idle, and waiting for a disk
 
 
 def matrix_rate(dtype: Any, size: int = 2048) -> float:

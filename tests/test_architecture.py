@@ -129,14 +129,15 @@ def test_light_imports_stay_light(statement: str):
     assert done.stdout.strip() == "[]"
 
 
-def test_loading_and_predicting_need_no_transformers(tiny_encoder: Path):
+def test_loading_and_predicting_need_neither_transformers_nor_the_compiler(tiny_encoder: Path):
+    """Either would double the time to the first answer."""
     code = (
         "from spanbert import SpanModel\nimport sys\n"
         f"SpanModel.create({str(tiny_encoder)!r}, task='span-classification', labels=['span']).predict('the house')\n"
-        "print('transformers' in sys.modules)"
+        "print([name for name in ('transformers', 'torch._dynamo') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
+    assert done.stdout.strip() == "[]"
 
 
 def place(path: Path) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from ..errors import DataError, at, nearest
 from .families import FAMILIES, Family
@@ -30,6 +32,18 @@ _LARGEST = 1e12
 
 Config = EncoderConfig | StockConfig
 Encoder = PackedBert | StockEncoder
+
+
+class _NoDraws(TorchFunctionMode):
+    """Leaves out the random numbers of new modules: on the meta device, drawing them would import torch's compiler,
+    which takes as long as all the rest of a first prediction."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        if getattr(func, "__module__", "") == nn.init.__name__:
+            return args[0] if args else (kwargs or {})["tensor"]
+        return func(*args, **(kwargs or {}))
 
 
 def read_config(folder: Path) -> Config:
@@ -148,7 +162,7 @@ def read_weights(folder: Path, config: Config) -> dict[str, Tensor]:
 
 def encoder_from(config: Config, weights: Mapping[str, Tensor]) -> Encoder:
     """The encoder with these weights (stock names)."""
-    with torch.device("meta"):  # shapes only: no memory is taken before the weights are known to have them
+    with torch.device("meta"), _NoDraws():  # no memory is taken before the weights are known to have these shapes
         encoder = _built(config)
     wanted = encoder.state_dict()
     state: dict[str, Tensor] = {}
@@ -156,7 +170,7 @@ def encoder_from(config: Config, weights: Mapping[str, Tensor]) -> Encoder:
         rows, *rest = wanted[ours].shape
         for name in theirs:
             _check_weight(name, weights.get(name), (rows // len(theirs), *rest))
-        state[ours] = torch.cat([weights[name] for name in theirs])
+        state[ours] = weights[theirs[0]] if len(theirs) == 1 else torch.cat([weights[name] for name in theirs])
     if isinstance(config, StockConfig):
         encoder = _built(config)  # it holds more than its weights
     encoder.load_state_dict(state, assign=True)
