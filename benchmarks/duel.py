@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -96,8 +95,13 @@ def serve(contestant: Iterator[Any]) -> None:
         start = time.perf_counter()
         made = next(contestant)
         seconds = time.perf_counter() - start
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(json.dumps({"seconds": seconds, "made": made, "peak_mib": peak}), file=answers, flush=True)
+        print(json.dumps({"seconds": seconds, "made": made, "peak_mib": peak_mib()}), file=answers, flush=True)
+
+
+def peak_mib() -> float:
+    """The most memory that this program has held. (What `getrusage` says, it inherits from whoever started it.)"""
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024
 
 
 def ratio(slow: Measured, fast: Measured) -> str:

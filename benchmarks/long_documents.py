@@ -2,8 +2,9 @@
 
     python -m benchmarks.long_documents [--model demo-run/model]
 
-The model is that of `make demo`. Text around the places is a real filing. Memory and time of longer and longer
-documents are measured in processes of their own.
+The model is that of `make demo`. The sentence stands between the same 60 words each time, as what is found depends on
+them too; the rest is a real filing. Memory and time of longer and longer documents are measured in processes of
+their own.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from benchmarks.duel import ROOT, keep, machine
 
 SENTENCE = "Orbital Dynamics acquired Redwood Systems for $ 45 million in March 2019 ."
 PLACES = 200
+AROUND = 60
 SIZES = (2_000, 25_000, 50_000, 100_000)
 CHILD = """
-import json, resource, sys, time
+import json, sys, time
+from benchmarks.duel import peak_mib
 from benchmarks.long_documents import planted
 from spanbert import SpanModel
 model = SpanModel.from_pretrained(sys.argv[1], device="cpu", dtype="float32")
@@ -30,8 +33,7 @@ start = time.perf_counter()
 document = model.predict(text)
 seconds = time.perf_counter() - start
 found = [[s.start, s.end, s.label] for s in document.spans]
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-print(json.dumps({"seconds": seconds, "peak_mib": peak, "spans": found, "windows": document.coverage.windows}))
+print(json.dumps({"seconds": seconds, "peak_mib": peak_mib(), "spans": found, "windows": document.coverage.windows}))
 """
 
 
@@ -53,11 +55,18 @@ def main() -> None:
             "peak_mib": round(result["peak_mib"]),
             "windows": result["windows"],
             "recall_at_first_place": recall[0],
-            "recall_everywhere": sum(recall) / len(recall),
+            "recall_everywhere": round(sum(recall) / len(recall), 4),
+            "recall_by_tenth": [round(sum(part) / len(part), 3) for part in tenths(recall)],
             "places_below_the_first": sum(value < recall[0] for value in recall),
         }
         print(f"{pieces:8,} pieces: {rows[pieces]}", flush=True)
     keep("long_documents", {"rows": rows, **facts})
+
+
+def tenths(values: list[float]) -> list[list[float]]:
+    """Ten parts of the document, or one where there are fewer places."""
+    size = max(1, -(-len(values) // 10))
+    return [values[start : start + size] for start in range(0, len(values), size)]
 
 
 def measured(model: Path, pieces: int) -> dict[str, object]:
@@ -74,15 +83,15 @@ def planted(pieces: int) -> tuple[str, list[int]]:
 
     filing = next(iter(read_documents(ROOT / "examples" / "data" / "filing" / "annual_report.txt")))
     words = filing.text.split()
-    places_wanted = max(1, round(PLACES * pieces / SIZES[-1]))
-    own = len(SENTENCE.split())
-    gap = max(1, round((pieces / 1.35 - own * places_wanted) / places_wanted))
-    parts, places, length, at = [], [], 0, 0
-    for _ in range(places_wanted):
-        places.append(length)
-        stretch = [words[(at + k) % len(words)] for k in range(gap)]
-        at += gap
-        part = f"{SENTENCE} {' '.join(stretch)} "
+    wanted = max(1, round(PLACES * pieces / SIZES[-1]))
+    before, after = (" ".join(words[n : n + AROUND]) for n in (1000, 1000 + AROUND))
+    own = len(SENTENCE.split()) + 2 * AROUND
+    gap = max(1, round((pieces / 1.35 - own * wanted) / wanted))
+    parts, places, length = [], [], 0
+    for number in range(wanted):
+        stretch = [words[(number * gap + k) % len(words)] for k in range(gap)]
+        part = f"{before} {SENTENCE} {after} {' '.join(stretch)} "
+        places.append(length + len(before) + 1)
         parts.append(part)
         length += len(part)
     return "".join(parts), places
