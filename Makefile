@@ -34,6 +34,7 @@ test: lint types
 
 soak: $(VENV)/encoder
 	$(BIN)/python -m pytest -m slow -o addopts='-q --strict-markers' --durations=0
+	$(BIN)/python -m pytest --hypothesis-profile=soak --durations=0 tests/properties tests/formats/test_fuzz.py
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

@@ -30,6 +30,7 @@ from .tokenization import Tokenizer
 
 FORMAT = 1
 CHECKSUMS = "checksums.json"
+_FACTS = ("base_model", "report", "training")
 _OURS = ("config.json", "model.safetensors", "spanbert.json", "tokenizer.json")
 
 
@@ -85,8 +86,9 @@ def read(folder: Path) -> Bundle:
                 name: task_class(name)(settings_from(name, state["settings"]), tokenizer)
                 for name, state in states.items()
             }
-            calibrations = {name: Calibration(**state["calibration"]) for name, state in states.items()}
+            calibrations = {name: _calibration(state["calibration"]) for name, state in states.items()}
             thresholds = {name: float(state["threshold"]) for name, state in states.items()}
+            facts = _facts(record.get("facts", {}))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise DataError(
                 f"tasks that cannot be read ({type(error).__name__}: {error})",
@@ -95,7 +97,9 @@ def read(folder: Path) -> Bundle:
             ) from None
     config = loading.read_config(folder)
     weights = loading.read_weights(folder, config)
-    bundle = Bundle.build(loading.encoder_from(config, weights), tokenizer, tasks, dict(record.get("facts", {})))  # type: ignore[call-overload]
+    encoder = loading.encoder_from(config, weights)
+    _check_fit(folder, encoder, tokenizer, tasks, weights)
+    bundle = Bundle.build(encoder, tokenizer, tasks, facts)
     _load_heads(bundle.network, tasks, weights)
     bundle.calibrations, bundle.thresholds = calibrations, thresholds
     return bundle
@@ -223,15 +227,45 @@ def _load_heads(network: Network, tasks: Mapping[str, Task], weights: Mapping[st
         network.heads[name].load_state_dict(state)
 
 
+def _calibration(values: Mapping[str, Any]) -> Calibration:
+    if any(isinstance(value, bool) or not isinstance(value, int | float) for value in values.values()):
+        raise TypeError(f"calibration {dict(values)}"[:200])
+    return Calibration(**values)
+
+
+def _facts(facts: object) -> dict[str, Any]:
+    if not isinstance(facts, dict) or not all(isinstance(facts.get(key, {}), dict) for key in _FACTS):
+        raise TypeError("facts that are no table")
+    return facts
+
+
+def _check_fit(
+    folder: Path, encoder: Encoder, tokenizer: Tokenizer, tasks: Mapping[str, Task], weights: Mapping[str, Tensor]
+) -> None:
+    """Refuse settings that the encoder or the weights cannot have, before heads are made of them."""
+    _check_vocabulary(folder, tokenizer, encoder.vocabulary)
+    numbers = sum(tensor.numel() for tensor in weights.values())
+    for name, task in tasks.items():
+        window, outputs = task.settings.window, len(task.outputs)
+        if window > encoder.longest:
+            raise DataError(f"a window of {window} for {name}", f"at most {encoder.longest}", "save the model anew")
+        if not task.settings.labels or outputs * encoder.width > numbers:
+            raise DataError(f"{outputs} labels of {name}", "those of its weights", "save the model anew")
+
+
 def _tokenizer(folder: Path, vocabulary: int) -> Tokenizer:
     tokenizer = Tokenizer.from_folder(folder)
+    _check_vocabulary(folder, tokenizer, vocabulary)
+    return tokenizer
+
+
+def _check_vocabulary(folder: Path, tokenizer: Tokenizer, vocabulary: int) -> None:
     if tokenizer.size > vocabulary:
         raise DataError(
             f"the tokenizer of {folder} has {tokenizer.size} pieces, the encoder {vocabulary}",
             "a vocabulary no larger than vocab_size in config.json",
             "use the vocabulary that belongs to this checkpoint",
         )
-    return tokenizer
 
 
 def _write_json(path: Path, record: Mapping[str, object]) -> None:

@@ -13,8 +13,11 @@ document) is filled in on the way up by `at`, since the code that finds a fault 
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+
+_LONGEST = 1000  # characters of a finding
 
 
 class SpanbertError(Exception):
@@ -24,6 +27,8 @@ class SpanbertError(Exception):
 
     def __init__(self, found: str, expected: str, fix: str) -> None:
         super().__init__(found)
+        if len(found) > _LONGEST:  # whatever stood there
+            found = f"{found[:_LONGEST]} … ({len(found):,} characters)"
         self.found, self.expected, self.fix = found, expected, fix
         self.file: str | None = None
         self.line: int | None = None
@@ -87,3 +92,14 @@ def nearest(word: str, choices: Iterable[str]) -> str:
     original = {choice.lower(): choice for choice in choices}
     close = difflib.get_close_matches(word.lower(), original, n=1, cutoff=0.6)
     return f"did you mean {original[close[0]]!r}? " if close else ""
+
+
+def plain(text: str) -> str:
+    """Text that cannot steer a terminal: controls and direction marks are shown as their code, any space as a space."""
+    return "".join(map(_visible, text))
+
+
+def _visible(character: str) -> str:
+    if character in "\n\t" or character.isprintable() and unicodedata.category(character) != "Cf":
+        return character
+    return " " if unicodedata.category(character) == "Zs" else f"<U+{ord(character):04X}>"

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,7 @@ class Tokenizer:
         backend.no_padding()
         backend.encode_special_tokens = True  # text that reads "[MASK]" is text
         self._backend = backend
+        self._spaced = not isinstance(backend.model, models.WordPiece)  # pieces may begin with white space
         self.size: int = max(backend.get_vocab().values(), default=-1) + 1  # ids may have gaps: blank lines
         self.ids: dict[str, int] = {}
         self._names: dict[str, str] = {}
@@ -124,7 +126,9 @@ class Tokenizer:
                 return cls(_byte_level(*map(str, pairs)), names)
         except DataError:
             raise
-        except Exception as error:  # the library raises bare Exception for a file it cannot read
+        except BaseException as error:  # bare Exception for a file it cannot read, and its panics are none
+            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+                raise
             raise DataError(
                 f"{path} is not a tokenizer ({error})", "the tokenizer files of a checkpoint", "copy it again"
             ) from None
@@ -211,9 +215,15 @@ def _name(token: object) -> str | None:
 
 
 def _to_pieces(encoding: Any) -> Pieces:
-    offsets = np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)
-    words = np.array([-1 if word is None else word for word in encoding.word_ids], dtype=np.int64)
-    return Pieces(np.array(encoding.ids, dtype=np.int64), offsets[:, 0].copy(), offsets[:, 1].copy(), words)
+    ids = encoding.ids
+    flat = np.fromiter(chain.from_iterable(encoding.offsets), np.int64, 2 * len(ids))
+    words = np.array(encoding.word_ids, dtype=np.float64)  # None becomes NaN
+    return Pieces(
+        np.array(ids, dtype=np.int64),
+        np.ascontiguousarray(flat[::2]),
+        np.ascontiguousarray(flat[1::2]),
+        np.where(np.isnan(words), -1, words).astype(np.int64),
+    )
 
 
 def _trim(pieces: Pieces, text: str) -> Pieces:

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+import torch._dynamo  # noqa: F401 - imported before the forks: no child need do it, and loading a model would
 
-import spanbert.training.loop  # noqa: F401 - imported before the forks, so that each child need not import torch
+import spanbert.training.loop  # noqa: F401 - likewise
 from spanbert.cli import main
 from spanbert.documents import Document
 from spanbert.formats import write_documents
@@ -23,8 +24,13 @@ Program = Callable[..., "subprocess.CompletedProcess[str]"]
 ENVIRONMENT = {"COLUMNS": "200", "NO_COLOR": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 
-def run_program(*arguments: object, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run `spanbert` in a process of its own; a fork of this one, which is fifty times faster than a fresh one."""
+def run_program(
+    *arguments: object, stdin: str = "", prepare: Callable[[], object] = lambda: None, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run `spanbert` in a process of its own; a fork of this one, which is fifty times faster than a fresh one.
+
+    prepare: called in that process before the program.
+    """
     words = [str(argument) for argument in arguments]
     with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         given.write(stdin.encode())
@@ -33,14 +39,18 @@ def run_program(*arguments: object, stdin: str = "", **environment: str) -> subp
             warnings.simplefilter("ignore")  # Python 3.12 warns of any fork of a process with threads
             child = os.fork()
         if not child:
-            _become_program(words, environment, [given.fileno(), out.fileno(), err.fileno()])
+            _become_program(words, environment, prepare, [given.fileno(), out.fileno(), err.fileno()])
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         out.seek(0)
         err.seek(0)
-        return subprocess.CompletedProcess(words, code, out.read().decode(), err.read().decode())
+        return subprocess.CompletedProcess(
+            words, code, *(stream.read().decode(errors="backslashreplace") for stream in (out, err))
+        )
 
 
-def _become_program(words: list[str], environment: dict[str, str], files: list[int]) -> NoReturn:
+def _become_program(
+    words: list[str], environment: dict[str, str], prepare: Callable[[], object], files: list[int]
+) -> NoReturn:
     code = 70
     try:
         for target, file in enumerate(files):
@@ -49,6 +59,7 @@ def _become_program(words: list[str], environment: dict[str, str], files: list[i
         os.environ.update({**ENVIRONMENT, **environment})
         warnings.simplefilter("default")
         sys.argv = ["spanbert", *words]
+        prepare()
         main()
         code = 0
     except SystemExit as leave:
@@ -56,9 +67,11 @@ def _become_program(words: list[str], environment: dict[str, str], files: list[i
     except BaseException:
         traceback.print_exc()
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:
+            os._exit(code)  # whatever happens: there must not be two test runs
 
 
 @pytest.fixture(scope="session")

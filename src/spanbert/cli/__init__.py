@@ -6,6 +6,8 @@ Data goes to standard output, talk to standard error. Exit codes: 0 ok, 1 a chec
 
 from __future__ import annotations
 
+import contextlib
+import io
 import sys
 from importlib import import_module
 from typing import Annotated
@@ -28,6 +30,10 @@ VERBS = {
 def main() -> None:
     """Entry point of the `spanbert` command. Only the module of the verb that runs is imported."""
     arguments = spelled(sys.argv[1:])
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what a locale cannot show is no reason to fail
+            with contextlib.suppress(OSError):
+                stream.reconfigure(errors="backslashreplace")
     app = typer.Typer(
         help="Find spans in text, and say how sure it is.",
         no_args_is_help=True,

@@ -7,9 +7,10 @@ from typing import Annotated, Any
 import orjson
 import typer
 
+from ..errors import plain
 from ..formats import Reading
 from .flags import with_settings
-from .show import LISTED, plain, read_all, talk
+from .show import LISTED, read_all, talk
 
 
 @with_settings([Reading], skip=())
@@ -36,7 +37,7 @@ def command(
 
     report = evaluate(SpanModel.from_pretrained(model, device, dtype), documents, threshold=threshold)
     if json:
-        typer.echo(orjson.dumps(report.to_json()).decode())
+        typer.echo(orjson.dumps(report.to_json()))
         return
     typer.echo(report.to_text())
     console = talk()

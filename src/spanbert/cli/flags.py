@@ -19,7 +19,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..errors import DataError, MachineError, SpanbertError, UsageError, at, nearest
+from ..errors import DataError, MachineError, SpanbertError, UsageError, at, nearest, plain
 
 LISTS = ("--train", "--dev", "--data", "--input")
 """Flags that take several values in a row: `--train a.jsonl b.jsonl`."""
@@ -155,7 +155,7 @@ def guarded(verb: Callable[..., None]) -> Callable[..., None]:
         try:
             verb(*args, **values)
         except SpanbertError as error:
-            typer.echo(f"error: {error}", err=True)
+            typer.echo(f"error: {plain(str(error))}", err=True)
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
             typer.echo("interrupted", err=True)
@@ -163,9 +163,12 @@ def guarded(verb: Callable[..., None]) -> Callable[..., None]:
         except BrokenPipeError:
             sys.stderr.close()  # whoever read our output has left
             raise typer.Exit(0) from None
-        except (OSError, MemoryError) as error:
+        except (OSError, MemoryError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and "memory" not in str(error):
+                raise
             place = getattr(error, "filename", None) or "this machine"
-            found = f"{place}: {getattr(error, 'strerror', None) or type(error).__name__}"
+            reason = "out of memory" if not isinstance(error, OSError) else error.strerror or type(error).__name__
+            found = f"{place}: {reason}"
             fault = MachineError(found, "a machine with room, memory and permission", "see what is said above")
             typer.echo(f"error: {fault}", err=True)
             raise typer.Exit(fault.exit_code) from None

@@ -7,6 +7,8 @@ from typing import Annotated
 import orjson
 import typer
 
+from ..errors import plain
+
 
 def command(
     *,
@@ -19,7 +21,7 @@ def command(
 
     bundle = SpanModel.from_pretrained(model, "cpu", "float32").bundle
     if not json:
-        typer.echo(model_card(bundle))
+        typer.echo(plain(model_card(bundle)))
         return
     encoder = bundle.network.encoder
     record = {
@@ -31,4 +33,4 @@ def command(
         },
         **bundle.facts,
     }
-    typer.echo(orjson.dumps(record).decode())
+    typer.echo(orjson.dumps(record))

@@ -12,10 +12,10 @@ import typer
 from rich.console import Console
 
 from ..documents import Document
-from ..errors import UsageError
+from ..errors import UsageError, plain
 from ..formats import FORMATS, Reading, ReadReport, read_documents, write_documents
 from .flags import with_settings
-from .show import counted, highlighted, number, plain, talk, told
+from .show import counted, highlighted, number, talk, told
 
 HIGHLIGHT = "highlight"
 
@@ -89,5 +89,8 @@ def _highlight(predicted: Iterable[Document], output: str, labels: tuple[str, ..
     with contextlib.nullcontext(sys.stdout) if output == "-" else Path(output).open("w", encoding="utf-8") as stream:
         console = Console(file=stream, highlight=False, soft_wrap=True)
         for document in predicted:
-            console.print(f"── {plain(document.id)} ", markup=False, style="dim")
-            console.print(highlighted(document, labels))
+            with console.capture() as captured:  # printed by us: rich has its own way to end when a pipe is closed
+                console.print(f"── {plain(document.id)} ", markup=False, style="dim")
+                console.print(highlighted(document, labels))
+            stream.write(captured.get())
+            stream.flush()

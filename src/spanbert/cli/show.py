@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
@@ -12,6 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rich.text import Text
 
 from ..documents import Document, Span
+from ..errors import plain
 from ..formats import Reading, ReadReport, read_documents
 from ..training.tracking import Evaluated, Event, Finished, Started, Stepped, Warned
 
@@ -161,14 +161,3 @@ def number(count: int, noun: str) -> str:
 def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
-
-
-def plain(text: str) -> str:
-    """Text that cannot steer a terminal: controls and direction marks are shown as their code, any space as a space."""
-    return "".join(map(_visible, text))
-
-
-def _visible(character: str) -> str:
-    if character in "\n\t" or character.isprintable() and unicodedata.category(character) != "Cf":
-        return character
-    return " " if unicodedata.category(character) == "Zs" else f"<U+{ord(character):04X}>"

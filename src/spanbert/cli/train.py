@@ -68,7 +68,7 @@ def command(
     report = trained.bundle.facts["report"]
     _next_commands(values["output"], report)
     if json:
-        typer.echo(orjson.dumps(report).decode())
+        typer.echo(orjson.dumps(report))
 
 
 def _known() -> dict[str, tuple[type, ...]]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import re
+import zipfile
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -50,7 +50,7 @@ def locate(name: str | Path) -> Path:
     if folder.exists() or not re.fullmatch(r"[\w.-]+/[\w.-]+", str(name)):
         raise no_folder
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HFValidationError
 
     try:
         listed = snapshot_download(str(name), allow_patterns=[*_WANTED, WEIGHT_FILES[0]])
@@ -59,7 +59,7 @@ def locate(name: str | Path) -> Path:
         return Path(listed)
     except HFValidationError:  # `../model` and the like
         raise no_folder from None
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+    except Exception as error:  # its own errors, those of the connection, of answers that are no JSON, of the disk
         raise MachineError(
             f"there is no folder {name}, and the hub model of that name cannot be had ({type(error).__name__})",
             "a model folder, or a network and the name of a hub model",
@@ -101,14 +101,18 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         raise DataError(f"a header of {header} bytes", f"at most {_MAX_HEADER}", "this is no sound weights file")
     try:
         return load_file(path)
-    except (SafetensorError, ValueError) as error:
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # not only SafetensorError: a size beyond all makes it raise what it likes
         raise DataError(f"damaged weights ({error})", "a complete safetensors file", "copy the file again") from None
 
 
 def _read_bin(path: Path) -> dict[str, Tensor]:
+    if _is_compressed(path):
+        raise DataError("compressed weights", "a file as torch writes it", "save the checkpoint anew")
     try:
         raw = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, MemoryError):
+    except OSError:
         raise
     except Exception as error:  # a damaged file can make the weights-only loader raise almost anything
         first = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
@@ -122,8 +126,19 @@ def _read_bin(path: Path) -> dict[str, Tensor]:
     return raw
 
 
+def _is_compressed(path: Path) -> bool:
+    """Whether it is a ZIP archive with compressed entries: torch writes none, and reads what they unpack to."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist())
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):
+        return False
+
+
 def _is_plain(key: object, value: object) -> bool:
     """A named tensor whose numbers all stand in the file: a view can claim any size of a storage of one number."""
-    if not isinstance(key, str) or not isinstance(value, Tensor) or value.layout != torch.strided:
+    if not isinstance(key, str) or not isinstance(value, Tensor):
+        return False
+    if value.layout != torch.strided or value.device.type != "cpu":
         return False
     return value.numel() * value.element_size() <= value.untyped_storage().nbytes()

@@ -26,6 +26,7 @@ _BOUNDS = {
     "max_position_embeddings": 65_536,
     "type_vocab_size": 64,
 }
+_NUMBERS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _MOST_LEAVES = 1000
 _DEEPEST = 4
 _LARGEST = 1e12
@@ -156,7 +157,7 @@ def read_weights(folder: Path, config: Config) -> dict[str, Tensor]:
         plain = name.removeprefix(f"{prefix(config)}.").replace("LayerNorm.gamma", "LayerNorm.weight")
         plain = plain.replace("LayerNorm.beta", "LayerNorm.bias")
         # fp16 is sixty times slower than fp32 on most processors: the precision to run in is chosen later
-        weights[plain] = tensor.float() if tensor.is_floating_point() else tensor
+        weights[plain] = tensor.float() if tensor.dtype in _NUMBERS else tensor
     return weights
 
 
@@ -200,7 +201,7 @@ def _check_weight(name: str, weight: Tensor | None, shape: tuple[int, ...]) -> N
             f"{shape}, as config.json says",
             "use the config.json that belongs to these weights",
         )
-    if not weight.is_floating_point():
+    if weight.dtype not in _NUMBERS:
         raise DataError(f"{name} holds {weight.dtype}", "floating-point numbers", "use the unquantised checkpoint")
 
 

@@ -13,7 +13,7 @@ from .format import not_held
 from .repair import RawSpan, clean_label, merge_duplicates, settle, warn_of_crossing
 from .report import ReadReport
 from .sinks import FileNames, new_folder, write_text
-from .sources import Source, refuse_link_out
+from .sources import Source, readable, refuse_link_out
 
 SUFFIXES = (".ann",)
 _RANGE = r"-?[0-9]{1,18} -?[0-9]{1,18}"
@@ -92,15 +92,16 @@ def _beside(path: Path, suffix: str) -> Path | None:
 
 
 def _pair(annotation: Path, root: Path, report: ReadReport) -> Document:
+    with report.at(file=str(annotation)):
+        refuse_link_out(annotation, root)
     annotations = Source(annotation, report, may_be_empty=True)
     with report.at(file=annotations.name):
         path = _beside(annotation, ".txt")
         if path is None:
             raise DataError("no .txt file beside it", f"{annotation.stem}.txt in the same folder", "add the text")
-        refuse_link_out(annotation, root)
         refuse_link_out(path, root)
     text = Source(path, report, may_be_empty=True).text()
-    identifier = (annotation.parent / annotations.stem).relative_to(root).as_posix()
+    identifier = readable((annotation.parent / annotations.stem).relative_to(root).as_posix())
     raw, raw_relations = _parse(annotations, report)
     with report.at(file=annotations.name, document=identifier):
         spans = dict(zip(raw, merge_duplicates(settle(text, raw.values(), report), report), strict=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import heapq
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -21,6 +22,7 @@ _BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _ZERO_WIDTH = frozenset("\u00ad\u200b\u200c\u200d\u2060\ufeff")
 _SEPARATORS = frozenset(",;:")
 _PAIRS = ("()", "[]", "{}", "\u201c\u201d", "\u00ab\u00bb")
+_LONGEST_LABEL = 400  # before composition: beyond, it is refused as it is
 _SHOWN = 40  # characters of a copy quoted in a message
 
 
@@ -65,14 +67,14 @@ def merge_duplicates(spans: Iterable[Span], report: ReadReport) -> list[Span]:
 
 
 def warn_of_crossing(spans: Iterable[Span], report: ReadReport) -> None:
-    """Warn of spans that overlap an earlier one without lying inside it. O(n log n) and the depth of nesting."""
-    open_spans: list[Span] = []
-    for span in sorted(spans, key=lambda span: (span.start, -span.end)):
-        open_spans = [earlier for earlier in open_spans if earlier.end > span.start]
-        crossed = next((left for left in open_spans if left.start < span.start and left.end < span.end), None)
-        if crossed is not None:
-            report.warn("spans crossing another", f"{_name(span)} and {_name(crossed)}")
-        open_spans.append(span)
+    """Warn of spans that overlap an earlier one without lying inside it. O(n log n)."""
+    open_spans: list[tuple[int, int, Span]] = []  # the one that ends first is the one that is crossed first
+    for number, span in enumerate(sorted(spans, key=lambda span: (span.start, -span.end))):
+        while open_spans and open_spans[0][0] <= span.start:
+            heapq.heappop(open_spans)
+        if open_spans and open_spans[0][0] < span.end:
+            report.warn("spans crossing another", f"{_name(span)} and {_name(open_spans[0][2])}")
+        heapq.heappush(open_spans, (span.end, number, span))
 
 
 def survey_text(text: str, report: ReadReport) -> None:
@@ -87,7 +89,7 @@ def clean_label(label: object, owner: str, report: ReadReport) -> str:
     """The label with letters and accents composed (NFC), so that equal ones are equal. Raises DataError."""
     if not isinstance(label, str):
         raise DataError(f"label {label!r} {owner}", "a string", "write the label in quotes")
-    composed = unicodedata.normalize("NFC", label)
+    composed = unicodedata.normalize("NFC", label) if len(label) <= _LONGEST_LABEL else label
     if composed != label:
         report.repair("labels with accents of their own (composed)", composed)
     return composed

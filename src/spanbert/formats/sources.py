@@ -7,6 +7,7 @@ import codecs
 import gzip
 import io
 import lzma
+import os
 import sys
 import zlib
 from collections.abc import Callable, Iterator
@@ -42,7 +43,7 @@ _NOT_TEXT = {
 
 
 class Source:
-    """One input. A file can be read several times, standard input once.
+    """One input. A file can be read several times, standard input or a pipe once.
 
     Raises UsageError for a missing path, DataError for what is empty, binary, truncated or not UTF-8.
     """
@@ -51,7 +52,7 @@ class Source:
         self.path = None if str(name) == STDIN else Path(name)
         self.name = "standard input" if self.path is None else str(self.path)
         self.is_folder = self.path is not None and self.path.is_dir()
-        self._stdin = _standard_input() if self.path is None else None
+        self._once = self._opened_once()
         self._exhausted = False
         self._report = report
         self.head = ""
@@ -60,14 +61,14 @@ class Source:
         if not self.is_folder:
             with report.at(file=self.name), self._opened() as stream:
                 # Standard input is only peeked at: it cannot be read again, and must not wait for more.
-                start = stream.peek(HEAD_BYTES)[:HEAD_BYTES] if self.path is None else stream.read(HEAD_BYTES)
+                start = stream.peek(HEAD_BYTES)[:HEAD_BYTES] if self._once else stream.read(HEAD_BYTES)
                 if not start and not may_be_empty and self.suffix not in _MAY_BE_EMPTY:
                     raise DataError("0 bytes", "text or annotations", "check the tool that wrote the file")
                 _refuse_binary(start)
                 if start.startswith(codecs.BOM_UTF8):
                     report.repair("files with a byte order mark (removed)")
                 self.head = start.removeprefix(codecs.BOM_UTF8).decode("utf-8", errors="ignore")
-                self.head_is_all = len(start) < HEAD_BYTES and self.path is not None
+                self.head_is_all = len(start) < HEAD_BYTES and self._once is None
 
     @property
     def suffix(self) -> str:
@@ -77,13 +78,13 @@ class Source:
     @property
     def stem(self) -> str:
         """`a` of `a.jsonl` and of `a.jsonl.gz`."""
-        return "stdin" if self.path is None else _unpacked_path(self.path).stem
+        return "stdin" if self.path is None else readable(_unpacked_path(self.path).stem)
 
     def lines(self) -> Iterator[tuple[int, str]]:
         """Line number (from 1) and text without its line end."""
         offset = 0
         with at(file=self.name), self._opened() as stream:
-            self._exhausted = self.path is None
+            self._exhausted = self._once is not None
             for number, raw in enumerate(stream, start=1):
                 try:  # not `at`: this is the loop over every line of a corpus
                     line = self._decode(raw, offset)
@@ -96,7 +97,7 @@ class Source:
     def text(self) -> str:
         """The whole text, line ends as they are."""
         with at(file=self.name), self._opened() as stream:
-            self._exhausted = self.path is None
+            self._exhausted = self._once is not None
             return self._decode(stream.read(), 0)
 
     def _decode(self, raw: bytes, offset: int) -> str:
@@ -116,15 +117,30 @@ class Source:
             self._report.repair("texts with bytes that are not UTF-8 (replaced)", f"the first is {place}")
         return text.removeprefix("\ufeff") if offset == 0 else text
 
+    def _opened_once(self) -> io.BufferedReader | None:
+        """The stream of standard input, a pipe or a device, which cannot be read again; None for a file."""
+        if self.path is None:
+            return _standard_input()
+        if self.is_folder or self.path.is_file() or not self.path.exists():
+            return None
+        with at(file=self.name):
+            try:
+                raw = self.path.open("rb", buffering=0)
+            except OSError as error:
+                raise DataError(
+                    f"cannot be read: {error.strerror or error}", "a readable file", "check its permissions"
+                ) from None
+        return _unpacked(io.BufferedReader(raw, HEAD_BYTES))
+
     @contextmanager
     def _opened(self) -> Iterator[Any]:
         try:
-            if self._stdin is not None:
+            if self._once is not None:
                 if self._exhausted:
                     raise UsageError(
-                        "standard input is needed twice", "a file for this format", "save it and give the path"
+                        f"{self.name} is needed twice", "a file for this format", "save it and give the path"
                     )
-                yield self._stdin
+                yield self._once
             else:
                 assert self.path is not None
                 with self.path.open("rb") as packed:
@@ -145,9 +161,20 @@ class Source:
             ) from None
 
 
+def readable(name: str) -> str:
+    """A file name that can be written: bytes of it that are not UTF-8 are replaced."""
+    return os.fsencode(name).decode("utf-8", errors="replace")
+
+
 def refuse_link_out(path: Path, folder: Path) -> None:
-    """DataError where `path`, found in `folder`, is a link to somewhere else (it might lead to secrets)."""
-    if not path.resolve().is_relative_to(folder.resolve()):
+    """DataError where `path`, found in `folder`, is a pipe, or a link to somewhere else (it might lead to secrets)."""
+    try:
+        inside = path.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError):
+        raise DataError(f"{path.name} is a link that leads round", "files", "remove the link") from None
+    if path.exists() and not path.is_file():
+        raise DataError(f"{path.name} is no file", "files of the folder", "take it out of the folder")
+    if not inside:
         raise DataError(f"{path.name} is a link out of the folder", "files of the folder", "copy the file here")
 
 

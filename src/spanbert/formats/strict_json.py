@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Collection, Mapping
 
 import orjson
@@ -78,8 +79,7 @@ def string(record: Mapping[str, object], key: str, what: str) -> str:
 def _distinct_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
     record = dict(pairs)
     if len(record) != len(pairs):
-        keys = [key for key, _ in pairs]
-        double = next(key for key in keys if keys.count(key) > 1)
+        double, _ = Counter(key for key, _ in pairs).most_common(1)[0]
         raise DataError(f"key {double!r} stands twice in one object", "each key once", "remove one of them")
     return record
 

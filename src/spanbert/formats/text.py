@@ -11,7 +11,7 @@ from ..errors import DataError
 from .format import not_held
 from .report import ReadReport
 from .sinks import FileNames, new_folder, write_text
-from .sources import Source, refuse_link_out
+from .sources import Source, readable, refuse_link_out
 
 SUFFIXES = (".txt", ".text", ".md", "")
 
@@ -35,7 +35,7 @@ def read(source: Source, report: ReadReport) -> Iterator[Document]:
         refuse_link_out(path, source.path)
         file = Source(path, report, may_be_empty=True)
         with report.at(file=file.name):
-            document = Document((path.parent / file.stem).relative_to(source.path).as_posix(), file.text())
+            document = Document(readable((path.parent / file.stem).relative_to(source.path).as_posix()), file.text())
         yield document
 
 

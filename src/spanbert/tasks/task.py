@@ -38,6 +38,8 @@ class Settings:
     """Which of two training spans stays when the policy forbids both: longest, first or highest."""
 
     def __post_init__(self) -> None:
+        if not isinstance(self.labels, tuple):
+            raise UsageError(f"labels {self.labels!r}", "a list of labels", "write them in brackets")
         for label in self.labels:
             check_label(label, "of the task")
         if len(set(self.labels)) < len(self.labels):

@@ -9,6 +9,7 @@ Spans cannot overlap. A bundle of this task is a stock token-classification chec
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -59,6 +60,8 @@ class TokenClassification:
 
     def __post_init__(self) -> None:
         s = self.settings
+        if not all(isinstance(tag, str) for tag in s.tags):
+            raise UsageError(f"tags {s.tags!r}", "names of tags", "leave them out")
         if s.policy != "flat":
             raise UsageError(
                 f"policy {s.policy!r} for token classification",
@@ -74,8 +77,12 @@ class TokenClassification:
         names = config.get("id2label")
         if not isinstance(names, dict) or not names:
             raise DataError("a config.json without id2label", "the names of the tags", "use a fine-tuned checkpoint")
+        if not all(re.fullmatch("[0-9]{1,6}", key) for key in names):
+            raise DataError("an id2label whose keys are no numbers", "the numbers of the tags", "copy it again")
         tags = tuple(str(names[key]) for key in sorted(names, key=int))
         labels = tuple(dict.fromkeys(_label(tag) for tag in tags if tag != "O"))
+        if not labels:
+            raise DataError("an id2label without any label", "the names of the tags", "use a fine-tuned checkpoint")
         return TagSettings(labels=labels, tags=tags, scheme=_scheme(tags))
 
     def stock_config(self) -> dict[str, object]:

@@ -7,6 +7,7 @@ best weights so far lie in `checkpoints/best-00000100/`.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import shutil
@@ -22,6 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from .. import durable
+from ..bundle import CHECKSUMS
 from ..errors import DataError, MachineError, UsageError
 
 _MANIFEST = "manifest.json"
@@ -142,7 +144,7 @@ def output_folder(output: Path, *, resume: bool) -> Iterator[None]:
                 "a new or empty folder, so that nothing is lost",
                 "choose another --output, or go on with an interrupted run by --resume auto",
             )
-        if others and not (output / "checkpoints").is_dir() and not (output / "train.jsonl").is_file():
+        if others and not any((output / name).exists() for name in ("checkpoints", "train.jsonl", CHECKSUMS)):
             raise UsageError(
                 f"{output} holds no training run (it has {others[0]})",
                 "the folder of an interrupted run, or an empty one",
@@ -152,7 +154,8 @@ def output_folder(output: Path, *, resume: bool) -> Iterator[None]:
             shutil.rmtree(litter, ignore_errors=True)
         yield
     finally:
-        (output / ".lock").unlink(missing_ok=True)  # while it is still ours
+        with contextlib.suppress(OSError):  # what ended the run must be told, not this
+            (output / ".lock").unlink(missing_ok=True)  # while it is still ours
         lock.release()
 
 

@@ -147,11 +147,12 @@ class _Run:
     def finished(self) -> SpanModel | None:
         """The model in the output folder where this very run had come to its end before; None where it had not."""
         output = Path(self.config.output or "")
-        if self.checkpoints is None or self.checkpoints.folder.exists() or not (output / CHECKSUMS).exists():
+        if self.checkpoints is None or not (output / CHECKSUMS).exists():
             return None
         model = SpanModel.from_pretrained(output, self.config.device, self.config.dtype)
         if model.bundle.facts.get("training", {}).get("run") != self.fingerprint:
             raise other_run(output)
+        self.checkpoints.remove()
         self._tell(Warned(f"the training in {output} had come to its end: this is its model"))
         return model
 
