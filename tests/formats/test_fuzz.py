@@ -184,7 +184,7 @@ def test_exports_with_other_values(work: Path, value: object):
 @pytest.mark.parametrize("key", ["id", "text", "meta", "label", "start", "parts", "score"])
 def test_depth(key: str):
     """Between what is read and what is too deep there is nothing that fails on being shown."""
-    for depth in range(1100):
+    for depth in (*range(0, 900, 60), *range(900, 1040)):  # Python's limit is 1000, orjson's 1024
         deep = "[" * depth + "]" * depth
         span = {"start": "0", "end": "1", "label": '"X"', "score": "1", "parts": "[]"}
         record = {"id": '"a"', "text": '"x"', "meta": "{}"}

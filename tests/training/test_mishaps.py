@@ -257,7 +257,7 @@ def fails(start: Start, output: Path, number: int, error: int, names: Sequence[s
     return False
 
 
-@pytest.mark.parametrize("part", [pytest.param(1, marks=pytest.mark.slow), 20], ids=["each", "some"])
+@pytest.mark.parametrize("part", [pytest.param(1, marks=pytest.mark.slow), 25], ids=["each", "some"])
 @pytest.mark.parametrize(("error", "lasting"), FAULTS, ids=["full", "full for good", "broken", "broken for good"])
 def test_the_disk_refuses(short: Run, tmp_path: Path, error: int, lasting: bool, part: int):
     """An open, write, sync, rename or new folder fails: the run bears it, or ends with one message and can go on."""
