@@ -18,6 +18,7 @@ from pathlib import Path
 from benchmarks.duel import ROOT, keep, machine
 
 SENTENCE = "Orbital Dynamics acquired Redwood Systems for $ 45 million in March 2019 ."
+WANTED = ("Orbital Dynamics", "Redwood Systems", "$ 45 million", "March 2019")
 PLACES = 200
 AROUND = 60
 SIZES = (2_000, 25_000, 50_000, 100_000)
@@ -104,9 +105,6 @@ def recall_by_place(pieces: int, spans: object) -> list[float]:
     wanted = [(SENTENCE.index(w), SENTENCE.index(w) + len(w)) for w in WANTED]
     _, places = planted(pieces)
     return [sum((place + a, place + b) in found for a, b in wanted) / len(wanted) for place in places]
-
-
-WANTED = ("Orbital Dynamics", "Redwood Systems", "$ 45 million", "March 2019")
 
 
 if __name__ == "__main__":

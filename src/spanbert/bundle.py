@@ -59,9 +59,8 @@ def load_base(folder: Path) -> tuple[Encoder, Tokenizer]:
     """Encoder and tokenizer of a model folder, whatever heads it has."""
     if (folder / CHECKSUMS).exists():
         verify(folder)
-    config = loading.read_config(folder)
-    encoder = loading.encoder_from(config, loading.read_weights(folder, config))
-    return encoder, _tokenizer(folder, encoder.vocabulary)
+    encoder, tokenizer, _ = _encoder(folder)
+    return encoder, tokenizer
 
 
 def read(folder: Path) -> Bundle:
@@ -192,13 +191,13 @@ def _read_stock(folder: Path) -> Bundle:
     for name in TASKS:
         kind = task_class(name)
         if kind.stock and loading.has_plain_head(shape) and architecture == loading.stock_class(shape, kind.stock):
-            encoder, tokenizer = load_base(folder)
+            encoder, tokenizer, weights = _encoder(folder)
             with at(file=folder / "config.json"):
                 settings = kind.adopted(record)
                 window = min(settings.window, encoder.longest)
                 tasks = {name: kind(dataclasses.replace(settings, window=window), tokenizer)}
             bundle = Bundle.build(encoder, tokenizer, tasks, {"base_model": {"name": folder.name}})
-            _load_heads(bundle.network, tasks, loading.read_weights(folder, encoder.config))
+            _load_heads(bundle.network, tasks, weights)
             return bundle
     raise DataError(
         f"{folder} holds {architecture or 'an encoder'} and no spanbert.json",
@@ -253,10 +252,13 @@ def _check_fit(
             raise DataError(f"{outputs} labels of {name}", "those of its weights", "save the model anew")
 
 
-def _tokenizer(folder: Path, vocabulary: int) -> Tokenizer:
-    tokenizer = Tokenizer.from_folder(folder)
-    _check_vocabulary(folder, tokenizer, vocabulary)
-    return tokenizer
+def _encoder(folder: Path) -> tuple[Encoder, Tokenizer, dict[str, Tensor]]:
+    """Encoder, tokenizer and all weights of a stock folder."""
+    config = loading.read_config(folder)
+    weights = loading.read_weights(folder, config)
+    encoder, tokenizer = loading.encoder_from(config, weights), Tokenizer.from_folder(folder)
+    _check_vocabulary(folder, tokenizer, encoder.vocabulary)
+    return encoder, tokenizer, weights
 
 
 def _check_vocabulary(folder: Path, tokenizer: Tokenizer, vocabulary: int) -> None:

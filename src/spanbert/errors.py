@@ -26,9 +26,9 @@ class SpanbertError(Exception):
     exit_code = 1
 
     def __init__(self, found: str, expected: str, fix: str) -> None:
-        super().__init__(found)
         if len(found) > _LONGEST:  # whatever stood there
             found = f"{found[:_LONGEST]} … ({len(found):,} characters)"
+        super().__init__(found)
         self.found, self.expected, self.fix = found, expected, fix
         self.file: str | None = None
         self.line: int | None = None

@@ -170,7 +170,10 @@ class Tokenizer:
     def pieces(self, texts: Sequence[str]) -> list[Pieces]:
         """Pieces of each text, offsets on borders of graphemes and without white space at their edges."""
         encodings = self._backend.encode_batch(list(texts), add_special_tokens=False)
-        return [_snap(_trim(_to_pieces(encoding), text), text) for encoding, text in zip(encodings, texts, strict=True)]
+        found = map(_to_pieces, encodings)
+        if self._spaced:
+            found = map(_trim, found, texts)
+        return list(map(_snap, found, texts))
 
     def save(self, folder: Path, longest: int) -> None:
         """Write `tokenizer.json` and `tokenizer_config.json`; `longest` = pieces the encoder can read."""

@@ -155,8 +155,7 @@ def guarded(verb: Callable[..., None]) -> Callable[..., None]:
         try:
             verb(*args, **values)
         except SpanbertError as error:
-            typer.echo(f"error: {plain(str(error))}", err=True)
-            raise typer.Exit(error.exit_code) from None
+            raise _leaving(error) from None
         except KeyboardInterrupt:
             typer.echo("interrupted", err=True)
             raise typer.Exit(130) from None
@@ -169,11 +168,17 @@ def guarded(verb: Callable[..., None]) -> Callable[..., None]:
             place = getattr(error, "filename", None) or "this machine"
             reason = "out of memory" if not isinstance(error, OSError) else error.strerror or type(error).__name__
             found = f"{place}: {reason}"
-            fault = MachineError(found, "a machine with room, memory and permission", "see what is said above")
-            typer.echo(f"error: {fault}", err=True)
-            raise typer.Exit(fault.exit_code) from None
+            raise _leaving(
+                MachineError(found, "a machine with room, memory and permission", "see what is said above")
+            ) from None
 
     return call
+
+
+def _leaving(error: SpanbertError) -> typer.Exit:
+    """Tell it, as it may be shown in a terminal; then leave with its code."""
+    typer.echo(f"error: {plain(str(error))}", err=True)
+    return typer.Exit(error.exit_code)
 
 
 def _plain(hint: Any) -> type:

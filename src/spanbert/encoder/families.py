@@ -46,6 +46,8 @@ class Family:
     """The matrix from narrower embeddings to the layers; empty: there is none."""
     always_projects: bool = False
     """There is that matrix even where both are equally wide."""
+    plain_head: bool = True
+    """Its token classification is one matrix on the vectors, as ours is."""
     layers: str = "encoder.layer.{}"
     layer: Mapping[str, Names] = field(default_factory=lambda: _BERT_LAYER)
 

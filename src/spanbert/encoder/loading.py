@@ -26,6 +26,7 @@ _BOUNDS = {
     "max_position_embeddings": 65_536,
     "type_vocab_size": 64,
 }
+_OURS = ("first_position", "shared_layers")  # fields that follow from the family and are no keys
 _NUMBERS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _MOST_LEAVES = 1000
 _DEEPEST = 4
@@ -69,7 +70,7 @@ def _shape(kind: str, record: Mapping[str, object]) -> EncoderConfig:
     values: dict[str, object] = {"model_type": kind, **family.fixed}
     for field in dataclasses.fields(EncoderConfig):
         key = family.keys.get(field.name, field.name)
-        if field.name in values or field.name in ("first_position", "shared_layers"):
+        if field.name in values or field.name in _OURS:
             continue
         if key in record:
             values[field.name] = record[key]
@@ -222,7 +223,7 @@ def to_stock_config(encoder: Encoder) -> dict[str, object]:
         return {"model_type": config.model_type, **config.values}
     family = FAMILIES[config.model_type]
     values = dataclasses.asdict(config)
-    for name in ("first_position", *family.fixed):
+    for name in {*_OURS, *family.fixed}:
         del values[name]
     if config.embedding_size is None and family.projection:
         values["embedding_size"] = config.hidden_size
@@ -230,7 +231,7 @@ def to_stock_config(encoder: Encoder) -> dict[str, object]:
         del values["embedding_size"]
     if family.counts_after_padding:
         values["pad_token_id"] = config.first_position - 1
-    return {family.keys.get(name, name): value for name, value in values.items() if name != "shared_layers"}
+    return {family.keys.get(name, name): value for name, value in values.items()}
 
 
 def stock_class(config: Config, head: str | None) -> str:
@@ -241,8 +242,7 @@ def stock_class(config: Config, head: str | None) -> str:
 
 def has_plain_head(config: Config) -> bool:
     """Whether the stock class for tokens puts one matrix on the vectors, as our head does."""
-    kind = _kind(config)
-    return not isinstance(kind, Kind) or kind.plain_head
+    return _kind(config).plain_head
 
 
 def prefix(config: Config) -> str:

@@ -127,9 +127,7 @@ class Source:
             try:
                 raw = self.path.open("rb", buffering=0)
             except OSError as error:
-                raise DataError(
-                    f"cannot be read: {error.strerror or error}", "a readable file", "check its permissions"
-                ) from None
+                raise _unreadable(error) from None
         return _unpacked(io.BufferedReader(raw, HEAD_BYTES))
 
     @contextmanager
@@ -156,9 +154,7 @@ class Source:
         except OSError as error:
             if error.errno is None:  # what bz2 raises for bytes that are not its own
                 raise _damaged(error) from None
-            raise DataError(
-                f"cannot be read: {error.strerror or error}", "a readable file", "check the path and its permissions"
-            ) from None
+            raise _unreadable(error) from None
 
 
 def readable(name: str) -> str:
@@ -239,6 +235,12 @@ def _refuse_binary(start: bytes) -> None:
 def _every_other_is_nul(start: bytes) -> bool:
     """Latin letters in UTF-16; were both halves NUL, it would be no text at all."""
     return sum(start[first::2].count(0) * 10 > len(start[first::2]) * 9 for first in (0, 1)) == 1
+
+
+def _unreadable(error: OSError) -> DataError:
+    return DataError(
+        f"cannot be read: {error.strerror or error}", "a readable file", "check the path and its permissions"
+    )
 
 
 def _damaged(error: Exception) -> DataError:

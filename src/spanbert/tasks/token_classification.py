@@ -145,7 +145,7 @@ class TokenClassification:
         if not table:
             return Decoded()
         order = np.argsort(table["piece"], kind="stable")
-        found = self.lattice.decode(table["emission"][order].astype(np.float64))
+        found = self.lattice.decode(table["emission"][order])
         piece = table["piece"][order]
         spans: list[Candidate] = []
         for first, last, label, logit in found:
