@@ -220,7 +220,6 @@ def test_killed_again_and_again(run: Run, tmp_path: Path, kills: int):
     assert amid >= kills // 10
 
 
-@pytest.mark.xfail(strict=True, reason="only what is called .tmp-… is looked for")
 def test_killed_while_the_checksums_are_written(short: Run, tmp_path: Path):
     """Files are written beside their place: one of a run that was killed goes when it is gone on with."""
     with pytest.MonkeyPatch.context() as patch:

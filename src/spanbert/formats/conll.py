@@ -115,10 +115,11 @@ def write(documents: Iterable[Document], target: str | Path) -> Counter[str]:
 
 
 def _beginning(source: Source) -> list[str]:
-    """The first rows, from which the layout is seen: what begins with '#' may be a comment."""
+    """The first rows, from which the layout is seen: what begins with '#' may be a comment, unless all rows do."""
     lines = source.head.split("\n")
     whole = (line.removesuffix("\r") for line in (lines if source.head_is_all else lines[:-1]))
-    return [line for line in whole if line.strip() and not line.startswith((_DOCUMENT_START, "#"))]
+    rows = [line for line in whole if line.strip() and not line.startswith(_DOCUMENT_START)]
+    return [line for line in rows if not line.startswith("#")] or [line for line in rows if "\t" in line]
 
 
 def _layout(lines: Sequence[str]) -> _Layout | None:
@@ -228,6 +229,13 @@ def _written(document: Document) -> tuple[str, int]:
     lines = [f"{_DOCUMENT_START}\tO"]
     if _ID.fullmatch(f"# id = {document.id}") and document.id == document.id.strip():
         lines.append(f"# id = {document.id}")
+    for start, _ in tokens:
+        if document.text.startswith(_DOCUMENT_START, start):
+            raise DataError(
+                f"a word that begins with {_DOCUMENT_START}, which columns cannot hold: it begins a document",
+                "text without such a word",
+                "write another format (jsonl, brat, label-studio)",
+            )
     tags = _encoded(spans, tokens)
     before = 0
     for (start, end), tag in zip(tokens, tags, strict=True):

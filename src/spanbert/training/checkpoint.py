@@ -152,6 +152,8 @@ def output_folder(output: Path, *, resume: bool) -> Iterator[None]:
             )
         for litter in (*output.glob(".tmp-*"), *output.glob("checkpoints/.tmp-*")):  # of a run that was killed
             shutil.rmtree(litter, ignore_errors=True)
+        for litter in output.glob(".*.tmp"):  # files that it was replacing
+            litter.unlink(missing_ok=True)
         yield
     finally:
         with contextlib.suppress(OSError):  # what ended the run must be told, not this
