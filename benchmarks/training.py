@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
 from benchmarks.datasets import prepare
 from benchmarks.duel import duel, keep, machine, ratio
 
-PASSAGES = 400
+PASSAGES = 200
 MAX_TOKENS = 2048
 CONTESTANTS = ("ours_tags", "ours_spans", "trainer_8", "trainer_same", "trainer_grouped")
 
