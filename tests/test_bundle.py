@@ -351,7 +351,7 @@ def test_a_stock_checkpoint_reads_long_text_and_learns(foreign: Path, toy_docume
     ]
     events: list[Event] = []
     trained = train(model, documents, documents, TrainConfig(epochs=2, dtype="float32"), [events.append])
-    assert trained.labels == ("PER", "ORG") and events[0].unreachable == {}
+    assert trained.labels == ("PER", "ORG") and events[0].facts["unreachable"] == {}
 
 
 def test_a_stock_checkpoint_without_tag_names_is_refused(foreign: Path, tmp_path: Path):

@@ -11,7 +11,7 @@ import contextlib
 import dataclasses
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -24,7 +24,7 @@ from .encoder import files, loading
 from .encoder.loading import Encoder
 from .errors import DataError, at
 from .heads.head import Network
-from .tasks import TASKS, settings_from, task_class
+from .tasks import ANNOTATED, settings_from, task_class
 from .tasks.task import Task
 from .tokenization import Tokenizer
 
@@ -49,10 +49,25 @@ class Bundle:
     @classmethod
     def build(cls, encoder: Encoder, tokenizer: Tokenizer, tasks: Mapping[str, Task], facts: dict[str, Any]) -> Bundle:
         """A bundle with new heads, for those tasks whose labels are known."""
-        heads = {name: task.head(encoder.width) for name, task in tasks.items() if task.settings.labels}
+        heads = {name: task.head(encoder) for name, task in tasks.items() if task.ready}
         network = Network(encoder, heads)
         thresholds = {name: task.threshold for name, task in tasks.items()}
         return cls(network, tokenizer, dict(tasks), dict.fromkeys(tasks, Calibration()), thresholds, facts)
+
+
+def pretrained(folder: Path, tasks: Callable[[Encoder, Tokenizer], Mapping[str, Task]]) -> Bundle:
+    """Encoder and tokenizer of a model folder, with heads for these tasks: those of the folder where it has them."""
+    if (folder / CHECKSUMS).exists():
+        verify(folder)
+    encoder, tokenizer, weights = _encoder(folder)
+    bundle = Bundle.build(encoder, tokenizer, tasks(encoder, tokenizer), {})
+    for name, task in bundle.tasks.items():
+        state = bundle.network.heads[name].state_dict()
+        stored = loading.head_names(encoder.config, task.stock, name, state)
+        known = {key: weights[stored[key]] for key in state if stored[key] in weights}
+        if all(known[key].shape == state[key].shape for key in known):
+            bundle.network.heads[name].load_state_dict({**state, **known})
+    return bundle
 
 
 def load_base(folder: Path) -> tuple[Encoder, Tokenizer]:
@@ -150,9 +165,9 @@ def _fill(bundle: Bundle, folder: Path) -> None:
     before = loading.prefix(encoder.config)
     weights = {f"{before}.{name}": tensor for name, tensor in loading.to_stock(encoder).items()}
     for name, task in bundle.tasks.items():
-        prefix = "" if task.stock else f"heads.{name}."
         state = bundle.network.heads[name].state_dict()
-        weights |= {prefix + key: tensor.detach().float().cpu().contiguous() for key, tensor in state.items()}
+        stored = loading.head_names(encoder.config, task.stock, name, state)
+        weights |= {stored[key]: tensor.detach().float().cpu().contiguous() for key, tensor in state.items()}
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     bundle.tokenizer.save(folder, bundle.network.encoder.longest)
     _write_json(folder / "config.json", _stock_config(bundle))
@@ -188,7 +203,7 @@ def _read_stock(folder: Path) -> Bundle:
     architectures = record.get("architectures")
     architecture = architectures[0] if isinstance(architectures, list) and architectures else None
     shape = loading.read_config(folder)
-    for name in TASKS:
+    for name in ANNOTATED:
         kind = task_class(name)
         if kind.stock and loading.has_plain_head(shape) and architecture == loading.stock_class(shape, kind.stock):
             encoder, tokenizer, weights = _encoder(folder)
@@ -208,18 +223,16 @@ def _read_stock(folder: Path) -> Bundle:
 
 def _load_heads(network: Network, tasks: Mapping[str, Task], weights: Mapping[str, Tensor]) -> None:
     for name, task in tasks.items():
-        prefix = "" if task.stock else f"heads.{name}."
         wanted = network.heads[name].state_dict()
-        missing = [key for key in wanted if prefix + key not in weights]
+        stored = loading.head_names(network.encoder.config, task.stock, name, wanted)
+        missing = [stored[key] for key in wanted if stored[key] not in weights]
         if missing:
-            raise DataError(
-                f"the weights lack {prefix}{missing[0]}", f"the head of {name}", "copy the model folder again"
-            )
-        state = {key: weights[prefix + key] for key in wanted}
+            raise DataError(f"the weights lack {missing[0]}", f"the head of {name}", "copy the model folder again")
+        state = {key: weights[stored[key]] for key in wanted}
         wrong = [key for key in wanted if state[key].shape != wanted[key].shape]
         if wrong:
             raise DataError(
-                f"{prefix}{wrong[0]} has shape {tuple(state[wrong[0]].shape)}",
+                f"{stored[wrong[0]]} has shape {tuple(state[wrong[0]].shape)}",
                 f"{tuple(wanted[wrong[0]].shape)}, as the labels say",
                 "use the configuration that belongs to these weights",
             )
@@ -248,7 +261,7 @@ def _check_fit(
         window, outputs = task.settings.window, len(task.outputs)
         if window > encoder.longest:
             raise DataError(f"a window of {window} for {name}", f"at most {encoder.longest}", "save the model anew")
-        if not task.settings.labels or outputs * encoder.width > numbers:
+        if not task.ready or outputs * encoder.width > numbers:
             raise DataError(f"{outputs} labels of {name}", "those of its weights", "save the model anew")
 
 

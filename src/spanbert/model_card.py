@@ -23,11 +23,13 @@ def model_card(bundle: Bundle) -> str:
         settings = task.settings
         lines += [
             "",
-            f"Task **{name}**; labels: {', '.join(settings.labels)}.",
+            f"Task **{name}**" + (f"; labels: {', '.join(settings.labels)}." if settings.labels else "."),
             f"Reads text of any length in windows of {settings.window} positions"
             + (f" that share {settings.overlap} pieces." if settings.overlap is not None else "."),
-            f"Returns spans with a probability of at least {bundle.thresholds[name]:g} unless told otherwise.",
         ]
+        if settings.labels:
+            threshold = bundle.thresholds[name]
+            lines.append(f"Returns spans with a probability of at least {threshold:g} unless told otherwise.")
     if base := facts.get("base_model"):
         lines += ["", f"Base model: {base.get('name')}. Its licence applies to these weights as well."]
     if report := facts.get("report"):
@@ -51,6 +53,9 @@ def model_card(bundle: Bundle) -> str:
 
 def _table(report: dict[str, Any]) -> list[str]:
     """Precision, recall and F1 on the held-out documents, with the interval of F1."""
+    if "perplexities" in report:
+        values = ", ".join(f"{name} {value:.2f}" for name, value in report["perplexities"].items())
+        return [f"Perplexity of hidden pieces in {report['documents']} held-out documents: {values}."]
     lines = [
         f"On {report['documents']} held-out documents that also chose the checkpoint; exact boundaries and label, "
         "95 % intervals by document bootstrap.",

@@ -30,3 +30,18 @@ class TagTargets:
     """T, the tag of each piece of the document."""
     taught: BoolArray
     """C, the tags that were annotated in this document; the others take no part in its softmax."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MaskTargets:
+    """The hidden pieces of one window, M of them; positions are those of the window."""
+
+    at: IntArray
+    """M, where each stood."""
+    left: IntArray
+    right: IntArray
+    """M, the positions right before and right after its run of hidden pieces."""
+    offset: IntArray
+    """M, its place inside that run, from 0."""
+    ids: IntArray
+    """M, the piece to predict."""

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from .errors import DataError
 
 _BLANK = np.array([chr(number).isspace() for number in range(0x3002)])  # U+3000 is the last white space there is
 IntArray = npt.NDArray[np.int64]
-_SPECIAL = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
+SPECIAL = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
 _OTHER_NAMES = {"pad": "<pad>", "unk": "<unk>", "cls": "<s>", "sep": "</s>", "mask": "<mask>"}
 
 
@@ -78,14 +79,14 @@ class Tokenizer:
         self.size: int = max(backend.get_vocab().values(), default=-1) + 1  # ids may have gaps: blank lines
         self.ids: dict[str, int] = {}
         self._names: dict[str, str] = {}
-        for role, token in _SPECIAL.items():
+        for role, token in SPECIAL.items():
             tried = dict.fromkeys(name for name in ((names or {}).get(role), token, _OTHER_NAMES[role]) if name)
             found = ((name, number) for name in tried if (number := backend.token_to_id(name)) is not None)
             self._names[role], self.ids[role] = next(found, ("", -1))
             if not self._names[role]:
                 raise DataError(
                     f"the vocabulary has no {' and no '.join(tried)}",
-                    f"special pieces named as in BERT ({' '.join(_SPECIAL.values())}) or in RoBERTa "
+                    f"special pieces named as in BERT ({' '.join(SPECIAL.values())}) or in RoBERTa "
                     f"({' '.join(_OTHER_NAMES.values())}), or in tokenizer_config.json",
                     "use the vocabulary that belongs to the checkpoint",
                 )
@@ -107,7 +108,7 @@ class Tokenizer:
         )
         backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
         backend.decoder = decoders.WordPiece()
-        backend.add_special_tokens([AddedToken(t, special=True) for t in _SPECIAL.values() if t in vocabulary])
+        backend.add_special_tokens([AddedToken(t, special=True) for t in SPECIAL.values() if t in vocabulary])
         return cls(backend)
 
     @classmethod
@@ -116,7 +117,7 @@ class Tokenizer:
         `vocab.json` and `merges.txt`.
         """
         declared = {**_declared(folder / "special_tokens_map.json"), **_declared(folder / "tokenizer_config.json")}
-        names = {role: name for role in _SPECIAL if (name := _name(declared.get(f"{role}_token"))) is not None}
+        names = {role: name for role in SPECIAL if (name := _name(declared.get(f"{role}_token"))) is not None}
         path, pairs = folder / "tokenizer.json", (folder / "vocab.json", folder / "merges.txt")
         try:
             if path.is_file():
@@ -148,6 +149,14 @@ class Tokenizer:
         normalizer = self._backend.normalizer
         return normalizer is not None and normalizer.normalize_str("A") == "a"
 
+    @cached_property
+    def ordinary(self) -> IntArray:
+        """Ids of the pieces that are no special ones."""
+        special = {token.content for token in self._backend.get_added_tokens_decoder().values() if token.special}
+        special |= set(self._names.values())
+        ids = [number for piece, number in self._backend.get_vocab().items() if piece not in special]
+        return np.array(sorted(ids), dtype=np.int64)
+
     @property
     def fingerprint(self) -> str:
         """Changes with the vocabulary and with what is done to text before it is looked up."""
@@ -166,6 +175,12 @@ class Tokenizer:
     def encode(self, text: str) -> Pieces:
         """Pieces with the offsets exactly as the tokenizer gives them (they may end inside a grapheme)."""
         return _to_pieces(self._backend.encode(text, add_special_tokens=False))
+
+    def ids_and_words(self, text: str) -> tuple[IntArray, IntArray]:
+        """Ids of the pieces, and the word each belongs to, where no offsets are needed."""
+        encoding = self._backend.encode(text, add_special_tokens=False)
+        words = np.array(encoding.word_ids, dtype=np.float64)  # None becomes NaN
+        return np.array(encoding.ids, dtype=np.int64), np.where(np.isnan(words), -1, words).astype(np.int64)
 
     def pieces(self, texts: Sequence[str]) -> list[Pieces]:
         """Pieces of each text, offsets on borders of graphemes and without white space at their edges."""

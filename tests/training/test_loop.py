@@ -22,7 +22,7 @@ from spanbert.documents import Document, Span
 from spanbert.errors import DataError, MachineError, UsageError
 from spanbert.heads.head import Network
 from spanbert.tasks import task_class
-from spanbert.training import data, loop
+from spanbert.training import data, loop, material
 from spanbert.training.loop import MOST_FAILED_SAVES, MOST_SKIPPED, take_step
 from spanbert.training.tracking import Evaluated, Finished, Started, Stepped, Warned
 
@@ -78,8 +78,9 @@ def test_events(learnt: tuple):
     """Steps are counted through, shares rise to 1, the rate rises and falls, and the best evaluation is reported."""
     model, events = learnt
     assert isinstance(events[0], Started) and isinstance(events[-1], Finished)
-    assert (events[0].documents, events[0].held_out, events[0].epochs, events[0].resumed_at) == (80, 20, 6, 0)
-    assert events[0].labels == ("ORG", "PERSON") and events[0].unreachable == {}
+    facts = events[0].facts
+    assert (facts["documents"], facts["held_out"], events[0].epochs, events[0].resumed_at) == (80, 20, 6, 0)
+    assert facts["labels"] == ["ORG", "PERSON"] and facts["unreachable"] == {}
     steps = [event for event in events if isinstance(event, Stepped)]
     assert [event.step for event in steps] == list(range(1, len(steps) + 1))
     shares = [event.share for event in steps]
@@ -149,7 +150,7 @@ def test_data_of_all_kinds(tiny_encoder: Path, task: str):
     )
     assert model.labels == ("X",)
     assert len(model.predict(documents)) == 8
-    assert events[0].unreachable == {
+    assert events[0].facts["unreachable"] == {
         "a border inside a piece": 1,
         "in conflict with another gold span under this policy": 1,
     }
@@ -172,7 +173,7 @@ def test_every_policy_trains(tiny_encoder: Path, few: tuple, policy: str):
 def test_no_held_out_data(tiny_encoder: Path, toy_documents: Callable):
     events: list = []
     train(SpanModel.create(tiny_encoder, task=TAGS), toy_documents(20, 3), None, TrainConfig(**SHORT), [events.append])
-    assert (events[0].documents, events[0].held_out) == (18, 2)
+    assert (events[0].facts["documents"], events[0].facts["held_out"]) == (18, 2)
 
 
 def test_refused_data(tiny_encoder: Path, few: tuple, tmp_path: Path):
@@ -504,9 +505,7 @@ def test_parts_of_a_step_give_the_gradient_of_the_whole(tiny_encoder, toy_docume
 
 
 def undropped(network: Network) -> None:
-    network.encoder.config = dataclasses.replace(network.encoder.config, hidden_dropout_prob=0.0)
-    for layer in network.encoder.layers:
-        layer.dropout = layer.attention_dropout = 0.0
+    network.encoder.set_dropout(0.0)
     for module in network.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
@@ -598,14 +597,14 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable:
 
     def make(values: list[float]) -> list[dict]:
         seen: list[dict] = []
-        real = loop.evaluate_with
+        real = material.evaluate_with
 
         def fake(predictor, documents):
             report = real(predictor, documents)
             seen.append(copy.deepcopy(predictor.backend._network.state_dict()))
             return dataclasses.replace(report, micro=dataclasses.replace(report.micro, f1=values[len(seen) - 1]))
 
-        monkeypatch.setattr(loop, "evaluate_with", fake)
+        monkeypatch.setattr(material, "evaluate_with", fake)
         return seen
 
     return make

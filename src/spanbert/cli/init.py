@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from ..errors import UsageError
-from ..tasks import TASKS, settings_class, task_class
+from ..tasks import ANNOTATED, settings_class, task_class
 from ..training.config import TrainConfig
 from .flags import sentences
 
@@ -25,7 +25,7 @@ _EXAMPLES: tuple[tuple[str, dict[str, str]], ...] = (
 def command(
     *,
     folder: Annotated[Path, typer.Argument(help="Where to write; made if need be.")] = Path(),
-    task: Annotated[str, typer.Option(help=f"One of {', '.join(TASKS)}.")] = next(iter(TASKS)),
+    task: Annotated[str, typer.Option(help=f"One of {', '.join(ANNOTATED)}.")] = ANNOTATED[0],
     base_model: Annotated[str, typer.Option(help="Encoder to start from.")] = "SpanBERT/spanbert-base-cased",
 ) -> None:
     """Example: spanbert init my-project"""

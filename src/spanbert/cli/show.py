@@ -98,7 +98,9 @@ def counted(documents: Iterable[T], description: str) -> Iterator[T]:
 class TrainingDisplay:
     """Observer of a training run: a bar with loss, speed and time left, and a line for every evaluation."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Progress, round_name: str = "epoch") -> None:
+        """round_name: what lies between two evaluations."""
+        self._round = round_name
         self._progress, self._bar = progress, progress.task_ids[0]
         self._loss = self._tokens = self._seconds = 0.0
         self._epochs = 0
@@ -117,13 +119,8 @@ class TrainingDisplay:
 
     def _started(self, event: Started) -> None:
         self._epochs = event.epochs
-        self._say(
-            f"learning {len(event.labels)} labels from {event.spans:,} spans in {event.documents:,} documents, "
-            f"up to {event.epochs} epochs; {event.held_out:,} documents held out"
-        )
-        for reason, times in event.unreachable.items():
-            share = 100 * times / max(event.spans, 1)
-            self._say(f"  {times:,} spans ({share:.2f} %) cannot be learnt exactly: {reason}")
+        for line in event.lines:
+            self._say(line)
         if event.resumed_at:
             self._say(f"  resumed after {event.resumed_at:,} steps")
         self._progress.update(self._bar, total=1.0)
@@ -136,17 +133,14 @@ class TrainingDisplay:
         self._loss = loss if not self._loss else 0.95 * self._loss + 0.05 * loss
         self._tokens, self._seconds = 0.9 * self._tokens + event.tokens, 0.9 * self._seconds + event.seconds
         speed = f"{self._tokens / self._seconds:,.0f} tokens/s"
-        note = f"epoch {event.epoch + 1}/{self._epochs} · loss {self._loss:.4f} · {speed}"
+        note = f"{self._round} {event.epoch + 1}/{self._epochs} · loss {self._loss:.4f} · {speed}"
         self._progress.update(self._bar, completed=event.share, note=note)
 
     def _evaluated(self, event: Evaluated) -> None:
-        micro = event.report.micro
         held_out = sum(event.report.losses.values())
-        interval = "" if micro.f1_interval is None else f" [{micro.f1_interval[0]:.3f}, {micro.f1_interval[1]:.3f}]"
         self._say(
-            f"epoch {event.epoch + 1:>2}/{self._epochs}  loss {self._loss:.4f}  held-out loss {held_out:.4f}  "
-            f"P {micro.precision:.3f}  R {micro.recall:.3f}  F1 {micro.f1:.3f}{interval}"
-            + ("  best" if event.best else "")
+            f"{self._round} {event.epoch + 1:>2}/{self._epochs}  loss {self._loss:.4f}  held-out loss {held_out:.4f}  "
+            f"{event.report.summary}" + ("  best" if event.best else "")
         )
 
     def _say(self, line: str) -> None:

@@ -10,12 +10,12 @@ import typer
 
 from ..errors import UsageError
 from ..formats import Reading
-from ..tasks import TASKS, settings_class
+from ..tasks import ANNOTATED, settings_class
 from ..training.config import TrainConfig
 from .flags import kinds_of_values, read_config, split, with_settings
 from .show import TrainingDisplay, bar, read_all, talk
 
-SETTINGS = [settings_class(name) for name in TASKS]
+SETTINGS = [settings_class(name) for name in ANNOTATED]
 _HIDDEN = ("tags", "output")
 
 
@@ -25,7 +25,7 @@ def command(
     base_model: Annotated[
         str | None, typer.Option(help="Encoder to start from: a folder, or a hub name.", envvar="SPANBERT_BASE_MODEL")
     ] = None,
-    task: Annotated[str | None, typer.Option(help=f"One of {', '.join(TASKS)}. Default: {next(iter(TASKS))}.")] = None,
+    task: Annotated[str | None, typer.Option(help=f"One of {', '.join(ANNOTATED)}. Default: {ANNOTATED[0]}.")] = None,
     train: Annotated[list[str] | None, typer.Option(help="Annotated files (one or more).")] = None,
     dev: Annotated[list[str] | None, typer.Option(help="Held-out files; none: a tenth of the training data.")] = None,
     output: Annotated[str | None, typer.Option(help="New folder for the model.", envvar="SPANBERT_OUTPUT")] = None,
@@ -56,7 +56,7 @@ def command(
     from ..inference.span_model import SpanModel
     from ..training.loop import train as run
 
-    name = values.get("task", next(iter(TASKS)))
+    name = values.get("task", ANNOTATED[0])
     task_settings = {key: value for kind in SETTINGS for key, value in split(kind, values).items()}
     labels = task_settings.pop("labels", ())
     labels = [label.strip() for label in labels.split(",") if label.strip()] if isinstance(labels, str) else labels

@@ -25,6 +25,11 @@ _BERT_LAYER: Mapping[str, Names] = {
     "down": ("output.dense",),
     "output_norm": ("output.LayerNorm",),
 }
+_ROBERTA_MASKED: Mapping[str, str] = {
+    "masked.dense": "lm_head.dense",
+    "masked.norm": "lm_head.layer_norm",
+    "bias": "lm_head.bias",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +53,8 @@ class Family:
     """There is that matrix even where both are equally wide."""
     plain_head: bool = True
     """Its token classification is one matrix on the vectors, as ours is."""
+    masked: Mapping[str, str]
+    """Module of our head for hidden pieces -> its name in the stock class."""
     layers: str = "encoder.layer.{}"
     layer: Mapping[str, Names] = field(default_factory=lambda: _BERT_LAYER)
 
@@ -70,13 +77,26 @@ class Family:
 
 
 FAMILIES: Mapping[str, Family] = {
-    "bert": Family(stock="Bert", prefix="bert"),
-    "roberta": Family(stock="Roberta", prefix="roberta", counts_after_padding=True),
-    "xlm-roberta": Family(stock="XLMRoberta", prefix="roberta", counts_after_padding=True),
+    "bert": Family(
+        stock="Bert",
+        prefix="bert",
+        masked={
+            "masked.dense": "cls.predictions.transform.dense",
+            "masked.norm": "cls.predictions.transform.LayerNorm",
+            "bias": "cls.predictions.bias",
+        },
+    ),
+    "roberta": Family(stock="Roberta", prefix="roberta", counts_after_padding=True, masked=_ROBERTA_MASKED),
+    "xlm-roberta": Family(stock="XLMRoberta", prefix="roberta", counts_after_padding=True, masked=_ROBERTA_MASKED),
     "electra": Family(
         stock="Electra",
         prefix="electra",
         projection="embeddings_project",
+        masked={
+            "masked.dense": "generator_predictions.dense",
+            "masked.norm": "generator_predictions.LayerNorm",
+            "bias": "generator_lm_head.bias",
+        },
     ),
     "distilbert": Family(
         stock="DistilBert",
@@ -91,6 +111,11 @@ FAMILIES: Mapping[str, Family] = {
             "attention_probs_dropout_prob": "attention_dropout",
         },
         fixed={"type_vocab_size": 0, "layer_norm_eps": 1e-12},
+        masked={
+            "masked.dense": "vocab_transform",
+            "masked.norm": "vocab_layer_norm",
+            "bias": "vocab_projector.bias",
+        },
         layers="transformer.layer.{}",
         layer={
             "qkv": ("attention.q_lin", "attention.k_lin", "attention.v_lin"),
@@ -107,6 +132,11 @@ FAMILIES: Mapping[str, Family] = {
         fixed={"shared_layers": True},
         projection="encoder.embedding_hidden_mapping_in",
         always_projects=True,
+        masked={
+            "masked.dense": "predictions.dense",
+            "masked.norm": "predictions.LayerNorm",
+            "bias": "predictions.bias",
+        },
         layers="encoder.albert_layer_groups.0.albert_layers.{}",
         layer={
             "qkv": ("attention.query", "attention.key", "attention.value"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ _OURS = ("first_position", "shared_layers")  # fields that follow from the famil
 _NUMBERS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _MOST_LEAVES = 1000
 _DEEPEST = 4
+_TOKENS, _MASKED = "TokenClassification", "MaskedLM"  # what the stock classes with our heads are for
 _LARGEST = 1e12
 
 Config = EncoderConfig | StockConfig
@@ -243,6 +244,18 @@ def stock_class(config: Config, head: str | None) -> str:
 def has_plain_head(config: Config) -> bool:
     """Whether the stock class for tokens puts one matrix on the vectors, as our head does."""
     return _kind(config).plain_head
+
+
+def head_names(config: Config, stock: str | None, task: str, keys: Iterable[str]) -> dict[str, str]:
+    """Name of each weight of a task's head in the file: that of the stock class where it has it, else our own."""
+    tables: dict[str | None, Mapping[str, str]] = {_TOKENS: {"classifier": "classifier"}}
+    if isinstance(config, EncoderConfig):
+        tables[_MASKED] = FAMILIES[config.model_type].masked
+    names = {}
+    for key in keys:
+        module = next((name for name in tables.get(stock, {}) if key == name or key.startswith(f"{name}.")), None)
+        names[key] = f"heads.{task}.{key}" if module is None else key.replace(module, tables[stock][module], 1)
+    return names
 
 
 def prefix(config: Config) -> str:

@@ -95,6 +95,7 @@ class PackedBert(nn.Module):
         super().__init__()
         width = config.embedding_size or config.hidden_size
         self.config = config
+        self.dropout = config.hidden_dropout_prob
         self.words = nn.Embedding(config.vocab_size, width)
         self.positions = nn.Embedding(config.max_position_embeddings, width)
         self.types = nn.Embedding(config.type_vocab_size, width) if config.type_vocab_size else None
@@ -124,6 +125,12 @@ class PackedBert(nn.Module):
         """Pieces it has vectors for."""
         return self.config.vocab_size
 
+    def set_dropout(self, share: float | None) -> None:
+        """Drop this share in training; None: as the configuration says."""
+        share = self.config.hidden_dropout_prob if share is None else share
+        for module in (self, *self.layers):
+            module.dropout = share
+
     def forward(self, batch: Batch) -> Tensor:
         """Vectors of the last layer, T x H."""
         device = self.words.weight.device
@@ -133,7 +140,7 @@ class PackedBert(nn.Module):
         x: Tensor = self.words(ids) + self.positions(positions + self.config.first_position)
         if self.types is not None:
             x = x + self.types(types)
-        x = self.project(F.dropout(self.norm(x), self.config.hidden_dropout_prob, self.training))
+        x = self.project(F.dropout(self.norm(x), self.dropout, self.training))
         runs = batch.runs
         for layer in [*self.layers] * (self.config.num_hidden_layers if self.config.shared_layers else 1):
             x = layer(x, runs)

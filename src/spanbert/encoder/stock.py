@@ -106,6 +106,12 @@ class StockEncoder(nn.Module):
         return self.config.longest
 
     @property
+    def words(self) -> nn.Embedding:
+        """Vectors of the vocabulary's pieces."""
+        embedding: nn.Embedding = self.model.get_input_embeddings()
+        return embedding
+
+    @property
     def vocabulary(self) -> int:
         """Pieces it has vectors for."""
         return int(self.model.config.vocab_size)

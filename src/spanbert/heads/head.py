@@ -17,6 +17,8 @@ class Head(Protocol):
 
     weights: Mapping[str, float]
     """Weight of each named loss in the total."""
+    over_vocabulary: bool
+    """It scores the whole vocabulary, which takes so long that its loss runs in the encoder's precision."""
 
     def __call__(self, vectors: Tensor, batch: Batch, floor: float) -> Mapping[str, Tensor]:
         """Predicting: a Table of the rows that its windows own, at most a stated number per piece.
@@ -25,8 +27,11 @@ class Head(Protocol):
         """
         ...
 
-    def loss(self, vectors: Tensor, batch: Batch, targets: Sequence[Any]) -> Mapping[str, Tensor]:
-        """Training: the *sum* of each named loss; `targets` one per group, in the document's piece indices."""
+    def loss(self, vectors: Tensor, batch: Batch, targets: Sequence[Any], words: Tensor) -> Mapping[str, Tensor]:
+        """Training: the *sum* of each named loss; `targets` one per group, as the task made them.
+
+        words: vectors of the encoder's vocabulary, V x E.
+        """
         ...
 
     def parameters(self) -> Iterator[nn.Parameter]: ...
@@ -50,7 +55,11 @@ class Network(nn.Module):
 
     def forward(self, task: str, batch: Batch, targets: Sequence[Any]) -> Mapping[str, Tensor]:
         """The summed losses of one batch of one task."""
+        head = self.head(task)
         device = next(self.encoder.parameters()).device.type
         with torch.autocast(device, dtype=self.precision, enabled=self.precision != torch.float32):
             vectors = self.encoder(batch)
-        return self.head(task).loss(vectors.float(), batch, targets)
+            words = self.encoder.words.weight
+            if head.over_vocabulary:
+                return head.loss(vectors, batch, targets, words)
+        return head.loss(vectors.float(), batch, targets, words)

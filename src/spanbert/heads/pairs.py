@@ -58,6 +58,7 @@ class PairHead(nn.Module):
     """The span scorer with its loss."""
 
     weights: Mapping[str, float] = {"spans": 1.0}
+    over_vocabulary = False
 
     def __init__(self, width: int, labels: int, size: int = 96, dropout: float = 0.1) -> None:
         super().__init__()
@@ -90,7 +91,13 @@ class PairHead(nn.Module):
             "logit": logit[kept],
         }
 
-    def loss(self, vectors: Tensor, batch: Batch, targets: Sequence[PairTargets]) -> Mapping[str, Tensor]:
+    def loss(
+        self,
+        vectors: Tensor,
+        batch: Batch,
+        targets: Sequence[PairTargets],
+        words: Tensor | None = None,  # noqa: ARG002 - labels are no words
+    ) -> Mapping[str, Tensor]:
         """Binary cross-entropy summed over all pairs of pieces and all taught labels of all windows."""
         terms = self._terms(self.dropout(vectors))
         gold = _gold_cells(batch, targets)

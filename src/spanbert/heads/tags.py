@@ -19,6 +19,7 @@ class TagHead(nn.Module):
     """One linear layer, as in the stock token-classification class, so that its weights load there."""
 
     weights: Mapping[str, float] = {"tags": 1.0}
+    over_vocabulary = False
 
     def __init__(self, width: int, tags: int, dropout: float = 0.1) -> None:
         super().__init__()
@@ -38,7 +39,13 @@ class TagHead(nn.Module):
             "emission": self.classifier(vectors[rows]),
         }
 
-    def loss(self, vectors: Tensor, batch: Batch, targets: Sequence[TagTargets]) -> Mapping[str, Tensor]:
+    def loss(
+        self,
+        vectors: Tensor,
+        batch: Batch,
+        targets: Sequence[TagTargets],
+        words: Tensor | None = None,  # noqa: ARG002 - labels are no words
+    ) -> Mapping[str, Tensor]:
         """Cross-entropy summed over all pieces; pieces in the overlap of two windows count in each."""
         tags = np.full(len(batch.ids), _NOT_A_PIECE)
         taught = np.ones((len(targets), self.classifier.out_features), dtype=bool)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -39,6 +40,36 @@ class Estimate:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class LossReport:
+    """What can be said of a model that finds nothing: losses on held-out text, and exp of them, the perplexities."""
+
+    documents: int
+    losses: Mapping[str, float] = field(default_factory=dict)
+
+    def value(self, name: str) -> float:
+        """The number called `loss/masked`, ..."""
+        values = {f"loss/{loss}": value for loss, value in self.losses.items()}
+        if name not in values:
+            raise UsageError(f"the report has no number {name!r}", "one of " + ", ".join(values), "choose one of these")
+        return values[name]
+
+    @property
+    def summary(self) -> str:
+        """In one line."""
+        return "  ".join(f"perplexity {name} {_exp(loss):.2f}" for name, loss in self.losses.items())
+
+    def to_json(self) -> dict[str, JSON]:
+        """Losses in nats, and perplexities."""
+        perplexities: dict[str, JSON] = {name: _exp(loss) for name, loss in self.losses.items()}
+        return {"documents": self.documents, "losses": dict(self.losses), "perplexities": perplexities}
+
+
+def _exp(loss: float) -> float:
+    """Of a loss at which one has stopped counting: infinity is no number in JSON."""
+    return math.exp(min(loss, 700.0))
+
+
 class Unreachable(NamedTuple):
     """A gold span that no prediction can match, and why; it counts as missed."""
 
@@ -73,6 +104,13 @@ class Report:
                 f"{nearest(name, values)}choose a number that this task reports",
             )
         return values[name]
+
+    @property
+    def summary(self) -> str:
+        """In one line."""
+        micro = self.micro
+        interval = "" if micro.f1_interval is None else f" [{micro.f1_interval[0]:.3f}, {micro.f1_interval[1]:.3f}]"
+        return f"P {micro.precision:.3f}  R {micro.recall:.3f}  F1 {micro.f1:.3f}{interval}"
 
     def to_json(self) -> dict[str, JSON]:
         record: dict[str, JSON] = {

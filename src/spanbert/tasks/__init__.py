@@ -12,7 +12,11 @@ from ..errors import UsageError, nearest
 TASKS: dict[str, tuple[str, str, str]] = {
     "span-classification": ("span_classification", "SpanClassification", "SpanSettings"),
     "token-classification": ("token_classification", "TokenClassification", "TagSettings"),
+    "span-masking": ("span_masking", "SpanMasking", "MaskingSettings"),
 }
+LEARNS_FROM_TEXT = ("span-masking",)
+"""Tasks whose training needs no annotations."""
+ANNOTATED = tuple(name for name in TASKS if name not in LEARNS_FROM_TEXT)
 
 
 def task_class(name: str) -> Any:

@@ -33,6 +33,7 @@ from .gold import ARG_MAX
 from .task import Example, Settings
 
 if TYPE_CHECKING:
+    from ..encoder.loading import Encoder
     from ..heads.head import Head
 
 FLOOR = -6.0  # log-odds below which a pair is not worth keeping: a probability of 0.25 %
@@ -75,6 +76,11 @@ class SpanClassification:
         return -math.inf if self.settings.policy == ARG_MAX else FLOOR
 
     @property
+    def ready(self) -> bool:
+        """Whether labels are known."""
+        return bool(self.settings.labels)
+
+    @property
     def outputs(self) -> tuple[str, ...]:
         """The labels."""
         return self.settings.labels
@@ -104,11 +110,11 @@ class SpanClassification:
         windows = gold.windows(s, self.tokenizer, pieces)
         return gold.unreachable(document, pieces, s.labels, s.policy, s.resolve, windows)
 
-    def head(self, width: int) -> Head:
+    def head(self, encoder: Encoder) -> Head:
         """The span scorer."""
         from ..heads.pairs import PairHead
 
-        return PairHead(width, len(self.settings.labels))
+        return PairHead(encoder.width, len(self.settings.labels))
 
     def candidates(self, document: Document, pieces: Pieces, table: Table) -> tuple[Candidate, ...]:  # noqa: ARG002
         """Every row of the table: pairs of pieces as characters of the text."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ..documents import Candidate, Decoded, Document, Span
+    from ..encoder.loading import Encoder
     from ..heads.head import Head
     from ..metrics.report import Report
     from ..tokenization import Pieces, Tokenizer
@@ -74,6 +75,11 @@ class Task(Protocol):
     """The stock class of `transformers` that can hold this task, as in Bert*ForTokenClassification*; None: none."""
 
     @property
+    def ready(self) -> bool:
+        """Whether it is known what the head must say: a task that finds labels has some."""
+        ...
+
+    @property
     def outputs(self) -> tuple[str, ...]:
         """What each output of the head means, in order: a head fits a task with the same outputs."""
         ...
@@ -98,8 +104,8 @@ class Task(Protocol):
         """Gold that cannot be predicted exactly, each with the reason."""
         ...
 
-    def head(self, width: int) -> Head:
-        """A new head on vectors of this width."""
+    def head(self, encoder: Encoder) -> Head:
+        """A new head on the vectors of this encoder."""
         ...
 
     def candidates(self, document: Document, pieces: Pieces, table: Table) -> tuple[Candidate, ...]:

@@ -30,6 +30,7 @@ from . import gold
 from .task import Example, Settings
 
 if TYPE_CHECKING:
+    from ..encoder.loading import Encoder
     from ..heads.head import Head
 
 TRAINED_SCHEMES = ("iob2", "iobes")
@@ -93,6 +94,11 @@ class TokenClassification:
         }
 
     @property
+    def ready(self) -> bool:
+        """Whether labels are known."""
+        return bool(self.settings.labels)
+
+    @property
     def outputs(self) -> tuple[str, ...]:
         """The tags."""
         return self.tags
@@ -130,11 +136,11 @@ class TokenClassification:
         s = self.settings
         return gold.unreachable(document, pieces, s.labels, s.policy, s.resolve, None)
 
-    def head(self, width: int) -> Head:
+    def head(self, encoder: Encoder) -> Head:
         """One linear layer."""
         from ..heads.tags import TagHead
 
-        return TagHead(width, len(self.tags))
+        return TagHead(encoder.width, len(self.tags))
 
     def candidates(self, document: Document, pieces: Pieces, table: Table) -> tuple[Candidate, ...]:
         """The spans of the best sequence: a lattice has no list of all its spans."""

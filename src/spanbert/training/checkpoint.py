@@ -137,14 +137,16 @@ def output_folder(output: Path, *, resume: bool) -> Iterator[None]:
             f"cannot write to {output} ({error.strerror})", "a folder that can be written to", "choose another --output"
         ) from None
     try:
-        others = sorted(path.name for path in output.iterdir() if path.name != ".lock")
+        others = sorted(
+            path.name for path in output.iterdir() if path.name != ".lock" and not path.name.startswith(".tmp-")
+        )
         if others and not resume:
             raise UsageError(
                 f"{output} is not empty (it has {others[0]})",
                 "a new or empty folder, so that nothing is lost",
                 "choose another --output, or go on with an interrupted run by --resume auto",
             )
-        if others and not any((output / name).exists() for name in ("checkpoints", "train.jsonl", CHECKSUMS)):
+        if others and not any((output / name).exists() for name in ("checkpoints", "corpus", "train.jsonl", CHECKSUMS)):
             raise UsageError(
                 f"{output} holds no training run (it has {others[0]})",
                 "the folder of an interrupted run, or an empty one",

@@ -8,7 +8,7 @@ import dataclasses
 import hashlib
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,16 +18,14 @@ from torch import nn
 from ..bundle import CHECKSUMS, Bundle
 from ..documents import Document
 from ..errors import MachineError
-from ..evaluation.evaluate import evaluate_with, unreachable
 from ..heads.head import Network
 from ..inference.precision import choose_device, choose_dtype
-from ..inference.predictor import Predictor
 from ..inference.span_model import SpanModel
-from ..inference.torch_backend import TorchBackend
 from . import data
 from .checkpoint import Checkpoints, State, other_run, output_folder, require_room
 from .config import TrainConfig
 from .data import Corpus, Step
+from .material import AnnotatedDocuments, Material
 from .optimizer import default_rate, make_optimizer, set_rates
 from .signals import Request, stop_request
 from .tracking import Evaluated, Event, Finished, JsonLog, Observer, Started, Stepped, Warned
@@ -55,13 +53,33 @@ def train(
     Raises DataError for data that cannot be learnt from, UsageError for an output folder that is taken.
     """
     config = config or TrainConfig()
+    with held(config) as stop:
+        train, dev = data.hold_out(train) if dev is None else (train, dev)
+        data.check(train, dev, model.labels)
+        corpus = Corpus.read(train, model.bundle.tokenizer)
+        bundle = _adapted(model.bundle, corpus)
+        held_out = Corpus.read(dev, model.bundle.tokenizer)
+        return learn(bundle, AnnotatedDocuments.of(corpus, held_out, config), config, observers, stop)
+
+
+@contextlib.contextmanager
+def held(config: TrainConfig) -> Iterator[Request]:
+    """What a run holds while it lasts: its output folder, the randomness, and the signals that ask it to stop."""
     with contextlib.ExitStack() as stack:
         stack.enter_context(torch.random.fork_rng())  # the caller's randomness is left alone
         if config.output is not None:
             stack.enter_context(output_folder(Path(config.output), resume=config.resume == "auto"))
         stop = stack.enter_context(stop_request())
-        run = _Run.prepare(model, train, dev, config, observers)
-        return run.finished() or run.train(stop)
+        torch.manual_seed(config.seed)
+        yield stop
+
+
+def learn(
+    bundle: Bundle, material: Material, config: TrainConfig, observers: Sequence[Observer], stop: Request
+) -> SpanModel:
+    """Train this bundle, inside of `held`. Where the run had come to its end before, its model."""
+    run = _Run.prepare(bundle, material, config, observers)
+    return run.finished() or run.train(stop)
 
 
 @dataclass(slots=True)
@@ -69,10 +87,8 @@ class _Run:
     """Everything a run holds; `state` is what moves."""
 
     bundle: Bundle
-    corpus: Corpus
-    held_out: Corpus
+    material: Material
     config: TrainConfig
-    epochs: int
     optimizer: torch.optim.AdamW
     dtype: torch.dtype
     device: torch.device
@@ -89,41 +105,29 @@ class _Run:
     @classmethod
     def prepare(
         cls,
-        model: SpanModel,
-        train: Sequence[Document],
-        dev: Sequence[Document] | None,
+        bundle: Bundle,
+        material: Material,
         config: TrainConfig,
         observers: Sequence[Observer],
     ) -> _Run:
-        """Check the data, fill in what was left to it, draw new heads, and go back to a checkpoint if there is one."""
-        torch.manual_seed(config.seed)
-        if dev is None:
-            train, dev = data.hold_out(train)
-        data.check(train, dev, model.labels)
-        corpus = Corpus.read(train, model.bundle.tokenizer)
-        bundle = _adapted(model.bundle, corpus)
+        """Choose the machine and the rates, and go back to a checkpoint if there is one."""
         device = choose_device(config.device)
         dtype = choose_dtype(config.dtype, device)
         bundle.network.to(device).precision = dtype
         width = bundle.network.encoder.width
         rate = config.learning_rate or default_rate(width)
         optimizer = make_optimizer(bundle.network, rate, config.head_learning_rate, config.weight_decay)
-        positions = sum(len(pieces) + 2 for pieces in corpus.pieces)
-        epochs = config.epochs or _default_epochs(positions / config.max_tokens)
-        held_out = Corpus.read(dev, model.bundle.tokenizer)
         run = cls(
             bundle=bundle,
-            corpus=corpus,
-            held_out=held_out,
+            material=material,
             config=config,
-            epochs=epochs,
             optimizer=optimizer,
             dtype=dtype,
             device=device,
             observers=list(observers),
             checkpoints=None if config.output is None else Checkpoints(Path(config.output)),
             state=State(),
-            fingerprint=_fingerprint(config, bundle, corpus, held_out),
+            fingerprint=_fingerprint(config, bundle, material),
             best_weights={},
             saved_at=time.monotonic(),
         )
@@ -133,15 +137,15 @@ class _Run:
     def train(self, stop: Request) -> SpanModel:
         """Epoch by epoch: steps, evaluation, checkpoint; then the best weights and the model folder."""
         self._tell(self._started())
-        for doubt in data.doubts(self.corpus, self.held_out, self.bundle.tokenizer):
+        for doubt in self.material.doubts(self.bundle):
             self._tell(Warned(doubt))
-        while self.state.epoch < self.epochs and self.state.stale < self.config.patience:
+        while self.state.epoch < self.material.rounds and self.state.stale < self.config.patience:
             self._epoch(stop)
             self._evaluate()
             self.state.epoch, self.state.position = self.state.epoch + 1, 0
             self._save()
             self._leave_if_asked(stop)
-        stale = self.state.epoch < self.epochs
+        stale = self.state.epoch < self.material.rounds
         return self._finish(f"no better report for {self.state.stale} epochs" if stale else "all epochs done")
 
     def finished(self) -> SpanModel | None:
@@ -158,10 +162,10 @@ class _Run:
 
     def _epoch(self, stop: Request) -> None:
         config, state = self.config, self.state
-        steps = data.plan(self.bundle.tasks, self.corpus, config.seed, state.epoch, config.max_tokens)
-        for step in steps[state.position :]:
+        plan, rounds = self.material.round(self.bundle, state.epoch), self.material.rounds
+        for step in plan.after(state.position):
             began = time.monotonic()
-            share = (state.epoch + state.position / len(steps)) / self.epochs
+            share = (state.epoch + state.position / plan.length) / rounds
             factor = set_rates(self.optimizer, share, config.warmup, config.schedule)
             losses = take_step(self.bundle.network, step, self.optimizer, config.clip)
             self._count_skipped(losses)
@@ -173,7 +177,7 @@ class _Run:
                 Stepped(
                     step=state.steps,
                     epoch=state.epoch,
-                    share=(state.epoch + state.position / len(steps)) / self.epochs,
+                    share=(state.epoch + state.position / plan.length) / rounds,
                     losses=losses,
                     rate=factor * float(self.optimizer.param_groups[0]["peak"]),
                     tokens=sum(len(window.ids) for example in step.examples for window in example.windows),
@@ -186,13 +190,10 @@ class _Run:
                 self._save()
 
     def _evaluate(self) -> None:
-        """Predict the held-out documents the way users will, and keep the weights if they are the best so far."""
+        """Measure on what was held out, and keep the weights if they are the best so far."""
         began = time.monotonic()
-        backend = TorchBackend(self.bundle.network, self.device, self.dtype)
         bundle, state = self.bundle, self.state
-        predictor = Predictor(bundle.tokenizer, bundle.tasks, backend, bundle.calibrations, bundle.thresholds)
-        report = evaluate_with(predictor, self.held_out.documents)
-        report = dataclasses.replace(report, losses=held_out_losses(bundle, self.held_out, self.config.max_tokens))
+        report = self.material.report(bundle, self.device, self.dtype)
         name = next(iter(bundle.tasks.values())).selection
         value = report.value(name)
         goodness = -value if name.startswith("loss/") else value
@@ -224,19 +225,8 @@ class _Run:
         return model
 
     def _started(self) -> Started:
-        reasons: dict[str, int] = {}
-        for task in self.bundle.tasks.values():
-            for missed in unreachable(task, self.corpus.documents, self.corpus.pieces):
-                reasons[missed.reason] = reasons.get(missed.reason, 0) + 1
-        return Started(
-            documents=len(self.corpus.documents),
-            held_out=len(self.held_out.documents),
-            spans=sum(len(document.spans) for document in self.corpus.documents),
-            labels=tuple(label for task in self.bundle.tasks.values() for label in task.settings.labels),
-            unreachable=reasons,
-            epochs=self.epochs,
-            resumed_at=self.state.steps,
-        )
+        facts, lines = self.material.about(self.bundle)
+        return Started(facts, tuple(lines), self.material.rounds, self.state.steps)
 
     def _open_output(self) -> None:
         if self.checkpoints is None or self.config.output is None:
@@ -254,10 +244,9 @@ class _Run:
         config = {k: v for k, v in dataclasses.asdict(self.config).items() if k not in ("output", "resume")}
         return {
             **config,
-            "epochs": self.epochs,
+            "epochs": self.material.rounds,
             "learning_rate": float(self.optimizer.param_groups[0]["peak"]),
-            "documents": len(self.corpus.documents),
-            "data": self.corpus.fingerprint,
+            "data": self.material.fingerprint,
             "run": self.fingerprint,
             "steps": self.state.steps,
             "best_step": self.state.best_step,
@@ -337,44 +326,24 @@ def take_step(network: Network, step: Step, optimizer: torch.optim.Optimizer, cl
     return {name: math.nan for name in means}
 
 
-@torch.no_grad()
-def held_out_losses(bundle: Bundle, corpus: Corpus, budget: int) -> dict[str, float]:
-    """The mean of every named loss on held-out documents, with one fixed draw."""
-    bundle.network.eval()
-    sums: dict[str, float] = {}
-    counts: dict[str, float] = {}
-    for step in data.plan(bundle.tasks, corpus, 0, 0, budget):
-        for name, count in step.counts.items():
-            counts[name] = counts.get(name, 0.0) + count
-        for batch, targets in step.parts:
-            for name, total in bundle.network(step.task, batch, targets).items():
-                sums[name] = sums.get(name, 0.0) + float(total)
-    return {name: sums[name] / max(counts[name], 1.0) for name in sums}
-
-
 def _adapted(bundle: Bundle, corpus: Corpus) -> Bundle:
     """A copy with the settings that the data decide, and new heads where these changed what a head must say."""
     tasks = {name: task.adapted(corpus.documents, corpus.longest_span) for name, task in bundle.tasks.items()}
     network = copy.deepcopy(bundle.network)
     for name, task in tasks.items():
         if name not in network.heads or task.outputs != bundle.tasks[name].outputs:
-            network.heads[name] = task.head(network.encoder.width)  # type: ignore[assignment]
+            network.heads[name] = task.head(network.encoder)  # type: ignore[assignment]
     facts = {"base_model": bundle.facts.get("base_model", {})}
     return Bundle(network, bundle.tokenizer, tasks, dict(bundle.calibrations), dict(bundle.thresholds), facts)
 
 
-def _fingerprint(config: TrainConfig, bundle: Bundle, corpus: Corpus, held_out: Corpus) -> str:
+def _fingerprint(config: TrainConfig, bundle: Bundle, material: Material) -> str:
     """Of the settings that change the result, the data, the starting weights and the tokenizer."""
     setting = dataclasses.replace(config, output=None, resume="never", checkpoint_minutes=1.0)
     tasks = {name: task.settings for name, task in bundle.tasks.items()}
-    total = hashlib.sha256(repr((setting, tasks, corpus.fingerprint, held_out.fingerprint)).encode())
+    total = hashlib.sha256(repr((setting, tasks, material.fingerprint)).encode())
     total.update(bundle.tokenizer.fingerprint.encode())
     for name, tensor in bundle.network.state_dict().items():
         total.update(name.encode())
         total.update(tensor.detach().cpu().contiguous().numpy().data)
     return total.hexdigest()[:16]
-
-
-def _default_epochs(steps: float) -> int:
-    """Enough passes for a thousand steps, but no fewer than 5 and no more than 40."""
-    return min(40, max(5, math.ceil(1000 / max(steps, 1.0))))

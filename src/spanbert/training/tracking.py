@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import orjson
 
+from ..documents import JSON
 from ..durable import on_disk
-from ..metrics.report import Report
+from ..metrics.report import LossReport, Report
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
     """Before the first step."""
 
-    documents: int
-    held_out: int
-    spans: int
-    labels: tuple[str, ...]
-    unreachable: dict[str, int]
-    """Training spans that cannot be learnt exactly, by reason."""
+    facts: Mapping[str, JSON]
+    """What is learnt from: for annotated documents the numbers of `documents`, `held_out`, `spans`, the `labels`, and
+    `unreachable` spans by reason."""
+    lines: tuple[str, ...]
+    """The same for people."""
     epochs: int
     resumed_at: int
     """Steps already done."""
@@ -35,6 +35,7 @@ class Stepped:
 
     step: int
     epoch: int
+    """Evaluations done; for annotated documents epochs."""
     share: float
     """Of all training, 0 to 1."""
     losses: dict[str, float]
@@ -54,7 +55,7 @@ class Evaluated:
 
     step: int
     epoch: int
-    report: Report
+    report: Report | LossReport
     value: float
     """The number that picks the checkpoint."""
     best: bool
@@ -91,8 +92,11 @@ class JsonLog:
 
     def __call__(self, event: Event) -> None:
         record = {f.name: getattr(event, f.name) for f in dataclasses.fields(event)}
-        if isinstance(record.get("report"), Report):
-            record["report"] = record["report"].to_json()
+        if isinstance(event, Evaluated):
+            record["report"] = event.report.to_json()
+        if isinstance(event, Started):
+            del record["lines"]
+            record = {**record.pop("facts"), **record}
         record = {"event": type(event).__name__.lower(), **record}
         with on_disk(self._path), self._path.open("ab") as file:
             file.write(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE))

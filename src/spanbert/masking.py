@@ -1,0 +1,128 @@
+"""Which pieces of a block to hide, for pre-training (Joshi et al. 2020, section 3.1).
+
+A block of T pieces is given by `begins` (T, whether a piece begins a word). Every way of masking hides at most
+`budget` pieces and says which as runs [first, last], disjoint and not adjacent: overlapping and adjacent spans are one
+for the boundary objective. All randomness comes from `draw`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from .targets import BoolArray
+from .tokenization import IntArray
+
+FloatArray = npt.NDArray[np.float64]
+Lengths = Callable[[int], FloatArray]
+Spans = Iterator[tuple[int, int]]
+"""Endless draws of (length in words, piece at which the span is anchored)."""
+
+
+def budget_of(pieces: int, rate: float) -> int:
+    """How many of so many pieces to hide: the share, rounded up."""
+    return math.ceil(rate * pieces)
+
+
+def geometric(most: int, p: float = 0.2) -> FloatArray:
+    """P(1), ..., P(most) of the geometric distribution cut off at `most` and scaled to sum to one (not: with the rest
+    of its mass on `most`)."""
+    weights = p * (1.0 - p) ** np.arange(most)
+    pmf: FloatArray = weights / weights.sum()
+    return pmf
+
+
+def uniform(most: int) -> FloatArray:
+    """Every length alike."""
+    return np.full(most, 1.0 / most)
+
+
+LENGTHS: Mapping[str, Lengths] = {"geometric": geometric, "uniform": uniform}
+
+
+def draws(pieces: int, lengths: FloatArray, draw: np.random.Generator) -> Spans:
+    """Lengths from this distribution, anchors evenly over the pieces."""
+    while True:
+        several = draw.choice(len(lengths), size=32, p=lengths) + 1
+        yield from zip(several.tolist(), draw.integers(pieces, size=32).tolist(), strict=True)
+
+
+def spans_of_words(begins: BoolArray, budget: int, spans: Spans) -> BoolArray:
+    """Spans of whole words; a word that no longer fits the budget ends its span. T, which pieces are hidden."""
+    return _grow(begins, budget, spans, cut=False)
+
+
+def spans_to_the_budget(begins: BoolArray, budget: int, spans: Spans) -> BoolArray:
+    """As the published program did: the span that uses up the budget ends there, inside a word if need be."""
+    return _grow(begins, budget, spans, cut=True)
+
+
+BORDERS: Mapping[str, Callable[[BoolArray, int, Spans], BoolArray]] = {
+    "strict": spans_of_words,
+    "reference": spans_to_the_budget,
+}
+
+
+def words(begins: BoolArray, budget: int, draw: np.random.Generator) -> BoolArray:
+    """Single words, each with all its pieces."""
+    edges = np.append(np.flatnonzero(begins), len(begins))
+    sizes = np.diff(edges)
+    masked = np.zeros(len(begins), dtype=bool)
+    for word in draw.permutation(len(sizes)).tolist():
+        if sizes[word] <= budget:
+            masked[edges[word] : edges[word + 1]] = True
+            budget -= int(sizes[word])
+        if not budget:
+            break
+    return masked
+
+
+def tokens(begins: BoolArray, budget: int, draw: np.random.Generator) -> BoolArray:
+    """Single pieces, wherever they stand in their words (Devlin et al. 2019)."""
+    masked = np.zeros(len(begins), dtype=bool)
+    masked[draw.permutation(len(begins))[:budget]] = True
+    return masked
+
+
+def runs(masked: BoolArray) -> IntArray:
+    """R x 2, first and last of each run of hidden pieces."""
+    edges = np.flatnonzero(np.diff(masked, prepend=False, append=False))
+    edges[1::2] -= 1
+    return edges.reshape(-1, 2)
+
+
+def _grow(begins: BoolArray, budget: int, spans: Spans, *, cut: bool) -> BoolArray:
+    """Until the budget is used up: draw a span, and hide its words that are not hidden yet.
+
+    Anchored inside a word it begins with that word; anchored at a hidden piece it is passed over. Hidden words that it
+    meets count towards its length and not towards the budget.
+    """
+    total = len(begins)
+    edges = np.append(np.flatnonzero(begins), total)
+    edges[0] = 0  # a block may begin inside a word
+    word_of = np.searchsorted(edges, np.arange(total), side="right") - 1
+    masked = np.zeros(total, dtype=bool)
+    smallest = int(np.diff(edges).min(initial=total))
+    idle = 0
+    for length, anchor in spans:
+        if budget < (1 if cut else smallest) or idle > total:  # what is left fits no word, or is too hard to find
+            break
+        idle += 1
+        if masked[anchor]:
+            continue
+        word = int(word_of[anchor])
+        for first, end in pairwise(edges[word : word + length + 1].tolist()):
+            fresh = np.flatnonzero(~masked[first:end]) + first
+            fits = len(fresh) <= budget
+            if not fits:
+                fresh = fresh[: budget if cut else 0]
+            masked[fresh] = True
+            budget -= len(fresh)
+            idle = 0 if len(fresh) else idle
+            if not fits or not budget:
+                break
+    return masked

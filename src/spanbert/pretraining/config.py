@@ -1,0 +1,91 @@
+"""The settings of pre-training. Nothing here needs torch, so that the command line can print them at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import UsageError
+from ..training.config import TrainConfig
+
+PASSES = 10
+"""How often each piece is read where neither steps nor tokens are given."""
+SIZES = {"mini": (256, 4), "small": (384, 6), "base": (768, 12)}
+"""Width and layers of an encoder from scratch; its heads are 64 wide, its inner layers four times the width."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainConfig:
+    """Every default is meant to be left alone; None is chosen from the data or the encoder."""
+
+    steps: int | None = None
+    """Updates of the weights; none given: those that --tokens makes, else ten passes over the corpus."""
+    tokens: int | None = None
+    """Positions to read in all, special pieces included."""
+    evaluations: int = 10
+    """How often the held-out losses are measured."""
+    held_out: int = 100
+    """In every so many documents one is held out, until there are enough."""
+    join_documents: bool = False
+    """Join neighbouring documents before they are cut into blocks: for corpora of very short ones."""
+    learning_rate: float | None = None
+    """Peak rate; none given: by the width, higher for an encoder from scratch."""
+    max_tokens: int = 8192
+    """Positions in one step, special pieces included."""
+    schedule: str = "linear"
+    """Decay of the rate after the warm-up: linear or cosine, to zero at the end."""
+    warmup: float = 0.05
+    """Share of all steps in which the rate rises from zero."""
+    weight_decay: float = 0.01
+    """Decoupled weight decay; not on biases and LayerNorm."""
+    clip: float = 1.0
+    """Largest norm of the gradient."""
+    dropout: float = 0.0
+    """Share of the numbers dropped in pre-training; fine-tuning has the encoder's own."""
+    workers: int = 0
+    """Processes that prepare steps ahead; the result does not depend on it."""
+    seed: int = 0
+    """Seed of everything random: new weights, order of the blocks, what is hidden."""
+    device: str = "auto"
+    """auto, cpu or cuda."""
+    dtype: str = "auto"
+    """Precision of the encoder: auto is bfloat16 where the processor computes it natively; or float32, bfloat16."""
+    output: str | None = None
+    """Folder for corpus, checkpoints, log and model; none given: nothing is kept."""
+    resume: str = "never"
+    """auto: go on from the newest sound checkpoint in the output folder; never: the folder must be empty."""
+    checkpoint_minutes: float = 10.0
+    """Longest time between two checkpoints; there is one after each evaluation too."""
+
+    def __post_init__(self) -> None:
+        for name, value in (("steps", self.steps), ("tokens", self.tokens), ("evaluations", self.evaluations)):
+            if value is not None and (type(value) is not int or value < 1):
+                raise UsageError(f"{name} = {value!r}", "a whole number from 1 on", "leave it out for the default")
+        if self.steps and self.tokens:
+            raise UsageError("both steps and tokens", "one of them", "leave out the other")
+        for name, value, least in (("held_out", self.held_out, 2), ("workers", self.workers, 0)):
+            if value < least:
+                raise UsageError(f"{name} = {value}", f"a whole number from {least} on", "leave it out for the default")
+        if not 0 <= self.dropout < 1:
+            raise UsageError(f"dropout = {self.dropout}", "a share from 0 to less than 1", "leave it out: 0")
+        self.for_loop(1, 1e-3)  # which checks the rest
+
+    def for_loop(self, rounds: int, rate: float) -> TrainConfig:
+        """The same for the training loop: so many rounds, none of which ends the run early."""
+        return TrainConfig(
+            epochs=rounds,
+            patience=rounds,
+            learning_rate=self.learning_rate or rate,
+            head_learning_rate=self.learning_rate or rate,
+            **{
+                name: getattr(self, name)
+                for name in ("max_tokens", "schedule", "warmup", "weight_decay", "clip", "seed", "device", "dtype")
+                + ("output", "resume", "checkpoint_minutes")
+            },
+        )
+
+    def plan(self, pieces: int, blocks: int) -> tuple[int, int]:
+        """(rounds, steps of each) for a corpus of so many pieces in so many blocks."""
+        tokens = self.tokens or PASSES * (pieces + 2 * blocks)
+        steps = self.steps or -(-tokens // self.max_tokens)
+        rounds = min(self.evaluations, steps)
+        return rounds, -(-steps // rounds)

@@ -1,0 +1,173 @@
+"""Blocks of a corpus as the training loop sees them: steps of a bounded number of positions, in a seeded order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from ..bundle import Bundle
+from ..documents import JSON, Document
+from ..metrics.report import LossReport
+from ..tasks.task import Task
+from ..tokenization import IntArray
+from ..training.data import Step, generator
+from ..training.material import Round, held_out_losses
+from .corpus import BlockCorpus
+from .permutation import permuted
+
+SHARD = 1 << 16
+"""Blocks whose steps are laid out at once."""
+MOST_UNKNOWN = 0.02
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The steps of a corpus, epoch after epoch without end; step k is always the same, whatever was read before."""
+
+    corpus: BlockCorpus
+    name: str
+    task: Task
+    seed: int
+    budget: int
+    _shards: list[tuple[int, int, int]] = field(default_factory=list)
+    """(first step, epoch, number of the shard) of those that were passed so far."""
+
+    def step(self, number: int) -> Step:
+        """The step of this number: its blocks, hidden as this epoch has it."""
+        first, epoch, shard = self._shard_of(number)
+        blocks, edges = self._laid_out(epoch, shard)
+        mine = blocks[edges[number - first] : edges[number - first + 1]]
+        examples = [
+            example
+            for block in mine.tolist()
+            for example in self.task.examples(
+                _NO_TEXT, self.corpus.block_pieces(block), generator(self.seed, epoch, f"block {block}")
+            )
+        ]
+        return Step(self.name, tuple(examples))
+
+    def epoch(self) -> Iterator[Step]:
+        """The steps that read each block once."""
+        shards = range(-(-len(self.corpus) // SHARD))
+        return map(self.step, range(sum(len(self._laid_out(0, shard)[1]) - 1 for shard in shards)))
+
+    def _shard_of(self, number: int) -> tuple[int, int, int]:
+        if not self._shards:
+            self._shards.append((0, 0, 0))
+        first, epoch, shard = self._shards[-1]
+        while number >= (end := first + len(self._laid_out(epoch, shard)[1]) - 1):
+            last = (shard + 1) * SHARD >= len(self.corpus)
+            first, epoch, shard = end, epoch + last, 0 if last else shard + 1
+            self._shards.append((first, epoch, shard))
+        return next(row for row in reversed(self._shards) if row[0] <= number)
+
+    def _laid_out(self, epoch: int, shard: int) -> tuple[IntArray, IntArray]:
+        return _laid_out(self.corpus, self.seed, epoch, shard, self.budget)
+
+
+@lru_cache(maxsize=4)
+def _laid_out(corpus: BlockCorpus, seed: int, epoch: int, shard: int, budget: int) -> tuple[IntArray, IntArray]:
+    """The blocks of a shard in their order, and where each step begins among them, and the end."""
+    places = np.arange(shard * SHARD, min((shard + 1) * SHARD, len(corpus)))
+    blocks = permuted(places, len(corpus), seed, epoch)
+    return blocks, fill(corpus.lengths(blocks) + 2, budget)
+
+
+def fill(positions: IntArray, budget: int) -> IntArray:
+    """Where to cut a row of blocks so that each part has at most `budget` positions, or one block; with both ends."""
+    ends = np.concatenate([[0], np.cumsum(positions)])
+    edges = [0]
+    while edges[-1] < len(positions):
+        cut = int(np.searchsorted(ends, ends[edges[-1]] + budget, side="right")) - 1
+        edges.append(max(cut, edges[-1] + 1))
+    return np.array(edges)
+
+
+class _Ahead(Dataset[Step]):
+    """The stream for workers that read ahead."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+
+    def __getitem__(self, number: int) -> Step:
+        return self._stream.step(number)
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """A corpus to learn from and one to measure on; a round is a share of the steps."""
+
+    stream: Stream
+    held_out: BlockCorpus
+    rounds: int
+    steps: int
+    """Of a round."""
+    workers: int = 0
+
+    @property
+    def fingerprint(self) -> str:
+        """Of both corpora and the length of the run, which decides the rates."""
+        return f"{self.stream.corpus.fingerprint} {self.held_out.fingerprint} {self.rounds} {self.steps}"
+
+    def about(self, bundle: Bundle) -> tuple[Mapping[str, JSON], Sequence[str]]:  # noqa: ARG002 - blocks know no labels
+        """How much text there is, and how often it is read."""
+        corpus = self.stream.corpus
+        counts, steps = corpus.counts, self.rounds * self.steps
+        positions = steps * self.stream.budget
+        epochs = positions / (counts.pieces + 2 * counts.blocks)
+        facts: dict[str, JSON] = {
+            "documents": counts.documents,
+            "blocks": counts.blocks,
+            "pieces": counts.pieces,
+            "held_out_pieces": self.held_out.counts.pieces,
+            "too_short": counts.too_short,
+            "steps": steps,
+        }
+        lines = [
+            f"{counts.pieces:,} pieces in {counts.blocks:,} blocks of {counts.documents:,} documents; "
+            f"{self.held_out.counts.pieces:,} pieces held out",
+            f"{steps:,} steps of {self.stream.budget:,} positions: each piece is read {epochs:.1f} times",
+        ]
+        if counts.too_short:
+            lines.append(f"  {counts.too_short:,} documents are too short to hide anything in; left out")
+        return facts, lines
+
+    def doubts(self, bundle: Bundle) -> Iterator[str]:  # noqa: ARG002 - as above
+        """A vocabulary that does not fit the text."""
+        counts = self.stream.corpus.counts
+        if (share := counts.unknown / max(counts.pieces, 1)) > MOST_UNKNOWN:
+            yield f"{share:.0%} of the pieces are unknown to the vocabulary: is it made for this language and alphabet?"
+
+    def round(self, bundle: Bundle, number: int) -> Round:  # noqa: ARG002 - as above
+        """The next steps of the stream."""
+        begin = number * self.steps
+
+        def after(first: int) -> Iterator[Step]:
+            numbers = range(begin + first, begin + self.steps)
+            if not self.workers:
+                return map(self.stream.step, numbers)
+            own = torch.Generator()  # the loader draws a number, and must not draw it from ours
+            return iter(
+                DataLoader(
+                    _Ahead(self.stream),
+                    None,
+                    sampler=numbers,
+                    num_workers=self.workers,
+                    generator=own,
+                )
+            )
+
+        return Round(self.steps, after)
+
+    def report(self, bundle: Bundle, device: torch.device, dtype: torch.dtype) -> LossReport:  # noqa: ARG002
+        """The losses on all that was held out, hidden always in the same way."""
+        stream = Stream(self.held_out, self.stream.name, self.stream.task, 0, self.stream.budget)
+        return LossReport(self.held_out.counts.documents, held_out_losses(bundle, stream.epoch()))
+
+
+_NO_TEXT = Document("block", "")

@@ -1,0 +1,133 @@
+"""Pre-train an encoder on text: from scratch, or on from a checkpoint."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import torch
+
+from .. import bundle as bundles
+from ..bundle import CHECKSUMS, Bundle
+from ..documents import Document
+from ..encoder.files import locate
+from ..encoder.loading import Encoder
+from ..encoder.packed import EncoderConfig, PackedBert
+from ..errors import UsageError, nearest
+from ..inference.span_model import SpanModel
+from ..tasks import LEARNS_FROM_TEXT, settings_from, task_class
+from ..tasks.task import Task
+from ..tokenization import Tokenizer
+from ..training.checkpoint import other_run
+from ..training.loop import held, learn
+from ..training.tracking import Observer
+from .config import SIZES, PretrainConfig
+from .corpus import BlockCorpus, exists, joined, write_corpus
+from .material import Blocks, Stream
+
+(TASK,) = LEARNS_FROM_TEXT
+CORPUS = "corpus"
+_SCRATCH, _ON = 1e-3, 3e-4  # peak rates at a width of 384
+
+
+def new_model(
+    size: str, vocabulary: str | Path, *, settings: Mapping[str, object] | None = None, seed: int = 0
+) -> SpanModel:
+    """An encoder with random weights. size: mini, small or base; vocabulary: a folder with a tokenizer."""
+    if size not in SIZES:
+        raise UsageError(f"size {size!r}", f"one of {', '.join(SIZES)}", nearest(size, SIZES) or "pick one of these")
+    tokenizer = Tokenizer.from_folder(locate(vocabulary))
+    width, layers = SIZES[size]
+    chosen = settings_from(TASK, settings or {})
+    config = EncoderConfig(
+        vocab_size=-(-tokenizer.size // 64) * 64,  # a multiple that matrix units like
+        hidden_size=width,
+        num_hidden_layers=layers,
+        num_attention_heads=width // 64,
+        intermediate_size=4 * width,
+        max_position_embeddings=max(512, chosen.window),
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        tasks = {TASK: task_class(TASK)(chosen, tokenizer)}
+        facts = {"base_model": {"name": size, "new_weights": True}}
+        return SpanModel(Bundle.build(PackedBert(config), tokenizer, tasks, facts))
+
+
+def continued(base_model: str | Path, *, settings: Mapping[str, object] | None = None, seed: int = 0) -> SpanModel:
+    """The encoder of a checkpoint, and its heads for hidden pieces where it has them."""
+    folder = locate(base_model)
+
+    def tasks(encoder: Encoder, tokenizer: Tokenizer) -> Mapping[str, Task]:
+        chosen = settings_from(TASK, settings or {})
+        chosen = dataclasses.replace(chosen, window=min(chosen.window, encoder.longest))
+        return {TASK: task_class(TASK)(chosen, tokenizer)}
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        bundle = bundles.pretrained(folder, tasks)
+    bundle.facts["base_model"] = {"name": folder.resolve().name}
+    return SpanModel(bundle)
+
+
+def pretrain(
+    model: SpanModel,
+    documents: Iterable[Document],
+    config: PretrainConfig | None = None,
+    observers: Sequence[Observer] = (),
+    *,
+    source: str = "",
+) -> SpanModel:
+    """Pre-train a model of `new_model` or `continued` on the texts of these documents, and return it.
+
+    documents: read once, in constant memory, where the output folder has no corpus yet. source: names what they come
+    from; a resumed run must have the same. Raises DataError for text that cannot be learnt from, UsageError for an
+    output folder that is taken.
+    """
+    config = config or PretrainConfig()
+    if TASK not in model.bundle.tasks:
+        raise UsageError("a model with another task", "a model of new_model or continued", "make it with one of these")
+    encoder = model.bundle.network.encoder
+    assert isinstance(encoder, PackedBert)  # others have no head for hidden pieces
+    scratch = "new_weights" in model.bundle.facts.get("base_model", {})
+    loop = config.for_loop(config.evaluations, default_rate(encoder.width, scratch=scratch))
+    with held(loop) as stop, ExitStack() as stack:
+        output = Path(config.output or stack.enter_context(tempfile.TemporaryDirectory()))
+        if config.output and (output / CHECKSUMS).exists() and not exists(output / CORPUS / "train"):
+            return SpanModel.from_pretrained(output, config.device, config.dtype)  # it had come to its end
+        bundle = model.bundle
+        train, held_out = _corpus(documents, bundle, config, output / CORPUS, source)
+        rounds, steps = config.plan(train.counts.pieces, train.counts.blocks)
+        task = dataclasses.replace(bundle.tasks[TASK], noise=train.random_pieces)  # type: ignore[type-var]
+        stream = Stream(train, TASK, task, config.seed, config.max_tokens)
+        material = Blocks(stream, held_out, rounds, steps, config.workers)
+        encoder.set_dropout(config.dropout)
+        trained = learn(bundle, material, dataclasses.replace(loop, epochs=rounds, patience=rounds), observers, stop)
+        encoder.set_dropout(None)
+        if config.output:
+            shutil.rmtree(output / CORPUS)
+        return trained
+
+
+def default_rate(width: int, *, scratch: bool) -> float:
+    """Narrow encoders want higher rates, and new ones much higher than trained ones."""
+    return float((_SCRATCH if scratch else _ON) * 384 / max(width, 256))
+
+
+def _corpus(
+    documents: Iterable[Document], bundle: Bundle, config: PretrainConfig, folder: Path, source: str
+) -> tuple[BlockCorpus, BlockCorpus]:
+    """The corpus in the output folder; written there if it is not there yet."""
+    block = bundle.tasks[TASK].settings.window - 2
+    if exists(folder / "train"):
+        parts = BlockCorpus.read(folder / "train"), BlockCorpus.read(folder / "held_out")
+        wanted = (bundle.tokenizer.fingerprint, block, source)
+        if (parts[0].tokenizer, parts[0].block, parts[0].source) != wanted:
+            raise other_run(folder)
+        return parts
+    texts = joined(documents) if config.join_documents else documents
+    return write_corpus(texts, bundle.tokenizer, folder, block=block, held_out=config.held_out, source=source)
