@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from .errors import SpanbertError
     from .evaluation.evaluate import evaluate
     from .formats import read_documents, write_documents
+    from .formats.corpora import read_texts
     from .inference.span_model import SpanModel
+    from .pretraining.config import PretrainConfig
+    from .pretraining.pretrain import continued, new_model, pretrain
+    from .pretraining.vocabulary import train_vocabulary
     from .training.config import TrainConfig
     from .training.loop import train
 
@@ -24,26 +28,38 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Document": "documents",
+    "PretrainConfig": "pretraining.config",
     "Relation": "documents",
     "Span": "documents",
     "SpanModel": "inference.span_model",
     "SpanbertError": "errors",
     "TrainConfig": "training.config",
+    "continued": "pretraining.pretrain",
     "evaluate": "evaluation.evaluate",
+    "new_model": "pretraining.pretrain",
+    "pretrain": "pretraining.pretrain",
     "read_documents": "formats",
+    "read_texts": "formats.corpora",
     "train": "training.loop",
+    "train_vocabulary": "pretraining.vocabulary",
     "write_documents": "formats",
 }
 __all__ = [
     "Document",
+    "PretrainConfig",
     "Relation",
     "Span",
     "SpanModel",
     "SpanbertError",
     "TrainConfig",
+    "continued",
     "evaluate",
+    "new_model",
+    "pretrain",
     "read_documents",
+    "read_texts",
     "train",
+    "train_vocabulary",
     "write_documents",
 ]
 

@@ -20,6 +20,8 @@ from .flags import guarded, spelled
 VERBS = {
     "init": "Write a commented configuration and a sample of annotated text.",
     "train": "Train a model on annotated text.",
+    "vocabulary": "Make a vocabulary of your own from text.",
+    "pretrain": "Pre-train an encoder on text without annotations.",
     "evaluate": "Score a model on annotated text, with intervals.",
     "predict": "Find spans in text of any length.",
     "info": "Show what a model is and how good it was measured to be.",

@@ -29,6 +29,8 @@ class PretrainConfig:
     """Join neighbouring documents before they are cut into blocks: for corpora of very short ones."""
     learning_rate: float | None = None
     """Peak rate; none given: by the width, higher for an encoder from scratch."""
+    head_learning_rate: float | None = None
+    """Peak rate of the layers that predict hidden pieces; none given: that of a new encoder of this width."""
     max_tokens: int = 8192
     """Positions in one step, special pieces included."""
     schedule: str = "linear"
@@ -67,15 +69,15 @@ class PretrainConfig:
                 raise UsageError(f"{name} = {value}", f"a whole number from {least} on", "leave it out for the default")
         if not 0 <= self.dropout < 1:
             raise UsageError(f"dropout = {self.dropout}", "a share from 0 to less than 1", "leave it out: 0")
-        self.for_loop(1, 1e-3)  # which checks the rest
+        self.for_loop(1, 1e-3, 1e-3)  # which checks the rest
 
-    def for_loop(self, rounds: int, rate: float) -> TrainConfig:
-        """The same for the training loop: so many rounds, none of which ends the run early."""
+    def for_loop(self, rounds: int, rate: float, head_rate: float) -> TrainConfig:
+        """The same for the training loop: so many rounds, none of which ends the run early; and the default rates."""
         return TrainConfig(
             epochs=rounds,
             patience=rounds,
             learning_rate=self.learning_rate or rate,
-            head_learning_rate=self.learning_rate or rate,
+            head_learning_rate=self.head_learning_rate or head_rate,
             **{
                 name: getattr(self, name)
                 for name in ("max_tokens", "schedule", "warmup", "weight_decay", "clip", "seed", "device", "dtype")

@@ -17,21 +17,22 @@ from ..documents import Document
 from ..encoder.files import locate
 from ..encoder.loading import Encoder
 from ..encoder.packed import EncoderConfig, PackedBert
-from ..errors import UsageError, nearest
+from ..errors import MachineError, UsageError, nearest
 from ..inference.span_model import SpanModel
 from ..tasks import LEARNS_FROM_TEXT, settings_from, task_class
 from ..tasks.task import Task
 from ..tokenization import Tokenizer
 from ..training.checkpoint import other_run
 from ..training.loop import held, learn
-from ..training.tracking import Observer
+from ..training.tracking import Observer, Warned
 from .config import SIZES, PretrainConfig
 from .corpus import BlockCorpus, exists, joined, write_corpus
+from .curves import draw_curves
 from .material import Blocks, Stream
 
 (TASK,) = LEARNS_FROM_TEXT
 CORPUS = "corpus"
-_SCRATCH, _ON = 1e-3, 3e-4  # peak rates at a width of 384
+_SCRATCH, _ON = 1e-3, 1e-4  # peak rates at a width of 384
 
 
 def new_model(
@@ -94,7 +95,8 @@ def pretrain(
     encoder = model.bundle.network.encoder
     assert isinstance(encoder, PackedBert)  # others have no head for hidden pieces
     scratch = "new_weights" in model.bundle.facts.get("base_model", {})
-    loop = config.for_loop(config.evaluations, default_rate(encoder.width, scratch=scratch))
+    rates = (default_rate(encoder.width, scratch=new) for new in (scratch, True))
+    loop = config.for_loop(config.evaluations, *rates)
     with held(loop) as stop, ExitStack() as stack:
         output = Path(config.output or stack.enter_context(tempfile.TemporaryDirectory()))
         if config.output and (output / CHECKSUMS).exists() and not exists(output / CORPUS / "train"):
@@ -110,6 +112,11 @@ def pretrain(
         encoder.set_dropout(None)
         if config.output:
             shutil.rmtree(output / CORPUS)
+            try:
+                draw_curves(output / "train.jsonl", output / "curves.svg")
+            except MachineError as error:  # a picture is not worth the run
+                for observer in observers:
+                    observer(Warned(f"{error.found}; {error.fix}"))
         return trained
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from tokenizers import Tokenizer as Backend
 from tokenizers import models, normalizers, pre_tokenizers, trainers
 
+from .. import durable
 from ..documents import Document
 from ..errors import DataError, UsageError
 from ..tokenization import SPECIAL, Tokenizer
@@ -47,6 +48,14 @@ def train_vocabulary(documents: Iterable[Document], size: int, *, lowercase: boo
         path = Path(folder) / "vocab.txt"
         path.write_text("".join(f"{piece}\n" for piece, _ in ordered), encoding="utf-8")
         return Tokenizer.from_vocabulary(path, lowercase=lowercase)
+
+
+def write_vocabulary(tokenizer: Tokenizer, folder: Path, longest: int) -> None:
+    """`vocab.txt` and what `Tokenizer.save` writes; the folder appears when all of it is there."""
+    with durable.staged(folder) as staging:
+        pieces = "".join(f"{tokenizer.token(number)}\n" for number in range(tokenizer.size))
+        (staging / "vocab.txt").write_text(pieces, encoding="utf-8")
+        tokenizer.save(staging, longest)
 
 
 def _texts(documents: Iterable[Document]) -> Iterator[str]:

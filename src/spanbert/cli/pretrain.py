@@ -1,0 +1,109 @@
+"""`spanbert pretrain`."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from ..errors import UsageError
+from ..formats import Reading, ReadReport
+from ..formats.corpora import CorpusReading, files_of, read_texts
+from ..pretraining.config import SIZES, PretrainConfig
+from ..tasks import LEARNS_FROM_TEXT, settings_class
+from .flags import kinds_of_values, read_config, split, with_settings
+from .masks import show_masks
+from .show import TrainingDisplay, bar, counted, talk, told
+
+(TASK,) = LEARNS_FROM_TEXT
+SETTINGS = settings_class(TASK)
+_HIDDEN = ("labels", "overlap", "resolve", "output", "strict", "offset_unit", "normalise")
+
+
+@with_settings([PretrainConfig, SETTINGS, CorpusReading, Reading], skip=_HIDDEN)
+def command(
+    *,
+    corpus: Annotated[
+        list[str] | None, typer.Option(help="Text, JSON lines, Parquet, or folders of these (one or more).")
+    ] = None,
+    base_model: Annotated[
+        str | None, typer.Option(help="Encoder to go on from: a folder, or a hub name.", envvar="SPANBERT_BASE_MODEL")
+    ] = None,
+    size: Annotated[str | None, typer.Option(help=f"A new encoder instead: {', '.join(SIZES)}.")] = None,
+    vocabulary: Annotated[
+        str | None, typer.Option(help="For a new encoder: folder of `spanbert vocabulary`, or of any tokenizer.")
+    ] = None,
+    output: Annotated[str | None, typer.Option(help="New folder for the model.", envvar="SPANBERT_OUTPUT")] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file with any of these settings.")] = None,
+    inspect: Annotated[
+        int | None, typer.Option(help="Show so many blocks with what would be hidden in them, and train nothing.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the held-out report as JSON.")] = False,
+    settings: dict[str, Any],
+) -> None:
+    """Example: spanbert pretrain --corpus texts/ --size mini --vocabulary my-vocabulary --output my-encoder"""
+    own = {"corpus": corpus, "base_model": base_model, "size": size, "vocabulary": vocabulary, "output": output}
+    given = {name: value for name, value in {**own, **settings}.items() if value is not None}
+    values = read_config(config, _known()) | given
+    paths = _checked(values, inspecting=inspect is not None)
+    report = ReadReport(Reading(**split(Reading, values)))
+    reading = CorpusReading(**split(CorpusReading, values))
+    masking = split(SETTINGS, values)
+    texts = counted(read_texts(paths, reading, report), "reading")
+    if inspect is not None:
+        show_masks(texts, values.get("base_model") or values["vocabulary"], masking, inspect)
+        return
+    pretrain_config = PretrainConfig(**split(PretrainConfig, values))
+
+    # torch is imported only now, when the flags are known to be sound
+    from ..pretraining.pretrain import continued, new_model, pretrain
+
+    if "size" in values:
+        model = new_model(values["size"], values["vocabulary"], settings=masking, seed=pretrain_config.seed)
+    else:
+        model = continued(values["base_model"], settings=masking, seed=pretrain_config.seed)
+    with bar("pre-training") as progress:
+        display = TrainingDisplay(progress, "evaluation")
+        trained = pretrain(model, texts, pretrain_config, [display], source=_source(paths, values))
+    told(report, "corpus", verbose=False)
+    talk().print(
+        f"the encoder is in {values['output']}\n"
+        f"next:\n  spanbert train --base-model {values['output']} --train FILE --output MODEL",
+        markup=False,
+    )
+    if json:
+        typer.echo(orjson.dumps(trained.bundle.facts["report"]))
+
+
+def _known() -> dict[str, tuple[type, ...]]:
+    """What a configuration file may set, and the types of the values."""
+    own: dict[str, tuple[type, ...]] = dict.fromkeys(("base_model", "size", "vocabulary", "output"), (str,))
+    settings = kinds_of_values([PretrainConfig, SETTINGS, CorpusReading, Reading])
+    return {name: kinds for name, kinds in settings.items() if name not in _HIDDEN} | own | {"corpus": (list,)}
+
+
+def _checked(values: dict[str, Any], *, inspecting: bool) -> list[str]:
+    """The paths of the corpus. Raises UsageError for flags that are missing or do not go together."""
+    for name in ("corpus",) if inspecting else ("corpus", "output"):
+        if not values.get(name):
+            raise UsageError(f"no --{name}", f"--{name} and a value", f"give --{name}, or {name} in the --config file")
+    new, old = "size" in values, "base_model" in values
+    if new == old and not inspecting:
+        raise UsageError(
+            "both --size and --base-model" if new else "neither --base-model nor --size",
+            "one of them: the encoder to go on from, or the size of a new one",
+            "leave out one" if new else "for a new encoder give --size mini --vocabulary FOLDER",
+        )
+    if not old and "vocabulary" not in values:
+        raise UsageError("no --vocabulary", "the folder of a tokenizer", "make one: spanbert vocabulary")
+    return [str(path) for path in values["corpus"]]
+
+
+def _source(paths: list[str], values: dict[str, Any]) -> str:
+    """What decides the corpus: its files as they are now, and how they are read."""
+    files = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files_of(paths) if path.exists()]
+    reading = dataclasses.asdict(CorpusReading(**split(CorpusReading, values)))
+    return str((files, reading, values.get("join_documents"), values.get("held_out")))
