@@ -6,8 +6,8 @@
 
 Same encoder (that of `make demo`), corpora (`benchmarks/datasets.py`), epochs, positions a step, warm-up and decay;
 each keeps its best epoch on dev. So that a run takes minutes on two slow cores, a corpus gives at most the words below,
-its documents in the order of their hash. Predictions are kept in benchmarks/results/accuracy, a file a run, so that every
-figure can be computed anew. `--device cuda` runs all three systems there.
+its documents in the order of their hash. Predictions are kept in benchmarks/results/accuracy, a file a run, so that
+every figure can be computed anew. `--device cuda` runs all three systems there.
 """
 
 from __future__ import annotations
