@@ -8,7 +8,7 @@ for the boundary objective. All randomness comes from `draw`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import pairwise
 
 import numpy as np
@@ -18,6 +18,8 @@ from .targets import BoolArray
 from .tokenization import IntArray
 
 FloatArray = npt.NDArray[np.float64]
+MOST_IDLE = 20
+"""Draws in vain, for each piece of the block, after which the budget is left as it is."""
 Lengths = Callable[[int], FloatArray]
 Spans = Iterator[tuple[int, int]]
 """Endless draws of (length in words, piece at which the span is anchored)."""
@@ -53,12 +55,12 @@ def draws(pieces: int, lengths: FloatArray, draw: np.random.Generator) -> Spans:
 
 def spans_of_words(begins: BoolArray, budget: int, spans: Spans) -> BoolArray:
     """Spans of whole words; a word that no longer fits the budget ends its span. T, which pieces are hidden."""
-    return _grow(begins, budget, spans, cut=False)
+    return _union(grown(begins, budget, spans, cut=False), len(begins))
 
 
 def spans_to_the_budget(begins: BoolArray, budget: int, spans: Spans) -> BoolArray:
     """As the published program did: the span that uses up the budget ends there, inside a word if need be."""
-    return _grow(begins, budget, spans, cut=True)
+    return _union(grown(begins, budget, spans, cut=True), len(begins))
 
 
 BORDERS: Mapping[str, Callable[[BoolArray, int, Spans], BoolArray]] = {
@@ -69,7 +71,7 @@ BORDERS: Mapping[str, Callable[[BoolArray, int, Spans], BoolArray]] = {
 
 def words(begins: BoolArray, budget: int, draw: np.random.Generator) -> BoolArray:
     """Single words, each with all its pieces."""
-    edges = np.append(np.flatnonzero(begins), len(begins))
+    edges = _edges(begins)
     sizes = np.diff(edges)
     masked = np.zeros(len(begins), dtype=bool)
     for word in draw.permutation(len(sizes)).tolist():
@@ -95,26 +97,26 @@ def runs(masked: BoolArray) -> IntArray:
     return edges.reshape(-1, 2)
 
 
-def _grow(begins: BoolArray, budget: int, spans: Spans, *, cut: bool) -> BoolArray:
-    """Until the budget is used up: draw a span, and hide its words that are not hidden yet.
+def grown(begins: BoolArray, budget: int, spans: Spans, *, cut: bool) -> Iterator[tuple[int, int]]:
+    """Spans [first, last] until the budget is used up, as they are drawn; they may touch and overlap.
 
-    Anchored inside a word it begins with that word; anchored at a hidden piece it is passed over. Hidden words that it
-    meets count towards its length and not towards the budget.
+    A span anchored inside a word begins with that word; one anchored at a hidden piece is passed over. Hidden words
+    that it meets count towards its length and not towards the budget. cut: the last span may end inside a word.
     """
     total = len(begins)
-    edges = np.append(np.flatnonzero(begins), total)
-    edges[0] = 0  # a block may begin inside a word
+    edges = _edges(begins)
     word_of = np.searchsorted(edges, np.arange(total), side="right") - 1
     masked = np.zeros(total, dtype=bool)
-    smallest = int(np.diff(edges).min(initial=total))
+    smallest = 1 if cut else int(np.diff(edges).min(initial=total))
     idle = 0
     for length, anchor in spans:
-        if budget < (1 if cut else smallest) or idle > total:  # what is left fits no word, or is too hard to find
-            break
+        if budget < smallest or idle > MOST_IDLE * total:  # what is left fits no word, or is too hard to find
+            return
         idle += 1
         if masked[anchor]:
             continue
         word = int(word_of[anchor])
+        begin = last = int(edges[word])
         for first, end in pairwise(edges[word : word + length + 1].tolist()):
             fresh = np.flatnonzero(~masked[first:end]) + first
             fits = len(fresh) <= budget
@@ -122,7 +124,22 @@ def _grow(begins: BoolArray, budget: int, spans: Spans, *, cut: bool) -> BoolArr
                 fresh = fresh[: budget if cut else 0]
             masked[fresh] = True
             budget -= len(fresh)
-            idle = 0 if len(fresh) else idle
+            last = end if fits else int(fresh.max(initial=first - 1)) + 1
             if not fits or not budget:
                 break
+        if last > begin:
+            idle = 0
+            yield begin, last - 1
+
+
+def _edges(begins: BoolArray) -> IntArray:
+    """Where words begin, and the end of the last; a block may begin inside a word, which counts as one."""
+    inside = np.flatnonzero(begins[1:]) + 1
+    return np.concatenate([[0], inside, [len(begins)]])
+
+
+def _union(spans: Iterable[tuple[int, int]], total: int) -> BoolArray:
+    masked = np.zeros(total, dtype=bool)
+    for first, last in spans:
+        masked[first : last + 1] = True
     return masked

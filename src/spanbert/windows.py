@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,19 @@ def cut(pieces: Pieces, size: int, overlap: int, cls: int, sep: int) -> list[Win
         high = b + int(firsts[k + 1]) if k + 1 < count else 2 * total
         if index.max() >= 0:
             windows.append(Window(ids, np.zeros_like(ids), index, low, high))
+    return windows
+
+
+def split(pieces: Pieces, size: int, cls: int, sep: int) -> list[Window]:
+    """Windows like those of `cut` that do not overlap and are nearly equally long; each owns what lies inside it."""
+    total = len(pieces)
+    edges = np.linspace(0, total, -(-total // (size - 2)) + 1).round().astype(np.int64)
+    numbers = np.where(pieces.visible, np.arange(total), -1)
+    windows = []
+    for a, end in pairwise(edges.tolist()):
+        index = np.concatenate([[-1], numbers[a:end], [-1]])
+        ids = np.concatenate([[cls], pieces.ids[a:end], [sep]])
+        windows.append(Window(ids, np.zeros_like(ids), index, 2 * a - 1, 2 * end))
     return windows
 
 

@@ -30,6 +30,9 @@ def differences(found: Any, expected: Any, place: str = "") -> list[str]:
         missing = keys - set(found)
         strange = [f"{place}: {'no' if key in missing else 'extra'} {key}" for key in sorted(extra | missing)]
         return strange + [d for key in keys - missing for d in differences(found[key], expected[key], f"{place}/{key}")]
+    if isinstance(expected, list) and isinstance(found, list) and len(found) == len(expected):
+        pairs = enumerate(zip(found, expected, strict=True))
+        return [d for n, (one, other) in pairs for d in differences(one, other, f"{place}[{n}]")]
     if isinstance(expected, float) and not isinstance(found, str):
         close = math.isclose(found, expected, rel_tol=0, abs_tol=1e-9 * max(1.0, abs(expected)))
         return [] if close else [f"{place}: {found!r} is not {expected!r}"]
@@ -43,6 +46,8 @@ def test_golden(shared: Path, metric: str):
         if LITERAL in case["tags"]:
             continue
         expected = case["expected"]
+        if "monte_carlo_reference" in case["tags"]:
+            continue
         if "error" in expected:
             with pytest.raises(Exception, match="."):
                 run(metric, case["input"], case.get("options"))
@@ -50,6 +55,24 @@ def test_golden(shared: Path, metric: str):
         if found := differences(run(metric, case["input"], case.get("options")), expected):
             wrong[case["id"]] = found
     assert wrong == {}
+
+
+def test_masks_look_like_the_reference_to_an_observer(shared: Path):
+    """Within 5 sigma of both errors together; runs of one block are not independent, so 1.5 times that."""
+    seen = [case for case in cases(shared, "span_masking") if "monte_carlo_reference" in case["tags"]]
+    assert len(seen) == 2
+    for case in seen:
+        found, expected = run("span_masking", case["input"]), case["expected"]
+        assert found["masked_fraction_exact"] == expected["masked_fraction_exact"]
+        for name in ("merged_runs_per_sequence", "merged_run_length_tokens_mean"):
+            assert close(found[name], expected[name]), (case["id"], name)
+        for name in ("merged_run_length_tokens_hist_prob_se", "unmerged_span_length_words_hist_prob_se"):
+            for length, value in expected[name].items():
+                assert close(found[name][length], value), (case["id"], name, length)
+
+
+def close(one: list[float], other: list[float]) -> bool:
+    return abs(one[0] - other[0]) <= 7.5 * math.hypot(one[1], other[1]) + 1e-3
 
 
 def test_special_tokens_in_text_are_plain_text(shared: Path):

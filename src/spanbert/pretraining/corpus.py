@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -120,8 +121,10 @@ def write_corpus(
     HELD_OUT_PIECES; where there are too few documents for that, the last blocks are.
     Raises DataError where nothing is left to learn from.
     """
-    with durable.staged(folder) as staging:
-        train, aside = (_Part(staging / name, tokenizer) for name in ("train", "held_out"))
+    with durable.staged(folder) as staging, ExitStack() as stack:
+        train, aside = (
+            stack.enter_context(closing(_Part(staging / name, tokenizer))) for name in ("train", "held_out")
+        )
         for number, document in enumerate(documents):
             kept = number % held_out == held_out // 2 and aside.pieces < HELD_OUT_PIECES
             (aside if kept else train).add(document.text, block)
@@ -134,7 +137,7 @@ def write_corpus(
                 "give more text; documents of a few words each can be joined (--join-documents)",
             )
         for part in (train, aside):
-            part.close(block, source)
+            part.seal(block, source)
     return BlockCorpus.read(folder / "train"), BlockCorpus.read(folder / "held_out")
 
 
@@ -186,16 +189,20 @@ class _Part:
         before = self.pieces
         for part in slices(text):
             ids, words = self._tokenizer.ids_and_words(part)
-            if len(ids) >= SHORTEST:
+            if len(ids) >= SHORTEST or self.pieces > before and len(ids):  # the rest of a long document
                 self._write(ids, np.diff(words, prepend=-1) != 0, block)
         self.documents += self.pieces > before
         self.too_short += self.pieces == before
 
-    def close(self, block: int, source: str) -> None:
-        """The end of the last block, and the description."""
-        self._files["borders"].write(np.int64(self.pieces).tobytes())
+    def close(self) -> None:
+        """Nothing more is written."""
         for file in self._files.values():
             file.close()
+
+    def seal(self, block: int, source: str) -> None:
+        """Write the end of the last block, and the description."""
+        self._files["borders"].write(np.int64(self.pieces).tobytes())
+        self.close()
         counts = Counts(self.documents, self.blocks, self.pieces, self.unknown, self.too_short)
         about: dict[str, Any] = {
             "kind": self._kind.name,

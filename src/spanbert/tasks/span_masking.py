@@ -19,7 +19,7 @@ from ..errors import UsageError, nearest
 from ..metrics.report import Report
 from ..targets import BoolArray, MaskTargets
 from ..tokenization import IntArray, Pieces, Tokenizer
-from ..windows import Table, Window
+from ..windows import Table, Window, split
 from . import gold
 from .task import Example, Settings
 
@@ -117,7 +117,7 @@ class SpanMasking:
 
     def examples(self, document: Document, pieces: Pieces, draw: np.random.Generator | None) -> Iterator[Example]:  # noqa: ARG002
         """A window each, its spans hidden anew by every draw."""
-        for window in gold.windows(replace(self.settings, overlap=0), self.tokenizer, pieces):
+        for window in split(pieces, self.settings.window, self.tokenizer.cls, self.tokenizer.sep):
             yield Example((window,), None) if draw is None else self._masked(window, pieces, draw)
 
     def unreachable(self, document: Document, pieces: Pieces) -> tuple[tuple[Span, str], ...]:  # noqa: ARG002
