@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from ..errors import UsageError
@@ -64,6 +65,9 @@ class PretrainConfig:
                 raise UsageError(f"{name} = {value!r}", "a whole number from 1 on", "leave it out for the default")
         if self.steps and self.tokens:
             raise UsageError("both steps and tokens", "one of them", "leave out the other")
+        for name, rate in (("learning_rate", self.learning_rate), ("head_learning_rate", self.head_learning_rate)):
+            if rate is not None and not 0 < rate < math.inf:
+                raise UsageError(f"{name} = {rate}", "a number above 0", "leave it out for the default")
         for name, value, least in (("held_out", self.held_out, 2), ("workers", self.workers, 0)):
             if value < least:
                 raise UsageError(f"{name} = {value}", f"a whole number from {least} on", "leave it out for the default")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tokenizers import Tokenizer as Backend
@@ -17,7 +19,10 @@ from .corpus import slices
 
 UNUSED = 32
 """Pieces without a meaning yet, for those who want to give them one."""
-LEAST = 500
+LEAST = 100
+"""Pieces of more than a letter."""
+MOST_LETTERS = 1000
+"""Letters that have a piece; text of rarer ones is unknown to the vocabulary."""
 
 
 def train_vocabulary(documents: Iterable[Document], size: int, *, lowercase: bool = False) -> Tokenizer:
@@ -26,28 +31,55 @@ def train_vocabulary(documents: Iterable[Document], size: int, *, lowercase: boo
     The same texts give the same vocabulary. Raises DataError for texts without words, UsageError for a size that
     cannot be.
     """
-    if size < LEAST:
-        raise UsageError(f"a vocabulary of {size}", f"at least {LEAST} pieces", "8000 to 30000 are usual")
     backend = Backend(models.WordPiece(unk_token=SPECIAL["unk"]))
     backend.normalizer = normalizers.BertNormalizer(strip_accents=lowercase, lowercase=lowercase)
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    special = [*SPECIAL.values(), *(f"[unused{number}]" for number in range(UNUSED))]
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=size,
-        special_tokens=special,
-        min_frequency=2,
-        show_progress=False,
-        initial_alphabet=[chr(number) for number in range(33, 127)],
-        limit_alphabet=1000,
-    )
-    backend.train_from_iterator(_texts(documents), trainer)
-    ordered = sorted(backend.get_vocab().items(), key=lambda item: item[1])
-    if len(ordered) <= len(special) + 2 * 94:
-        raise DataError("texts without words that occur twice", "a corpus of text", "check the files")
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "vocab.txt"
-        path.write_text("".join(f"{piece}\n" for piece, _ in ordered), encoding="utf-8")
-        return Tokenizer.from_vocabulary(path, lowercase=lowercase)
+        path = Path(folder) / "corpus.txt"
+        alphabet = _spooled(documents, backend.normalizer, path)
+        first = _first_pieces(alphabet)
+        if size < len(first) + LEAST:
+            raise UsageError(
+                f"a vocabulary of {size}",
+                f"at least {len(first) + LEAST} pieces: single letters take {len(first)}",
+                "8000 to 30000 are usual",
+            )
+        trainer = trainers.WordPieceTrainer(
+            vocab_size=size,
+            # with a fixed order of the single letters ties are broken in one way; the trainer's own order is random
+            special_tokens=first,
+            min_frequency=2,
+            show_progress=False,
+            initial_alphabet=alphabet,
+            limit_alphabet=len(alphabet),
+        )
+        backend.train([str(path)], trainer)
+        ordered = sorted(backend.get_vocab().items(), key=lambda item: item[1])
+        if len(ordered) <= len(first):
+            raise DataError("texts without words that occur twice", "a corpus of text", "check the files")
+        vocabulary = Path(folder) / "vocab.txt"
+        vocabulary.write_text("".join(f"{piece}\n" for piece, _ in ordered), encoding="utf-8")
+        return Tokenizer.from_vocabulary(vocabulary, lowercase=lowercase)
+
+
+def _spooled(documents: Iterable[Document], normalizer: normalizers.Normalizer, path: Path) -> list[str]:
+    """Write the texts into a file; the characters that occur twice or more, the most frequent first."""
+    counts: Counter[str] = Counter()
+    with path.open("w", encoding="utf-8") as file:
+        for document in documents:
+            for part in slices(document.text):
+                counts.update(normalizer.normalize_str(part))
+                file.write(part)
+            file.write("\n")
+    counts += Counter(dict.fromkeys(normalizer.normalize_str("".join(map(chr, range(33, 127)))), 2))
+    seen = sorted((-count, letter) for letter, count in counts.items() if count > 1 and not letter.isspace())
+    return [letter for _, letter in seen[:MOST_LETTERS]]
+
+
+def _first_pieces(alphabet: Sequence[str]) -> list[str]:
+    """Special and unused pieces, then every letter; of those that words go on with, that form as well."""
+    going_on = [f"##{letter}" for letter in alphabet if letter.isalnum() or unicodedata.category(letter)[0] == "M"]
+    return [*SPECIAL.values(), *(f"[unused{number}]" for number in range(UNUSED)), *alphabet, *going_on]
 
 
 def write_vocabulary(tokenizer: Tokenizer, folder: Path, longest: int) -> None:
@@ -56,8 +88,3 @@ def write_vocabulary(tokenizer: Tokenizer, folder: Path, longest: int) -> None:
         pieces = "".join(f"{tokenizer.token(number)}\n" for number in range(tokenizer.size))
         (staging / "vocab.txt").write_text(pieces, encoding="utf-8")
         tokenizer.save(staging, longest)
-
-
-def _texts(documents: Iterable[Document]) -> Iterator[str]:
-    for document in documents:
-        yield from slices(document.text)

@@ -1,0 +1,328 @@
+"""From text to an encoder: it learns, resumes bit for bit, and loads elsewhere."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from spanbert import PretrainConfig, SpanModel, TrainConfig, continued, new_model, pretrain, train
+from spanbert.documents import Document
+from spanbert.errors import MachineError, SpanbertError, UsageError
+from spanbert.pretraining import pretrain as module
+from spanbert.pretraining.curves import draw_curves, read_log
+from spanbert.training.tracking import Evaluated, Event, Finished, Started, Stepped, Warned
+
+PHRASES = ("Anna met Acme Corp", "the big house on the river", "Bert went from the day", "Dora said of Core Ltd")
+SETTINGS = {"window": 32, "masking_rate": 0.2}
+CONFIG = PretrainConfig(steps=24, max_tokens=256, evaluations=4, learning_rate=3e-3, held_out=10, device="cpu")
+
+
+def texts(number: int = 60) -> list[Document]:
+    """Phrases that always go on in the same way, so that what is hidden can be learnt."""
+    draw = np.random.default_rng(0)
+    return [
+        Document(str(n), " . ".join(draw.choice(PHRASES, size=int(draw.integers(4, 12))).tolist()))
+        for n in range(number)
+    ]
+
+
+def run(encoder: Path, config: PretrainConfig = CONFIG, **settings: object) -> tuple[SpanModel, list[Event]]:
+    events: list[Event] = []
+    model = continued(encoder, settings={**SETTINGS, **settings}, seed=1)
+    return pretrain(model, texts(), config, [events.append]), events
+
+
+@pytest.fixture(scope="module")
+def learnt(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Event]]:
+    output = tmp_path_factory.mktemp("encoder") / "out"
+    _, events = run(tiny_encoder, replaced(CONFIG, output=str(output), steps=300, learning_rate=1e-2))
+    return output, events
+
+
+def replaced(config: PretrainConfig, **values: object) -> PretrainConfig:
+    import dataclasses
+
+    return dataclasses.replace(config, **values)
+
+
+def weights(model: SpanModel) -> dict[str, torch.Tensor]:
+    return dict(model.bundle.network.state_dict())
+
+
+def same(one: SpanModel, other: SpanModel) -> bool:
+    a, b = weights(one), weights(other)
+    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+
+
+def test_it_learns_what_is_hidden(learnt: tuple):
+    _, events = learnt
+    reports = [event.report.losses for event in events if isinstance(event, Evaluated)]
+    assert len(reports) == 4
+    assert reports[-1]["masked"] < 0.75 * reports[0]["masked"]
+    assert reports[-1]["boundary"] < 0.85 * reports[0]["boundary"]
+    started = events[0]
+    assert isinstance(started, Started) and started.facts["documents"] == 54 and started.facts["steps"] == 300
+    assert isinstance(events[-1], Finished) and events[-1].steps == 300
+    assert not [event for event in events if isinstance(event, Warned)]
+
+
+def test_the_folder_holds_the_encoder_and_nothing_of_the_run(learnt: tuple):
+    output, _ = learnt
+    names = {"README.md", "checksums.json", "config.json", "curves.svg", "model.safetensors", "spanbert.json"}
+    names |= {"tokenizer.json", "tokenizer_config.json", "train.jsonl"}
+    assert {path.name for path in output.iterdir()} == names
+    assert "Perplexity of hidden pieces" in (output / "README.md").read_text()
+    assert (output / "curves.svg").read_text().startswith("<?xml")
+
+
+def test_stock_classes_load_it(learnt: tuple):
+    """The encoder whole, the head for hidden pieces with our logits; only what is ours alone is left over."""
+    import transformers
+
+    output, _ = learnt
+    ours = SpanModel.from_pretrained(output, "cpu", "float32").bundle
+    plain, said = transformers.AutoModel.from_pretrained(output, output_loading_info=True)
+    assert {key.split(".")[0] for key in said["missing_keys"]} <= {"pooler"}
+    assert {key.split(".")[0] for key in said["unexpected_keys"]} <= {"cls", "heads"}
+    stock, said = transformers.AutoModelForMaskedLM.from_pretrained(output, output_loading_info=True)
+    assert not said["missing_keys"]
+    assert {key.split(".")[0] for key in said["unexpected_keys"]} == {"heads"}
+    assert stock.cls.predictions.decoder.weight is stock.bert.embeddings.word_embeddings.weight
+    (example,) = ours.tasks["span-masking"].examples(
+        Document("d", PHRASES[0]), ours.tokenizer.pieces([PHRASES[0]])[0], None
+    )
+    from spanbert.packing import lay_out
+
+    batch = lay_out([example.windows], [0])
+    with torch.no_grad():
+        vectors = ours.network.eval().encoder(batch)
+        head = ours.network.head("span-masking")
+        scores = head.scores(vectors, ours.network.encoder.words.weight)
+        torch.testing.assert_close(stock.eval()(torch.from_numpy(batch.ids)[None]).logits[0], scores, atol=1e-4, rtol=0)
+        hidden = plain.eval()(torch.from_numpy(batch.ids)[None]).last_hidden_state[0]
+    torch.testing.assert_close(hidden, vectors, atol=1e-4, rtol=0)
+
+
+def test_fill_mask_finds_the_word(learnt: tuple):
+    import transformers
+
+    fill = transformers.pipeline("fill-mask", model=str(learnt[0]), device="cpu")
+    assert "Corp" in [found["token_str"] for found in fill("Anna met Acme [MASK] . the big house", top_k=3)]
+
+
+def test_what_was_pretrained_is_a_base_model(learnt: tuple, toy_documents: Callable):
+    model = SpanModel.create(learnt[0], task="span-classification", seed=0)
+    trained = train(model, toy_documents(40, 1), toy_documents(10, 2), TrainConfig(epochs=1, device="cpu"))
+    assert trained.labels == ("ORG", "PERSON")
+
+
+def test_going_on_keeps_the_heads(learnt: tuple):
+    again = continued(learnt[0], settings=SETTINGS)
+    assert same(again, SpanModel.from_pretrained(learnt[0], "cpu", "float32"))
+    fewer = continued(learnt[0], settings={**SETTINGS, "boundary_weight": 0.0})
+    assert not [name for name in weights(fewer) if "boundary" in name]
+
+
+def test_it_has_nothing_to_predict_yet(learnt: tuple):
+    with pytest.raises(UsageError, match="no labels yet"):
+        SpanModel.from_pretrained(learnt[0], "cpu").predict("Anna")
+
+
+class Stop(Exception):
+    """Thrown by an observer, like a kill: nothing is saved on the way out."""
+
+
+@pytest.mark.parametrize("stop", [3, 7, 13, 22])
+def test_resumed_bit_for_bit(tiny_encoder: Path, tmp_path: Path, stop: int):
+    whole, _ = run(tiny_encoder, replaced(CONFIG, output=str(tmp_path / "whole")))
+    config = replaced(CONFIG, output=str(tmp_path / "cut"), checkpoint_minutes=1e-9, resume="auto")
+
+    def cut(event: Event) -> None:
+        if isinstance(event, Stepped) and event.step == stop:
+            raise Stop
+
+    with pytest.raises(Stop):
+        pretrain(continued(tiny_encoder, settings=SETTINGS, seed=1), texts(), config, [cut])
+    assert (tmp_path / "cut" / "corpus" / "train" / "corpus.json").exists()
+
+    def unread():
+        raise AssertionError("the corpus lies in the output folder")
+        yield
+
+    events: list[Event] = []
+    model = continued(tiny_encoder, settings=SETTINGS, seed=1)
+    resumed = pretrain(model, unread(), replaced(config, workers=1), [events.append])
+    assert isinstance(events[0], Started) and events[0].resumed_at == stop - 1
+    assert same(resumed, whole)
+    assert same(SpanModel.from_pretrained(tmp_path / "cut", "cpu", "float32"), whole)
+    finished = pretrain(continued(tiny_encoder, settings=SETTINGS, seed=1), unread(), config)
+    assert same(finished, whole)
+
+
+def test_another_corpus_is_another_run(tiny_encoder: Path, tmp_path: Path):
+    config = replaced(CONFIG, output=str(tmp_path / "out"), resume="auto")
+
+    def cut(event: Event) -> None:
+        raise Stop
+
+    def started(source: str, **settings: object) -> None:
+        model = continued(tiny_encoder, settings={**SETTINGS, **settings}, seed=1)
+        pretrain(model, texts(), config, [cut], source=source)
+
+    with pytest.raises(Stop):
+        started("a.txt")
+    with pytest.raises(Stop):
+        started("a.txt")
+    for source, settings in (("b.txt", {}), ("a.txt", {"window": 24})):
+        with pytest.raises(UsageError, match="other data or settings"):
+            started(source, **settings)
+
+
+def test_killed_while_the_corpus_is_written(tiny_encoder: Path, tmp_path: Path):
+    output = tmp_path / "out"
+    (output / ".tmp-corpus-1").mkdir(parents=True)
+    run(tiny_encoder, replaced(CONFIG, steps=2, output=str(output), resume="auto"))
+    assert not list(output.glob(".tmp-*"))
+
+
+def test_the_same_seed_gives_the_same_encoder(tiny_encoder: Path):
+    config = replaced(CONFIG, steps=4)
+    one, _ = run(tiny_encoder, config)
+    assert same(one, run(tiny_encoder, config)[0])
+    assert not same(one, run(tiny_encoder, replaced(config, seed=2))[0])
+
+
+def test_masking_and_objective_are_separate_settings(tiny_encoder: Path):
+    config = replaced(CONFIG, steps=2)
+    for masking in ("token", "whole-word", "span"):
+        for weight, names in ((1.0, {"masked", "boundary"}), (0.0, {"masked"})):
+            _, events = run(tiny_encoder, config, masking=masking, boundary_weight=weight)
+            assert {name for e in events if isinstance(e, Stepped) for name in e.losses} == names
+
+
+def test_dropout_is_off_while_pretraining_and_back_afterwards(tiny_encoder: Path):
+    seen = []
+    model = continued(tiny_encoder, settings=SETTINGS)
+    encoder = model.bundle.network.encoder
+
+    def look(event: Event) -> None:
+        seen.append((encoder.dropout, *(layer.dropout for layer in encoder.layers)))
+
+    pretrain(model, texts(), replaced(CONFIG, steps=1), [look])
+    assert set(seen) == {(0.0, 0.0, 0.0)}
+    assert (encoder.dropout, encoder.layers[1].dropout) == (0.1, 0.1)
+
+
+def test_a_new_encoder_has_the_shape_of_its_size(tiny_encoder: Path):
+    mini = new_model("mini", tiny_encoder, settings={"window": 600})
+    config = mini.bundle.network.encoder.config
+    shape = (config.hidden_size, config.num_hidden_layers, config.num_attention_heads, config.intermediate_size)
+    assert shape == (256, 4, 4, 1024)
+    assert config.vocab_size == 64 and config.max_position_embeddings == 600
+    assert same(mini, new_model("mini", tiny_encoder, settings={"window": 600}))
+    assert not same(mini, new_model("mini", tiny_encoder, settings={"window": 600}, seed=1))
+    with pytest.raises(UsageError, match="size 'medium'"):
+        new_model("medium", tiny_encoder)
+
+
+def test_rates_by_width_and_origin():
+    assert module.default_rate(384, scratch=True) == pytest.approx(1e-3)
+    assert module.default_rate(768, scratch=True) == pytest.approx(5e-4)
+    assert module.default_rate(768, scratch=False) == pytest.approx(5e-5)
+    assert module.default_rate(32, scratch=True) == module.default_rate(256, scratch=True)
+
+
+@pytest.mark.parametrize(
+    ("settings", "pieces", "plan"),
+    [
+        ({"steps": 100}, 10_000, (10, 10)),
+        ({"steps": 101}, 10_000, (10, 11)),
+        ({"steps": 3}, 10_000, (3, 1)),
+        ({"tokens": 1_000_000, "max_tokens": 10_000}, 10_000, (10, 10)),
+        ({"max_tokens": 1000}, 9_800, (10, 10)),  # ten passes over 9,800 pieces and 200 special ones
+    ],
+)
+def test_plan(settings: dict, pieces: int, plan: tuple[int, int]):
+    assert PretrainConfig(**settings).plan(pieces, 100) == plan
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"steps": 0},
+        {"tokens": -1},
+        {"steps": 1, "tokens": 1},
+        {"evaluations": 0},
+        {"held_out": 1},
+        {"workers": -1},
+        {"dropout": 1.0},
+        {"learning_rate": 0.0},
+        {"max_tokens": 0},
+        {"schedule": "steps"},
+        {"resume": "yes"},
+    ],
+)
+def test_settings_that_cannot_be(settings: dict):
+    with pytest.raises(SpanbertError):
+        PretrainConfig(**settings)
+
+
+def test_a_loss_that_is_not_a_number_ends_the_run_resumable(tiny_encoder: Path, tmp_path: Path):
+    model = continued(tiny_encoder, settings=SETTINGS)
+    with torch.no_grad():
+        model.bundle.network.encoder.words.weight[7] = float("nan")
+    with pytest.raises(MachineError, match="not a number"):
+        pretrain(model, texts(), replaced(CONFIG, output=str(tmp_path / "out")))
+    assert (tmp_path / "out" / "corpus").is_dir()
+
+
+def test_a_vocabulary_that_is_too_large_for_the_checkpoint(tiny_encoder: Path, tmp_path: Path):
+    folder = shutil.copytree(tiny_encoder, tmp_path / "e")
+    with (folder / "vocab.txt").open("a", encoding="utf-8") as file:
+        file.write("more\n")
+    with pytest.raises(SpanbertError, match="pieces"):
+        continued(folder)
+
+
+def test_another_task_is_refused(tiny_encoder: Path):
+    with pytest.raises(UsageError, match="another task"):
+        pretrain(SpanModel.create(tiny_encoder, task="span-classification"), texts())
+
+
+def test_no_matplotlib_is_a_warning(tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
+    _, events = run(tiny_encoder, replaced(CONFIG, steps=1, output=str(tmp_path / "out")))
+    assert isinstance(events[-1], Warned) and "matplotlib" in events[-1].message
+    assert (tmp_path / "out" / "checksums.json").exists()
+
+
+def test_curves_take_the_later_of_repeated_steps(tmp_path: Path):
+    def step(number: int, loss: float, *, skipped: bool = False) -> dict:
+        return {
+            "event": "stepped",
+            "step": number,
+            "losses": {"masked": loss},
+            "rate": 0.1 * number,
+            "skipped": skipped,
+        }
+
+    records = [
+        {"event": "started"},
+        *(step(n, 9.0 - n) for n in (1, 2, 3)),
+        step(4, None, skipped=True),  # type: ignore[arg-type]
+        {"event": "evaluated", "step": 2, "report": {"losses": {"masked": 7.5}}},
+        step(3, 1.0),
+    ]
+    log = tmp_path / "train.jsonl"
+    log.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+    steps, rates, losses, points = read_log(log)
+    assert steps == [1, 2, 3] and losses == {"masked": [8.0, 7.0, 1.0]}
+    assert rates == pytest.approx([0.1, 0.2, 0.3]) and points == [(2, {"masked": 7.5})]
+    draw_curves(log, tmp_path / "curves.svg")
+    assert "held out" in (tmp_path / "curves.svg").read_text() or (tmp_path / "curves.svg").stat().st_size > 5000

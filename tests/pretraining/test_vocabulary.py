@@ -1,0 +1,85 @@
+"""A vocabulary of one's own: the size asked for, the same every time, and read by stock classes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from spanbert.documents import Document
+from spanbert.errors import DataError, UsageError
+from spanbert.pretraining.vocabulary import UNUSED, train_vocabulary, write_vocabulary
+from spanbert.tokenization import SPECIAL, Tokenizer
+
+ROOT = Path(__file__).resolve().parents[2]
+TEXT = ROOT / "examples" / "data" / "filing" / "annual_report.txt"
+
+
+@pytest.fixture(scope="module")
+def documents() -> list[Document]:
+    return [Document(str(n), part) for n, part in enumerate(TEXT.read_text(encoding="utf-8").split("\n\n"))]
+
+
+@pytest.fixture(scope="module")
+def tokenizer(documents: list[Document]) -> Tokenizer:
+    return train_vocabulary(documents, 1000)
+
+
+def test_size_and_special_pieces(tokenizer: Tokenizer):
+    assert tokenizer.size == 1000
+    assert [tokenizer.token(number) for number in range(5)] == [*SPECIAL.values()]
+    assert [tokenizer.token(5 + number) for number in range(UNUSED)] == [
+        f"[unused{number}]" for number in range(UNUSED)
+    ]
+    assert len({tokenizer.token(number) for number in range(1000)}) == 1000
+
+
+def test_case_is_kept_unless_it_is_folded(tokenizer: Tokenizer, documents: list[Document]):
+    assert not tokenizer.lowercase
+    folded = train_vocabulary(documents, 1000, lowercase=True)
+    assert folded.lowercase
+    assert not [n for n in folded.ordinary if (piece := folded.token(n)) != piece.lower() and "[" not in piece]
+
+
+def test_frequent_words_are_pieces_and_all_of_ascii_can_be_written(tokenizer: Tokenizer):
+    assert len(tokenizer.encode("Company")) == 1
+    pieces = tokenizer.encode("".join(map(chr, range(33, 127))) + " Zyzzyva qqxxzz")
+    assert tokenizer.ids["unk"] not in pieces.ids
+
+
+def test_the_same_texts_give_the_same_vocabulary(documents: list[Document], tokenizer: Tokenizer):
+    """In this process and in others, whose hash tables are in another order, with threads and without."""
+    assert train_vocabulary(documents, 1000).fingerprint == tokenizer.fingerprint
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom spanbert.documents import Document\n"
+        "from spanbert.pretraining.vocabulary import train_vocabulary\n"
+        f"texts = Path({str(TEXT)!r}).read_text(encoding='utf-8').split('\\n\\n')\n"
+        "print(train_vocabulary([Document(str(n), t) for n, t in enumerate(texts)], 1000).fingerprint)"
+    )
+    for parallel in ("true", "false"):
+        environment = {"PATH": "/usr/bin:/bin", "TOKENIZERS_PARALLELISM": parallel, "PYTHONHASHSEED": "7"}
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+        assert done.stdout.strip() == tokenizer.fingerprint
+
+
+def test_written_and_read_again(tokenizer: Tokenizer, tmp_path: Path):
+    import transformers
+
+    write_vocabulary(tokenizer, tmp_path / "v", 512)
+    text = "The Company's shares were sold for $1.5 billion, says Zoë."
+    expected = tokenizer.encode(text).ids.tolist()
+    assert Tokenizer.from_folder(tmp_path / "v").encode(text).ids.tolist() == expected
+    assert Tokenizer.from_vocabulary(tmp_path / "v" / "vocab.txt").encode(text).ids.tolist() == expected
+    stock = transformers.AutoTokenizer.from_pretrained(tmp_path / "v")
+    assert stock(text, add_special_tokens=False)["input_ids"] == expected
+    assert stock.mask_token == "[MASK]" and stock.model_max_length == 512
+
+
+def test_a_vocabulary_too_small_or_of_nothing(documents: list[Document]):
+    with pytest.raises(UsageError, match="a vocabulary of 100"):
+        train_vocabulary(documents, 100)
+    for texts in ([], [Document("a", " \n ")], [Document("a", "abc def")]):
+        with pytest.raises(DataError, match="without words"):
+            train_vocabulary(texts, 1000)
