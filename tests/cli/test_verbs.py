@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from spanbert import __version__, read_documents
+from spanbert.cli import VERBS
 from spanbert.documents import Document, Span
 from spanbert.formats import write_documents
 
@@ -248,7 +249,7 @@ def test_version_and_help(program: Program):
     assert program("trane").returncode == 2
 
 
-@pytest.mark.parametrize("verb", ["init", "train", "evaluate", "predict", "info", "doctor"])
+@pytest.mark.parametrize("verb", VERBS)
 def test_the_flags_are_those_on_the_list(program: Program, verb: str):
     """A new flag is a promise to users: it is added to flags.txt on purpose, or not at all."""
     shown = program(verb, "--help").stdout
@@ -256,3 +257,94 @@ def test_the_flags_are_those_on_the_list(program: Program, verb: str):
     lines = (Path(__file__).parent / "flags.txt").read_text().splitlines()
     promised = {line.split(":")[0]: line.split(":")[1].split() for line in lines}
     assert flags == promised[verb]
+
+
+SENTENCE = "the big house of Anna , Bert and Acme Corp met on the river from day to day ."
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of text to learn a language from."""
+    folder = tmp_path_factory.mktemp("texts")
+    words = SENTENCE.split()
+    for n in range(3):
+        lines = (" ".join(words[(n + k * m) % len(words)] for m in range(40)) for k in range(1, 12))
+        (folder / f"{n}.txt").write_text("\n".join(lines), encoding="utf-8")
+    (folder / "more.jsonl").write_text(json.dumps({"text": " ".join(words * 5), "url": "x"}) + "\n", encoding="utf-8")
+    return folder
+
+
+def test_vocabulary_then_pretrain_then_train(program: Program, texts: Path, toy_files: Path, tmp_path: Path):
+    """The three commands of the guide, and the JSON form of the second."""
+    vocabulary, encoder, model = (tmp_path / name for name in ("vocabulary", "encoder", "model"))
+    done = program("vocabulary", "--corpus", texts, "--size", 350, "--output", vocabulary)
+    assert done.returncode == 0, done.stderr
+    assert (vocabulary / "vocab.txt").exists() and "pieces is in" in done.stderr
+    small = ("--window", 32, "--max-tokens", 128, "--evaluations", 2, "--device", "cpu")
+    done = program(
+        "pretrain", "--corpus", texts, texts / "more.jsonl", "--size", "mini", "--vocabulary", vocabulary,
+        "--output", encoder, "--steps", 2, "--json", *small,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["losses"].keys() == report["perplexities"].keys() == {"masked", "boundary"}
+    assert f"--base-model {encoder}" in done.stderr
+    arguments = ("train", "--base-model", encoder, "--train", toy_files / "train.jsonl", "--output", model)
+    done = program(*arguments, "--epochs", 1, "--device", "cpu")
+    assert done.returncode == 0, done.stderr
+    done = program("predict", "--model", encoder, "--input", toy_files / "dev.jsonl")
+    assert done.returncode == 2 and "no labels yet" in done.stderr
+
+
+def test_pretrain_goes_on_and_stops_at_a_taken_folder(
+    program: Program, texts: Path, tiny_encoder: Path, tmp_path: Path
+):
+    settings = tmp_path / "pretrain.toml"
+    settings.write_text(
+        f'corpus = ["{texts}"]\nbase_model = "{tiny_encoder}"\noutput = "{tmp_path / "out"}"\nsteps = 1\n'
+        'masking = "token"\nboundary_weight = 0.0\nmax_tokens = 128\n',
+        encoding="utf-8",
+    )
+    done = program("pretrain", "--config", settings)
+    assert done.returncode == 0, done.stderr
+    done = program("pretrain", "--config", settings)
+    assert done.returncode == 2 and "not empty" in done.stderr
+    done = program("pretrain", "--config", settings, "--resume", "auto")
+    assert done.returncode == 0, done.stderr
+
+
+def test_pretrain_shows_what_it_would_hide(program: Program, texts: Path, tiny_encoder: Path):
+    done = program("pretrain", "--corpus", texts, "--base-model", tiny_encoder, "--inspect", 2, "--window", 40)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("pieces hidden") == 2 and "against theory" in done.stdout
+    shares = re.findall(r"^ +\d+ +(\d+\.\d+)% +(\d+\.\d+)%", done.stdout, flags=re.MULTILINE)
+    assert len(shares) == 10
+    assert all(abs(float(drawn) - float(theory)) < 2 for drawn, theory in shares)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "no --corpus"),
+        (("--corpus", "{texts}"), "no --output"),
+        (("--corpus", "{texts}", "--output", "{out}"), "neither --base-model nor --size"),
+        (("--corpus", "{texts}", "--output", "{out}", "--size", "mini"), "no --vocabulary"),
+        (("--corpus", "{texts}", "--output", "{out}", "--size", "mini", "--base-model", "{e}"), "both --size and"),
+        (("--corpus", "{texts}", "--output", "{out}", "--base-model", "{e}", "--masking", "spam"), "masking 'spam'"),
+        (("--corpus", "{texts}/none", "--output", "{out}", "--base-model", "{e}"), "no such file"),
+        (("--corpus", "{texts}", "--output", "{out}", "--base-model", "{e}", "--text-key", "b"), "no key 'b'"),
+    ],
+)
+def test_pretrain_refuses(
+    arguments: tuple, said: str, program: Program, texts: Path, tiny_encoder: Path, tmp_path: Path
+):
+    filled = [word.format(texts=texts, out=tmp_path / "out", e=tiny_encoder) for word in arguments]
+    done = program("pretrain", *filled)
+    assert done.returncode in (2, 3) and said in done.stderr
+
+
+def test_a_vocabulary_does_not_overwrite(program: Program, texts: Path, tmp_path: Path):
+    (tmp_path / "file").write_text("precious", encoding="utf-8")
+    done = program("vocabulary", "--corpus", texts, "--output", tmp_path)
+    assert done.returncode == 2 and "is taken" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
