@@ -13,6 +13,7 @@ from ..errors import UsageError
 from ..formats import Reading, ReadReport
 from ..formats.corpora import CorpusReading, files_of, read_texts
 from ..pretraining.config import SIZES, PretrainConfig
+from ..pretraining.inspection import inspection_of
 from ..tasks import LEARNS_FROM_TEXT, settings_class
 from .flags import kinds_of_values, read_config, split, with_settings
 from .masks import show_masks
@@ -54,7 +55,7 @@ def command(
     masking = split(SETTINGS, values)
     texts = counted(read_texts(paths, reading, report), "reading")
     if inspect is not None:
-        show_masks(texts, values.get("base_model") or values["vocabulary"], masking, inspect)
+        show_masks(inspection_of(values.get("base_model") or values["vocabulary"], masking), texts, inspect)
         return
     pretrain_config = PretrainConfig(**split(PretrainConfig, values))
 

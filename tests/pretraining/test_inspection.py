@@ -1,0 +1,38 @@
+"""The view of what would be hidden says what the encoder would see."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from spanbert.documents import Document
+from spanbert.pretraining.inspection import Inspection, inspection_of
+
+TEXT = " ".join(["the house of Anna was unable and met with Acme Corp on the big river day ."] * 20)
+
+
+def inspect(folder: Path, **settings: object) -> Inspection:
+    return inspection_of(str(folder), {"window": 64, **settings})
+
+
+def test_the_blocks_are_the_text_with_a_share_of_it_hidden(tiny_encoder: Path):
+    inspection = inspect(tiny_encoder, masking_rate=0.3)
+    blocks = [pieces for seed in range(20) for _, pieces in inspection.blocks([Document("d", TEXT)], seed)]
+    tokenizer = inspection.tokenizer
+    expected = [tokenizer.token(number) for number in tokenizer.pieces([TEXT])[0].ids]
+    assert [shown.piece for pieces in blocks for shown in pieces] == expected * 20
+    rows = [shown for pieces in blocks for shown in pieces]
+    hidden = [shown for shown in rows if shown.fate != "visible"]
+    assert len(hidden) / len(rows) == pytest.approx(0.3, abs=0.02)
+    assert {shown.fate for shown in hidden} == {"mask", "random", "kept"}
+    assert all(bool(shown.instead) == (shown.fate == "random") for shown in rows)
+    assert all(shown.instead != shown.piece for shown in rows if shown.fate == "random")
+
+
+def test_lengths_beside_theory(tiny_encoder: Path):
+    lengths = inspect(tiny_encoder, longest_masked=5).lengths()
+    assert lengths is not None and [length for length, _, _ in lengths] == [1, 2, 3, 4, 5]
+    assert sum(drawn for _, drawn, _ in lengths) == pytest.approx(1.0)
+    assert all(drawn == pytest.approx(theory, abs=0.02) for _, drawn, theory in lengths)
+    assert inspect(tiny_encoder, masking="token").lengths() is None
