@@ -1,0 +1,193 @@
+"""Pre-training speed: pieces a second, against the `Trainer` of `transformers` with its masking collator.
+
+    python -m benchmarks.pretraining [--rounds 2]
+
+A new encoder, 6 layers of 384, on an annual report: in full blocks of 128 positions, and paragraph by paragraph, where
+the rival pads. `ours_masked` has the rival's objective, `ours_boundary` the span-boundary objective as well. Both sides
+hide 15 %, drop nothing and take steps of as many positions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
+
+from benchmarks.duel import ROOT, duel, keep, machine, ratio
+
+WINDOW, POSITIONS, STEPS = 128, 2048, 3
+WIDTH, LAYERS, HEADS, INNER = 384, 6, 6, 1536
+CONTESTANTS = {
+    "blocks": ("ours_masked", "ours_boundary", "trainer"),
+    "ragged": ("ours_masked_ragged", "trainer_ragged"),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--busy", action="store_true", help="measure beside other work")
+    options = parser.parse_args()
+    facts = machine()
+    rows: dict[str, dict[str, Any]] = {}
+    for names in CONTESTANTS.values():
+        found = duel("benchmarks.pretraining", names, {}, options.rounds)
+        for name, result in found.items():
+            pieces = result.made["pieces"]
+            rate = facts["fp32_tflops"] * 1e12
+            rows[name] = {
+                "pieces_per_second": round(pieces / result.median),
+                "share_of_limit": round(flops(pieces, both=name == "ours_boundary") / result.median / rate, 3),
+                "peak_mib": round(result.peak_mib),
+                "ours_is_faster": ratio(result, found[names[0]]),
+            }
+            print(f"{name:20} {rows[name]}", flush=True)
+    keep("pretraining", {"rows": rows, **facts})
+
+
+def flops(pieces: int, *, both: bool) -> float:
+    """What a training step over so many pieces cannot do without: the vocabulary only where something is hidden."""
+    from encoder import minilm
+    from spanbert.tokenization import Tokenizer
+
+    words = Tokenizer.from_folder(minilm()).size
+    encoder = 2 * LAYERS * (4 * WIDTH**2 + 2 * WIDTH * INNER) + 4 * LAYERS * WINDOW * WIDTH
+    head = 0.15 * 2 * WIDTH * (WIDTH + words)
+    if both:
+        head += 0.15 * 2 * WIDTH * (3 * WIDTH + 200 + words)
+    return 3.0 * pieces * (encoder + head)
+
+
+def texts() -> list[str]:
+    from spanbert import read_documents
+
+    (filing,) = read_documents(ROOT / "examples" / "data" / "filing" / "annual_report.txt")
+    return [line for line in filing.text.splitlines() if len(line.split()) > 20]
+
+
+# The contestants; see `duel.py`.
+
+
+def ours_masked() -> Iterator[Any]:
+    yield from ours("\n".join(texts()), boundary_weight=0.0)
+
+
+def ours_boundary() -> Iterator[Any]:
+    yield from ours("\n".join(texts()), boundary_weight=1.0)
+
+
+def ours_masked_ragged() -> Iterator[Any]:
+    yield from ours(*texts(), boundary_weight=0.0)
+
+
+def ours(*documents: str, boundary_weight: float) -> Iterator[Any]:
+    import torch
+
+    from encoder import minilm
+    from spanbert import Document, PretrainConfig, SpanModel, pretrain
+    from spanbert.bundle import Bundle
+    from spanbert.encoder.packed import EncoderConfig, PackedBert
+    from spanbert.tasks import settings_from, task_class
+    from spanbert.tokenization import Tokenizer
+    from spanbert.training.tracking import Stepped
+
+    tokenizer = Tokenizer.from_folder(minilm())
+    torch.manual_seed(0)
+    encoder = PackedBert(
+        EncoderConfig(
+            vocab_size=tokenizer.size,
+            hidden_size=WIDTH,
+            num_hidden_layers=LAYERS,
+            num_attention_heads=HEADS,
+            intermediate_size=INNER,
+        )
+    )
+    name = "span-masking"
+    settings = settings_from(name, {"window": WINDOW, "boundary_weight": boundary_weight})
+    bundle = Bundle.build(encoder, tokenizer, {name: task_class(name)(settings, tokenizer)}, {})
+    config = PretrainConfig(steps=STEPS, max_tokens=POSITIONS, evaluations=1, device="cpu", dtype="float32")
+    listed = [Document(str(number), text) for number, text in enumerate(documents)]
+    seen: list[int] = []
+    made: Any = None
+    while True:
+        yield made
+        seen.clear()
+        pretrain(SpanModel(bundle), listed, config, [lambda e: seen.append(e.tokens) if isinstance(e, Stepped) else 0])
+        made = {"pieces": sum(seen)}
+
+
+def trainer() -> Iterator[Any]:
+    yield from stock(["\n".join(texts())])
+
+
+def trainer_ragged() -> Iterator[Any]:
+    yield from stock(texts())
+
+
+def stock(documents: list[str]) -> Iterator[Any]:
+    import torch
+    from transformers import (
+        AutoTokenizer,
+        BertConfig,
+        BertForMaskedLM,
+        DataCollatorForLanguageModeling,
+        Trainer,
+        TrainingArguments,
+    )
+
+    from encoder import minilm
+
+    tokenizer = AutoTokenizer.from_pretrained(minilm())
+    rows = []
+    for text in documents:
+        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+        for first in range(0, len(ids), WINDOW - 2):
+            part = ids[first : first + WINDOW - 2]
+            rows.append({"input_ids": [tokenizer.cls_token_id, *part, tokenizer.sep_token_id]})
+    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0)).tolist()
+    chosen, positions = [], 0
+    while positions < STEPS * POSITIONS - WINDOW:
+        chosen.append(rows[order[len(chosen)]])
+        positions += len(chosen[-1]["input_ids"])
+    model = BertForMaskedLM(
+        BertConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=WIDTH,
+            num_hidden_layers=LAYERS,
+            num_attention_heads=HEADS,
+            intermediate_size=INNER,
+            hidden_dropout_prob=0.0,
+            attention_probs_dropout_prob=0.0,
+        )
+    )
+    made: Any = None
+    with tempfile.TemporaryDirectory() as folder:
+        loop = Trainer(
+            model=model,
+            args=TrainingArguments(
+                folder,
+                num_train_epochs=1,
+                per_device_train_batch_size=-(-len(chosen) // STEPS),
+                use_cpu=True,
+                report_to=[],
+                disable_tqdm=True,
+                save_strategy="no",
+                logging_strategy="no",
+                dataloader_pin_memory=False,
+            ),
+            train_dataset=chosen,
+            data_collator=DataCollatorForLanguageModeling(tokenizer, mlm_probability=0.15),
+        )
+        while True:
+            yield made
+            loop.train()
+            made = {"pieces": positions}
+
+
+if __name__ == "__main__":
+    main()
