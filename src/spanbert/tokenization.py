@@ -24,6 +24,7 @@ from . import graphemes
 from .errors import DataError
 
 _BLANK = np.array([chr(number).isspace() for number in range(0x3002)])  # U+3000 is the last white space there is
+_LARGEST = 32_000_000  # bytes of a file: twice what vocabularies of a hundred languages take
 IntArray = npt.NDArray[np.int64]
 SPECIAL = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
 _OTHER_NAMES = {"pad": "<pad>", "unk": "<unk>", "cls": "<s>", "sep": "</s>", "mask": "<mask>"}
@@ -119,6 +120,11 @@ class Tokenizer:
         declared = {**_declared(folder / "special_tokens_map.json"), **_declared(folder / "tokenizer_config.json")}
         names = {role: name for role in SPECIAL if (name := _name(declared.get(f"{role}_token"))) is not None}
         path, pairs = folder / "tokenizer.json", (folder / "vocab.json", folder / "merges.txt")
+        for file in (path, *pairs, folder / "vocab.txt"):
+            if file.is_file() and file.stat().st_size > _LARGEST:
+                raise DataError(
+                    f"{file} has {file.stat().st_size:,} bytes", f"at most {_LARGEST:,}", "use a smaller vocabulary"
+                )
         try:
             if path.is_file():
                 return cls(Backend.from_file(str(path)), names)

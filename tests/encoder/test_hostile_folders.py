@@ -391,8 +391,6 @@ def test_tag_names_of_a_stock_checkpoint(attempt: Callable, names: object):
     refused(attempt("stock", edited("config.json", lambda record: record.update(id2label=names))))
 
 
-@pytest.mark.slow
-@known("a lattice of any number of tags is made")
 def test_tags_without_end(attempt: Callable):
     """20,000 tags: a lattice of 400 million transitions."""
 
@@ -458,7 +456,6 @@ def test_tokenizers(attempt: Callable, change: Callable[[Json], object]):
 
 
 @pytest.mark.slow
-@known("files of a vocabulary may have any size")
 @pytest.mark.parametrize("name", ["tokenizer.json", "vocab.txt"])
 def test_a_vocabulary_without_end(attempt: Callable, folders: dict[str, Path], name: str):
     """Five million words, where the encoder has vectors for a few."""
@@ -507,8 +504,6 @@ def test_safetensors(attempt: Callable, damage: Damage):
     refused(attempt(SPANS, damage))
 
 
-@pytest.mark.slow
-@known("a header of 10 MB may hold 140,000 tensors, and each is made")
 def test_tensors_without_end(folders: dict[str, Path], tmp_path: Path, in_fork: Callable):
     folder = Path(shutil.copytree(folders[SPANS], tmp_path / "model"))
     safetensors({f"t{number}": tensor(0, 0, [0]) for number in range(140_000)})(folder)

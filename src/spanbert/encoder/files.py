@@ -35,6 +35,7 @@ _WANTED = (
 )
 _MAX_CONFIG = 1_000_000
 _MAX_HEADER = 10_000_000
+_MOST_TENSORS = 20_000
 
 
 def locate(name: str | Path) -> Path:
@@ -97,8 +98,11 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
     with path.open("rb") as file:
         header = int.from_bytes(file.read(8), "little")
+        tensors = file.read(min(header, _MAX_HEADER)).count(b'"data_offsets"')
     if header > _MAX_HEADER:
         raise DataError(f"a header of {header} bytes", f"at most {_MAX_HEADER}", "this is no sound weights file")
+    if tensors > _MOST_TENSORS:
+        raise DataError(f"{tensors:,} tensors", f"at most {_MOST_TENSORS:,}", "this is no sound weights file")
     try:
         return load_file(path)
     except (OSError, MemoryError):

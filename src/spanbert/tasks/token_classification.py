@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 TRAINED_SCHEMES = ("iob2", "iobes")
 
+MOST_TAGS = 4001
+"""Those of a thousand labels: the lattice has a transition for every two of them."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TagSettings(Settings):
@@ -80,6 +83,8 @@ class TokenClassification:
             raise DataError("a config.json without id2label", "the names of the tags", "use a fine-tuned checkpoint")
         if not all(re.fullmatch("[0-9]{1,6}", key) for key in names):
             raise DataError("an id2label whose keys are no numbers", "the numbers of the tags", "copy it again")
+        if len(names) > MOST_TAGS:
+            raise DataError(f"{len(names):,} tags", f"at most {MOST_TAGS:,}", "use a model of fewer labels")
         tags = tuple(str(names[key]) for key in sorted(names, key=int))
         labels = tuple(dict.fromkeys(_label(tag) for tag in tags if tag != "O"))
         if not labels:
