@@ -67,3 +67,12 @@ def test_widen_gives_the_smallest_range(text: str, data: st.DataObject):
     all_borders = known if known is not None else list(range(len(text) + 1))
     expected = max(b for b in all_borders if b <= start), min(b for b in all_borders if b >= end)
     assert widen(start, end, known) == expected
+
+
+@pytest.mark.parametrize("before", ["", "a", "\u0600", "e\u0301", "\u200d"])
+@pytest.mark.parametrize("number", [1, 2, 63, 64, 65, 128, 129, 300])
+def test_long_runs_of_flags_are_cut_between_flags(before: str, number: int):
+    """As the one pass over the whole text has it."""
+    text = before + "\U0001f1eb" * number + "b\U0001f1eb\U0001f1f7"
+    expected = [match.start() for match in regex.finditer(r"\X", text)] + [len(text)]
+    assert (borders(text) or list(range(len(text) + 1))) == expected

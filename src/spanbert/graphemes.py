@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+from itertools import pairwise
 
 import regex
 
@@ -12,13 +13,20 @@ _JOINING = regex.compile(
     r"\p{GCB=L}\p{GCB=V}\p{GCB=T}]"
 )
 _GRAPHEME = regex.compile(r"\X")
+_MANY = 64
+_FLAGS = regex.compile(rf"\p{{GCB=Regional_Indicator}}{{{_MANY},}}")
 
 
 def borders(text: str) -> list[int] | None:
     """Offsets at which a grapheme begins, and `len(text)`; None where every offset is one. O(len(text))."""
     if _JOINING.search(text) is None:
         return None
-    return [match.start() for match in _GRAPHEME.finditer(text)] + [len(text)]
+    # flags are pairs, counted from where their run begins: the count of a long run would be made anew for each of them
+    cuts = [0, len(text)]
+    for run in _FLAGS.finditer(text):
+        cuts += range(run.start() + _MANY, run.end(), _MANY)
+    parts = pairwise(sorted(set(cuts)))
+    return [a + match.start() for a, b in parts for match in _GRAPHEME.finditer(text[a:b])] + [len(text)]
 
 
 def widen(start: int, end: int, known: list[int] | None) -> tuple[int, int]:

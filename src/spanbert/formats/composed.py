@@ -7,8 +7,14 @@ import unicodedata
 from dataclasses import replace
 from itertools import accumulate
 
+import regex
+
 from ..documents import Document, Span
+from ..errors import DataError
 from ..graphemes import borders
+
+_MOST_ACCENTS = 1000  # composing takes their number squared
+_ACCENTS = regex.compile(rf"\p{{M}}{{{_MOST_ACCENTS}}}")
 
 
 def composed(document: Document) -> Document:
@@ -17,6 +23,10 @@ def composed(document: Document) -> Document:
     Composition never crosses a grapheme, so the text is composed one by one and their borders are the offset map;
     readers leave no span with an edge inside one.
     """
+    if long := _ACCENTS.search(document.text):
+        raise DataError(
+            f"a letter with {_MOST_ACCENTS} accents at {long.start()}", "text", "take it out, or leave out --normalise"
+        )
     text = unicodedata.normalize("NFC", document.text)
     if text == document.text:
         return document
