@@ -330,6 +330,8 @@ def test_pretrain_shows_what_it_would_hide(program: Program, texts: Path, tiny_e
         (("--corpus", "{texts}", "--output", "{out}"), "neither --base-model nor --size"),
         (("--corpus", "{texts}", "--output", "{out}", "--size", "mini"), "no --vocabulary"),
         (("--corpus", "{texts}", "--output", "{out}", "--size", "mini", "--base-model", "{e}"), "both --size and"),
+        (("--corpus", "{texts}", "--output", "{out}", "--base-model", "{e}", "--vocabulary", "{e}"), "both --vocab"),
+        (("--corpus", "{texts}", "--output", "{out}", "--base-model", "{e}", "--window", "9"), "blocks of 7 pieces"),
         (("--corpus", "{texts}", "--output", "{out}", "--base-model", "{e}", "--masking", "spam"), "masking 'spam'"),
         (("--corpus", "{texts}/none", "--output", "{out}", "--base-model", "{e}"), "no such file"),
         (("--corpus", "{texts}", "--output", "{out}", "--base-model", "{e}", "--text-key", "b"), "no key 'b'"),

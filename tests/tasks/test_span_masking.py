@@ -125,6 +125,7 @@ def test_the_boundary_objective_can_be_left_out(tokenizer: Tokenizer):
         ({"lengths": "poisson"}, "lengths 'poisson'"),
         ({"longest_masked": 0}, "longest_masked = 0"),
         ({"word_borders": "loose"}, "word_borders 'loose'"),
+        ({"window": 12}, "spans of up to 10 words in blocks of 10 pieces"),
         ({"boundary_weight": -1.0}, "boundary_weight = -1.0"),
         ({"boundary_weight": float("nan")}, "boundary_weight = nan"),
     ],

@@ -98,6 +98,12 @@ def _checked(values: dict[str, Any], *, inspecting: bool) -> list[str]:
             "one of them: the encoder to go on from, or the size of a new one",
             "leave out one" if new else "for a new encoder give --size mini --vocabulary FOLDER",
         )
+    if old and "vocabulary" in values:
+        raise UsageError(
+            "both --vocabulary and --base-model",
+            "one of them: a checkpoint reads with the vocabulary it was trained with",
+            "leave out --vocabulary, or start anew with --size",
+        )
     if not old and "vocabulary" not in values:
         raise UsageError("no --vocabulary", "the folder of a tokenizer", "make one: spanbert vocabulary")
     return [str(path) for path in values["corpus"]]

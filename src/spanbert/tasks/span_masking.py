@@ -64,6 +64,12 @@ class MaskingSettings(Settings):
             )
         if self.longest_masked < 1:
             raise UsageError(f"longest_masked = {self.longest_masked}", "a whole number from 1 on", "try 10")
+        if self.window - 2 <= self.longest_masked:
+            raise UsageError(
+                f"spans of up to {self.longest_masked} words in blocks of {self.window - 2} pieces",
+                "blocks longer than a span",
+                "give a larger --window",
+            )
         if not 0 <= self.boundary_weight < math.inf:
             raise UsageError(f"boundary_weight = {self.boundary_weight}", "0 or a positive number", "try 1.0")
 
