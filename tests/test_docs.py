@@ -47,6 +47,7 @@ def test_page(page: Path, workplace: Path):
         "PYTHONWARNINGS": "ignore::ResourceWarning",
         "SPANBERT_EPOCHS": "1",
         "SPANBERT_MAX_TOKENS": "256",
+        "SPANBERT_STEPS": "2",
     }
     blocks = BLOCK.findall(page.read_text(encoding="utf-8"))
     for kind, block in blocks:
