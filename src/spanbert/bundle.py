@@ -57,8 +57,6 @@ class Bundle:
 
 def pretrained(folder: Path, tasks: Callable[[Encoder, Tokenizer], Mapping[str, Task]]) -> Bundle:
     """Encoder and tokenizer of a model folder, with heads for these tasks: those of the folder where it has them."""
-    if (folder / CHECKSUMS).exists():
-        verify(folder)
     encoder, tokenizer, weights = _encoder(folder)
     bundle = Bundle.build(encoder, tokenizer, tasks(encoder, tokenizer), {})
     for name, task in bundle.tasks.items():
@@ -72,8 +70,6 @@ def pretrained(folder: Path, tasks: Callable[[Encoder, Tokenizer], Mapping[str, 
 
 def load_base(folder: Path) -> tuple[Encoder, Tokenizer]:
     """Encoder and tokenizer of a model folder, whatever heads it has."""
-    if (folder / CHECKSUMS).exists():
-        verify(folder)
     encoder, tokenizer, _ = _encoder(folder)
     return encoder, tokenizer
 
@@ -266,7 +262,9 @@ def _check_fit(
 
 
 def _encoder(folder: Path) -> tuple[Encoder, Tokenizer, dict[str, Tensor]]:
-    """Encoder, tokenizer and all weights of a stock folder."""
+    """Encoder, tokenizer and all weights of a folder of ours, which is verified, or of a stock one."""
+    if (folder / CHECKSUMS).exists():
+        verify(folder)
     config = loading.read_config(folder)
     weights = loading.read_weights(folder, config)
     encoder, tokenizer = loading.encoder_from(config, weights), Tokenizer.from_folder(folder)

@@ -59,12 +59,11 @@ def cut(pieces: Pieces, size: int, overlap: int, cls: int, sep: int) -> list[Win
     numbers = np.where(pieces.visible, np.arange(total), -1)
     windows = []
     for k, (a, b) in enumerate(zip(firsts.tolist(), lasts.tolist(), strict=True)):
-        index = np.concatenate([[-1], numbers[a : b + 1], [-1]])
-        ids = np.concatenate([[cls], pieces.ids[a : b + 1], [sep]])
         low = a + int(lasts[k - 1]) if k else -1
         high = b + int(firsts[k + 1]) if k + 1 < count else 2 * total
-        if index.max() >= 0:
-            windows.append(Window(ids, np.zeros_like(ids), index, low, high))
+        window = _framed(pieces.ids[a : b + 1], numbers[a : b + 1], (cls, sep), low, high)
+        if window.pieces.max() >= 0:
+            windows.append(window)
     return windows
 
 
@@ -73,12 +72,16 @@ def split(pieces: Pieces, size: int, cls: int, sep: int) -> list[Window]:
     total = len(pieces)
     edges = np.linspace(0, total, -(-total // (size - 2)) + 1).round().astype(np.int64)
     numbers = np.where(pieces.visible, np.arange(total), -1)
-    windows = []
-    for a, end in pairwise(edges.tolist()):
-        index = np.concatenate([[-1], numbers[a:end], [-1]])
-        ids = np.concatenate([[cls], pieces.ids[a:end], [sep]])
-        windows.append(Window(ids, np.zeros_like(ids), index, 2 * a - 1, 2 * end))
-    return windows
+    return [
+        _framed(pieces.ids[a:end], numbers[a:end], (cls, sep), 2 * a - 1, 2 * end)
+        for a, end in pairwise(edges.tolist())
+    ]
+
+
+def _framed(ids: IntArray, numbers: IntArray, frame: tuple[int, int], low: int, high: int) -> Window:
+    """The window of these pieces between its two special ones."""
+    framed = np.concatenate([frame[:1], ids, frame[1:]])
+    return Window(framed, np.zeros_like(framed), np.concatenate([[-1], numbers, [-1]]), low, high)
 
 
 def concatenate(tables: Sequence[Table]) -> Table:

@@ -12,14 +12,13 @@ import typer
 from ..errors import UsageError
 from ..formats import Reading, ReadReport
 from ..formats.corpora import CorpusReading, files_of, read_texts
-from ..pretraining.config import SIZES, PretrainConfig
+from ..pretraining.config import SIZES, TASK, PretrainConfig
 from ..pretraining.inspection import inspection_of
-from ..tasks import LEARNS_FROM_TEXT, settings_class
+from ..tasks import settings_class
 from .flags import kinds_of_values, read_config, split, with_settings
 from .masks import show_masks
 from .show import TrainingDisplay, bar, counted, talk, told
 
-(TASK,) = LEARNS_FROM_TEXT
 SETTINGS = settings_class(TASK)
 _HIDDEN = ("labels", "overlap", "resolve", "output", "strict", "offset_unit", "normalise")
 

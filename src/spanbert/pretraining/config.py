@@ -6,8 +6,10 @@ import math
 from dataclasses import dataclass
 
 from ..errors import UsageError
+from ..tasks import LEARNS_FROM_TEXT
 from ..training.config import TrainConfig
 
+(TASK,) = LEARNS_FROM_TEXT
 PASSES = 10
 """How often each piece is read where neither steps nor tokens are given."""
 SIZES = {"mini": (256, 4), "small": (384, 6), "base": (768, 12)}

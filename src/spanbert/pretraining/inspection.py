@@ -11,11 +11,11 @@ import numpy as np
 
 from .. import masking
 from ..documents import Document
-from ..tasks import LEARNS_FROM_TEXT, settings_from, task_class
+from ..tasks import settings_from, task_class
 from ..tasks.task import Example
 from ..tokenization import Tokenizer
+from .config import TASK
 
-(TASK,) = LEARNS_FROM_TEXT
 DRAWS = 10_000
 
 

@@ -19,18 +19,17 @@ from ..encoder.loading import Encoder
 from ..encoder.packed import EncoderConfig, PackedBert
 from ..errors import MachineError, UsageError, nearest
 from ..inference.span_model import SpanModel
-from ..tasks import LEARNS_FROM_TEXT, settings_from, task_class
+from ..tasks import settings_from, task_class
 from ..tasks.task import Task
 from ..tokenization import Tokenizer
 from ..training.checkpoint import other_run
 from ..training.loop import held, learn
 from ..training.tracking import Observer, Warned
-from .config import SIZES, PretrainConfig
+from .config import SIZES, TASK, PretrainConfig
 from .corpus import BlockCorpus, exists, joined, write_corpus
 from .curves import draw_curves
 from .material import Blocks, Stream
 
-(TASK,) = LEARNS_FROM_TEXT
 CORPUS = "corpus"
 _SCRATCH, _ON = 1e-3, 1e-4  # peak rates at a width of 384
 
