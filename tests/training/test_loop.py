@@ -79,6 +79,7 @@ def test_events(learnt: tuple):
     model, events = learnt
     assert isinstance(events[0], Started) and isinstance(events[-1], Finished)
     facts = events[0].facts
+    assert model.bundle.facts["training"]["documents"] == facts["documents"]
     assert (facts["documents"], facts["held_out"], events[0].epochs, events[0].resumed_at) == (80, 20, 6, 0)
     assert facts["labels"] == ["ORG", "PERSON"] and facts["unreachable"] == {}
     steps = [event for event in events if isinstance(event, Stepped)]

@@ -114,6 +114,11 @@ class Blocks:
         """Of both corpora and the length of the run, which decides the rates."""
         return f"{self.stream.corpus.fingerprint} {self.held_out.fingerprint} {self.rounds} {self.steps}"
 
+    @property
+    def documents(self) -> int:
+        """Those of the corpus to learn from."""
+        return self.stream.corpus.counts.documents
+
     def about(self, bundle: Bundle) -> tuple[Mapping[str, JSON], Sequence[str]]:  # noqa: ARG002 - blocks know no labels
         """How much text there is, and how often it is read."""
         corpus = self.stream.corpus

@@ -246,6 +246,7 @@ class _Run:
             **config,
             "epochs": self.material.rounds,
             "learning_rate": float(self.optimizer.param_groups[0]["peak"]),
+            "documents": self.material.documents,
             "data": self.material.fingerprint,
             "run": self.fingerprint,
             "steps": self.state.steps,

@@ -45,6 +45,11 @@ class Material(Protocol):
         """Changes with everything that is learnt from."""
         ...
 
+    @property
+    def documents(self) -> int:
+        """How many are learnt from."""
+        ...
+
     def about(self, bundle: Bundle) -> tuple[Mapping[str, JSON], Sequence[str]]:
         """What it is: for the log, and in lines for people."""
         ...
@@ -83,6 +88,11 @@ class AnnotatedDocuments:
     def fingerprint(self) -> str:
         """Of both parts."""
         return f"{self.train.fingerprint} {self.held_out.fingerprint}"
+
+    @property
+    def documents(self) -> int:
+        """Those of train."""
+        return len(self.train.documents)
 
     def about(self, bundle: Bundle) -> tuple[Mapping[str, JSON], Sequence[str]]:
         """How much there is, and what of it cannot be learnt."""
