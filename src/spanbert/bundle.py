@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+import torch
 from torch import Tensor
 
 from . import durable
@@ -30,7 +31,7 @@ from .tokenization import Tokenizer
 
 FORMAT = 1
 CHECKSUMS = "checksums.json"
-_FACTS = ("base_model", "report", "training")
+_FACTS = ("about", "base_model", "report", "training")
 _OURS = ("config.json", "model.safetensors", "spanbert.json", "tokenizer.json")
 
 
@@ -44,7 +45,9 @@ class Bundle:
     calibrations: dict[str, Calibration]
     thresholds: dict[str, float]
     facts: dict[str, Any] = field(default_factory=dict)
-    """Where it comes from and how good it is: `base_model`, `training`, `report`."""
+    """Where it comes from and how good it is: `base_model`, `training`, `report`; and `about`, for the model card: its
+    `title`, `license` and further `sections`, a text for each heading.
+    """
 
     @classmethod
     def build(cls, encoder: Encoder, tokenizer: Tokenizer, tasks: Mapping[str, Task], facts: dict[str, Any]) -> Bundle:
@@ -115,13 +118,13 @@ def read(folder: Path) -> Bundle:
     return bundle
 
 
-def write(bundle: Bundle, folder: Path) -> None:
-    """Write the bundle into `folder`, which may hold other files; its checksums come last."""
+def write(bundle: Bundle, folder: Path, dtype: torch.dtype = torch.float32) -> None:
+    """Write the bundle into `folder`, which may hold other files; its checksums come last. dtype: of the weights."""
     with contextlib.ExitStack() as stack:
         stack.enter_context(durable.on_disk(folder))
         folder.mkdir(parents=True, exist_ok=True)
         staging = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=".tmp-bundle-", dir=folder)))
-        _fill(bundle, staging)
+        _fill(bundle, staging, dtype)
         files = sorted(staging.iterdir())
         sums = {path.name: durable.digest(path) for path in files}
         (folder / CHECKSUMS).unlink(missing_ok=True)  # until the last file is in place this is no bundle
@@ -154,7 +157,7 @@ def verify(folder: Path) -> None:
             )
 
 
-def _fill(bundle: Bundle, folder: Path) -> None:
+def _fill(bundle: Bundle, folder: Path, dtype: torch.dtype) -> None:
     from safetensors.torch import save_file
 
     encoder = bundle.network.encoder
@@ -164,6 +167,7 @@ def _fill(bundle: Bundle, folder: Path) -> None:
         state = bundle.network.heads[name].state_dict()
         stored = loading.head_names(encoder.config, task.stock, name, state)
         weights |= {stored[key]: tensor.detach().float().cpu().contiguous() for key, tensor in state.items()}
+    weights = {name: tensor.to(dtype) for name, tensor in weights.items()}
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     bundle.tokenizer.save(folder, bundle.network.encoder.longest)
     _write_json(folder / "config.json", _stock_config(bundle))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .tasks import ANNOTATED
+
 if TYPE_CHECKING:
     from .bundle import Bundle
 
@@ -11,13 +13,16 @@ if TYPE_CHECKING:
 def model_card(bundle: Bundle) -> str:
     """Markdown with the front matter that model hubs read."""
     facts = bundle.facts
+    about = facts.get("about", {})
+    labels = [label for task in bundle.tasks.values() for label in task.settings.labels]
     lines = [
         "---",
         "library_name: spanbert",
-        "pipeline_tag: token-classification",
+        "pipeline_tag: token-classification" if labels else "pipeline_tag: fill-mask",
+        *([f"license: {about['license']}"] if "license" in about else []),
         "---",
         "",
-        "# Span extraction model",
+        f"# {about.get('title', 'Span extraction model')}",
     ]
     for name, task in bundle.tasks.items():
         settings = task.settings
@@ -36,18 +41,13 @@ def model_card(bundle: Bundle) -> str:
         lines += ["", "## Measured", "", *_table(report)]
     if training := facts.get("training"):
         lines += ["", "## Training", "", *(f"- {key}: {value}" for key, value in training.items())]
-    lines += [
-        "",
-        "## Use",
-        "",
-        "```python",
-        "from spanbert import SpanModel",
-        "",
-        'model = SpanModel.from_pretrained("this folder")',
-        'document = model.predict("Text of any length.")',
-        "```",
-        "",
-    ]
+    for title, text in about.get("sections", {}).items():
+        lines += ["", f"## {title}", "", text]
+    name = about.get("title", "this folder")
+    use = [f'model = SpanModel.from_pretrained("{name}")', 'document = model.predict("Text of any length.")']
+    if not labels:  # an encoder, which finds nothing by itself
+        use = [f'model = SpanModel.create("{name}", task="{ANNOTATED[0]}")  # then train it']
+    lines += ["", "## Use", "", "```python", "from spanbert import SpanModel", "", *use, "```", ""]
     return "\n".join(lines)
 
 

@@ -21,7 +21,7 @@ from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers
 from tokenizers import Tokenizer as Backend
 
 from . import graphemes
-from .errors import DataError
+from .errors import DataError, UsageError
 
 _BLANK = np.array([chr(number).isspace() for number in range(0x3002)])  # U+3000 is the last white space there is
 _LARGEST = 32_000_000  # bytes of a file: twice what vocabularies of a hundred languages take
@@ -177,6 +177,31 @@ class Tokenizer:
     def token(self, number: int) -> str:
         """The piece with this id."""
         return str(self._backend.id_to_token(int(number)))
+
+    def spelling(self, piece: str) -> list[int]:
+        """Ids that spell a piece of another WordPiece vocabulary (`##` before one that goes on); none where none do.
+
+        Longest match first, as WordPiece itself does. Raises UsageError where this vocabulary is no WordPiece.
+        """
+        if self._spaced:
+            raise UsageError("a vocabulary that is no WordPiece", "one with ## before pieces that go on", "keep it")
+        going_on = piece.startswith("##") and piece != "##"
+        text, ids = piece.removeprefix("##") if going_on else piece, []
+        if self._backend.normalizer is not None:
+            text = self._backend.normalizer.normalize_str(text).strip()
+        while text:
+            before = "##" if going_on else ""
+            ends = range(len(text), 0, -1)
+            end, number = next(((e, n) for e in ends if (n := self._known(before + text[:e])) is not None), (0, 0))
+            if not end:
+                return []
+            ids.append(number)
+            text, going_on = text[end:], True
+        return ids
+
+    def _known(self, piece: str) -> int | None:
+        number: int | None = self._backend.token_to_id(piece)
+        return number
 
     def encode(self, text: str) -> Pieces:
         """Pieces with the offsets exactly as the tokenizer gives them (they may end inside a grapheme)."""

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from spanbert.heads.tags import TagHead
+from spanbert.heads.tags import OUTSIDE_FIRST, TagHead
 from spanbert.packing import Batch, lay_out
 from spanbert.targets import TagTargets
 from spanbert.tokenization import Pieces
@@ -40,11 +40,18 @@ def as_is(logits: list[list[float]]) -> tuple[TagHead, Tensor]:
     """A head that gives back its vectors, and vectors."""
     head = TagHead(len(logits[0]), len(logits[0]), dropout=0.0)
     head.classifier.weight.data = torch.eye(len(logits[0]))
+    head.classifier.bias.data.zero_()
     return head, torch.tensor(logits)
 
 
 def target(tags: Sequence[int], taught: Sequence[bool]) -> TagTargets:
     return TagTargets(np.array(tags, dtype=np.int64), np.array(taught))
+
+
+def test_a_new_head_expects_most_pieces_outside():
+    head = TagHead(8, 5)
+    assert head.classifier.bias.tolist() == [OUTSIDE_FIRST, 0, 0, 0, 0]
+    assert head.classifier(torch.zeros(8)).softmax(-1)[0] > 0.6
 
 
 def test_loss_by_hand():

@@ -27,7 +27,7 @@ from spanbert.training.loop import MOST_FAILED_SAVES, MOST_SKIPPED, take_step
 from spanbert.training.tracking import Evaluated, Finished, Started, Stepped, Warned
 
 SPANS, TAGS = TASKS = ("span-classification", "token-classification")
-FAST = {"learning_rate": 3e-3, "max_tokens": 256, "dtype": "float32", "device": "cpu"}
+FAST = {"learning_rate": 3e-3, "head_learning_rate": 4e-3, "max_tokens": 256, "dtype": "float32", "device": "cpu"}
 SHORT = {**FAST, "epochs": 2, "max_tokens": 100}
 EACH_STEP = 1e-9  # minutes between two checkpoints
 
@@ -111,7 +111,7 @@ def test_a_trained_model_can_be_trained_again(learnt: tuple, few: tuple):
 def test_two_tasks_in_one_model(tiny_encoder: Path, toy_documents: Callable):
     both = two_tasks(tiny_encoder)
     documents, dev = toy_documents(80, 1), toy_documents(10, 2)
-    model = train(both, documents, dev, TrainConfig(epochs=12, **FAST))
+    model = train(both, documents, dev, TrainConfig(epochs=20, patience=20, **{**FAST, "head_learning_rate": 1e-2}))
     for name in TASKS:
         task, bundle = model.bundle.tasks[name], model.bundle
         alone = SpanModel(

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from ..errors import UsageError
+from ..models import BASE
 from ..tasks import ANNOTATED, settings_class, task_class
 from ..training.config import TrainConfig
 from .flags import sentences
@@ -26,7 +27,7 @@ def command(
     *,
     folder: Annotated[Path, typer.Argument(help="Where to write; made if need be.")] = Path(),
     task: Annotated[str, typer.Option(help=f"One of {', '.join(ANNOTATED)}.")] = ANNOTATED[0],
-    base_model: Annotated[str, typer.Option(help="Encoder to start from.")] = "SpanBERT/spanbert-base-cased",
+    base_model: Annotated[str, typer.Option(help="Encoder to start from.")] = BASE,
 ) -> None:
     """Example: spanbert init my-project"""
     task_class(task)
@@ -51,7 +52,7 @@ def _config(task: str, base_model: str) -> str:
         "# Paths are relative to this file.",
         "",
         f"task = {jsonlib.dumps(task)}",
-        "# The folder of an encoder, or a hub name. SpanBERT's own weights are licensed for non-commercial use.",
+        "# An encoder of the package, a folder, or a hub name: mind the licence of the weights you name.",
         f"base_model = {jsonlib.dumps(base_model)}",
         'train = ["train.jsonl"]',
         'dev = ["dev.jsonl"]',

@@ -14,6 +14,7 @@ from rich.console import Console
 from ..documents import Document
 from ..errors import UsageError, plain
 from ..formats import FORMATS, Reading, ReadReport, read_documents, write_documents
+from ..models import EXTRACTOR
 from .flags import with_settings
 from .show import counted, highlighted, number, talk, told
 
@@ -23,7 +24,9 @@ HIGHLIGHT = "highlight"
 @with_settings([Reading], skip=())
 def command(
     *,
-    model: Annotated[str, typer.Option(help="Folder of a trained model, or a hub name.")],
+    model: Annotated[
+        str, typer.Option(help="Folder of a trained model, one inside the package, or a hub name.")
+    ] = EXTRACTOR,
     input: Annotated[list[str], typer.Option(help="Files of text or documents (one or more); - is standard input.")],
     output: Annotated[str, typer.Option(help="File to write; - is standard output.")] = "-",
     threshold: Annotated[float | None, typer.Option(help="Least probability; none: the model's own.")] = None,
@@ -37,7 +40,7 @@ def command(
     verbose: Annotated[bool, typer.Option("--verbose", help="List every repair of the data.")] = False,
     settings: dict[str, Any],
 ) -> None:
-    """Example: spanbert predict --model my-model --input report.txt --output spans.jsonl"""
+    """Example: spanbert predict --input report.txt --output spans.jsonl"""
     if format != HIGHLIGHT and format not in FORMATS:
         raise UsageError(f"format {format!r}", f"one of {', '.join(FORMATS)}, {HIGHLIGHT}", "jsonl is the default")
     if any(Path(name).exists() and Path(output).exists() and Path(name).samefile(output) for name in input):

@@ -34,8 +34,13 @@ def command(
     ] = None,
     size: Annotated[str | None, typer.Option(help=f"A new encoder instead: {', '.join(SIZES)}.")] = None,
     vocabulary: Annotated[
-        str | None, typer.Option(help="For a new encoder: folder of `spanbert vocabulary`, or of any tokenizer.")
+        str | None,
+        typer.Option(
+            help="Folder of `spanbert vocabulary`, or of any tokenizer: for a new encoder; or for the base model to "
+            "read with from now on."
+        ),
     ] = None,
+    layers: Annotated[int | None, typer.Option(help="Keep only the first so many layers of the base model.")] = None,
     output: Annotated[str | None, typer.Option(help="New folder for the model.", envvar="SPANBERT_OUTPUT")] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file with any of these settings.")] = None,
     inspect: Annotated[
@@ -46,7 +51,7 @@ def command(
 ) -> None:
     """Example: spanbert pretrain --corpus texts/ --size mini --vocabulary my-vocabulary --output my-encoder"""
     own = {"corpus": corpus, "base_model": base_model, "size": size, "vocabulary": vocabulary, "output": output}
-    given = {name: value for name, value in {**own, **settings}.items() if value is not None}
+    given = {name: value for name, value in {**own, "layers": layers, **settings}.items() if value is not None}
     values = read_config(config, _known()) | given
     paths = _checked(values, inspecting=inspect is not None)
     report = ReadReport(Reading(**split(Reading, values)))
@@ -54,7 +59,7 @@ def command(
     masking = split(SETTINGS, values)
     texts = counted(read_texts(paths, reading, report), "reading")
     if inspect is not None:
-        show_masks(inspection_of(values.get("base_model") or values["vocabulary"], masking), texts, inspect)
+        show_masks(inspection_of(values.get("vocabulary") or values["base_model"], masking), texts, inspect)
         return
     pretrain_config = PretrainConfig(**split(PretrainConfig, values))
 
@@ -64,7 +69,8 @@ def command(
     if "size" in values:
         model = new_model(values["size"], values["vocabulary"], settings=masking, seed=pretrain_config.seed)
     else:
-        model = continued(values["base_model"], settings=masking, seed=pretrain_config.seed)
+        change = {name: values.get(name) for name in ("vocabulary", "layers")}
+        model = continued(values["base_model"], **change, settings=masking, seed=pretrain_config.seed)
     with bar("pre-training") as progress:
         display = TrainingDisplay(progress, "evaluation")
         trained = pretrain(model, texts, pretrain_config, [display], source=_source(paths, values))
@@ -82,7 +88,8 @@ def _known() -> dict[str, tuple[type, ...]]:
     """What a configuration file may set, and the types of the values."""
     own: dict[str, tuple[type, ...]] = dict.fromkeys(("base_model", "size", "vocabulary", "output"), (str,))
     settings = kinds_of_values([PretrainConfig, SETTINGS, CorpusReading, Reading])
-    return {name: kinds for name, kinds in settings.items() if name not in _HIDDEN} | own | {"corpus": (list,)}
+    listed: dict[str, tuple[type, ...]] = {"corpus": (list,), "layers": (int,)}
+    return {name: kinds for name, kinds in settings.items() if name not in _HIDDEN} | own | listed
 
 
 def _checked(values: dict[str, Any], *, inspecting: bool) -> list[str]:
@@ -97,12 +104,8 @@ def _checked(values: dict[str, Any], *, inspecting: bool) -> list[str]:
             "one of them: the encoder to go on from, or the size of a new one",
             "leave out one" if new else "for a new encoder give --size mini --vocabulary FOLDER",
         )
-    if old and "vocabulary" in values:
-        raise UsageError(
-            "both --vocabulary and --base-model",
-            "one of them: a checkpoint reads with the vocabulary it was trained with",
-            "leave out --vocabulary, or start anew with --size",
-        )
+    if new and "layers" in values:
+        raise UsageError("both --size and --layers", "layers of a base model", "leave out one of them")
     if not old and "vocabulary" not in values:
         raise UsageError("no --vocabulary", "the folder of a tokenizer", "make one: spanbert vocabulary")
     return [str(path) for path in values["corpus"]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
@@ -22,8 +23,8 @@ T = TypeVar("T")
 
 
 def talk() -> Console:
-    """Standard error, where everything goes that is not data."""
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    """Standard error, where everything goes that is not data; of several processes of `torchrun` the first one's."""
+    return Console(stderr=True, highlight=False, soft_wrap=True, quiet=os.environ.get("RANK", "0") != "0")
 
 
 def highlighted(document: Document, labels: Sequence[str]) -> Text:

@@ -10,6 +10,7 @@ import typer
 
 from ..errors import UsageError
 from ..formats import Reading
+from ..models import BASE
 from ..tasks import ANNOTATED, settings_class
 from ..training.config import TrainConfig
 from .flags import kinds_of_values, read_config, split, with_settings
@@ -23,7 +24,11 @@ _HIDDEN = ("tags", "output")
 def command(
     *,
     base_model: Annotated[
-        str | None, typer.Option(help="Encoder to start from: a folder, or a hub name.", envvar="SPANBERT_BASE_MODEL")
+        str | None,
+        typer.Option(
+            help=f"Encoder to start from: a folder, or a hub name. Default: {BASE}, which is in the package.",
+            envvar="SPANBERT_BASE_MODEL",
+        ),
     ] = None,
     task: Annotated[str | None, typer.Option(help=f"One of {', '.join(ANNOTATED)}. Default: {ANNOTATED[0]}.")] = None,
     train: Annotated[list[str] | None, typer.Option(help="Annotated files (one or more).")] = None,
@@ -35,12 +40,12 @@ def command(
     json: Annotated[bool, typer.Option("--json", help="Print the held-out report as JSON.")] = False,
     settings: dict[str, Any],
 ) -> None:
-    """Example: spanbert train --base-model DIR --train train.jsonl --dev dev.jsonl --output my-model"""
+    """Example: spanbert train --train train.jsonl --dev dev.jsonl --output my-model"""
     own = {"base_model": base_model, "task": task, "train": train, "dev": dev, "output": output}
     own |= {"input_format": input_format}
     given = {name: value for name, value in {**own, **settings}.items() if value is not None}
-    values = _from_file(config) | given
-    for name in ("base_model", "train", "output"):
+    values = {"base_model": BASE} | _from_file(config) | given
+    for name in ("train", "output"):
         if not values.get(name):
             flag = "--" + name.replace("_", "-")
             raise UsageError(f"no {flag}", f"{flag} and a value", f"give {flag}, or {name} in the --config file")

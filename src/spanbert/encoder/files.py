@@ -15,7 +15,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ..errors import DataError, MachineError, UsageError, at
+from ..errors import DataError, MachineError, UsageError, at, nearest
+from ..models import shipped
 
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 _WANTED = (
@@ -39,14 +40,17 @@ _MOST_TENSORS = 20_000
 
 
 def locate(name: str | Path) -> Path:
-    """The folder of a model: `name` itself where it is one, else a hub repository `owner/name`, downloaded once."""
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        return folder
+    """The folder of a model: `name` itself where it is one, else a model inside the package, else a hub repository
+    `owner/name`, downloaded once.
+    """
+    folder, inside = Path(name).expanduser(), shipped()
+    if folder.is_dir() or str(name) in inside:
+        return folder if folder.is_dir() else inside[str(name)]
     no_folder = UsageError(
         f"{name} is not a folder",
-        "a model folder, or the name of a hub model such as SpanBERT/spanbert-base-cased",
-        "check the path",
+        f"a model folder, {''.join(f'{model}, ' for model in inside)}"
+        "or the name of a hub model such as SpanBERT/spanbert-base-cased",
+        nearest(str(name), inside) or "check the path",
     )
     if folder.exists() or not re.fullmatch(r"[\w.-]+/[\w.-]+", str(name)):
         raise no_folder

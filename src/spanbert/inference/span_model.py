@@ -16,9 +16,10 @@ from .. import bundle as bundles
 from ..documents import Document, Span
 from ..encoder.files import locate
 from ..errors import UsageError
+from ..models import BASE
 from ..tasks import settings_from, task_class
 from ..tasks.task import Task
-from .precision import choose_device, choose_dtype
+from .precision import DTYPES, choose_device, choose_dtype
 from .predictor import Predictor, read_chunk
 from .torch_backend import TorchBackend
 
@@ -34,7 +35,7 @@ class SpanModel:
     @classmethod
     def create(
         cls,
-        base_model: str | Path,
+        base_model: str | Path = BASE,
         *,
         task: str,
         labels: Sequence[str] = (),
@@ -43,7 +44,8 @@ class SpanModel:
     ) -> SpanModel:
         """An untrained model on a pretrained encoder.
 
-        base_model: a model folder, or the name of a hub model such as "SpanBERT/spanbert-base-cased".
+        base_model: a model folder, a model inside the package (`spanbert.models`), or the name of a hub model such as
+        "SpanBERT/spanbert-base-cased".
         labels: what to find; none given, training takes the labels of its data.
         settings: other settings of the task, such as {"policy": "nested"}.
         seed: draws the new head.
@@ -63,15 +65,20 @@ class SpanModel:
 
     @classmethod
     def from_pretrained(cls, path: str | Path, device: str = "auto", dtype: str = "auto") -> SpanModel:
-        """A trained model: a folder of ours, or a stock token-classification checkpoint.
+        """A trained model: "spanbert-ner", a folder of ours, or a stock token-classification checkpoint.
 
         device: auto, cpu or cuda. dtype: auto (bf16 where the processor computes it natively), float32, bfloat16.
         """
         return cls(bundles.read(locate(path)), device, dtype)
 
-    def save_pretrained(self, path: str | Path) -> None:
-        """Write the model folder. Files of an older model in it are replaced, others stay."""
-        bundles.write(self.bundle, Path(path))
+    def save_pretrained(self, path: str | Path, dtype: str = "float32") -> None:
+        """Write the model folder. Files of an older model in it are replaced, others stay.
+
+        dtype: of the weights in the file: float32, or bfloat16, which halves it and rounds to three digits.
+        """
+        if dtype not in DTYPES:
+            raise UsageError(f"dtype {dtype!r}", f"one of {', '.join(DTYPES)}", "float32 keeps every digit")
+        bundles.write(self.bundle, Path(path), DTYPES[dtype])
 
     @property
     def labels(self) -> tuple[str, ...]:

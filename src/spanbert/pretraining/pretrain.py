@@ -18,6 +18,7 @@ from ..encoder.files import locate
 from ..encoder.loading import Encoder
 from ..encoder.packed import EncoderConfig, PackedBert
 from ..errors import MachineError, UsageError, nearest
+from ..heads.masked import MaskedHead
 from ..inference.span_model import SpanModel
 from ..tasks import settings_from, task_class
 from ..tasks.task import Task
@@ -29,6 +30,7 @@ from .config import SIZES, TASK, PretrainConfig
 from .corpus import BlockCorpus, exists, joined, write_corpus
 from .curves import draw_curves
 from .material import Blocks, Stream
+from .transplant import transplanted
 
 CORPUS = "corpus"
 _SCRATCH, _ON = 1e-3, 1e-4  # peak rates at a width of 384
@@ -58,8 +60,19 @@ def new_model(
         return SpanModel(Bundle.build(PackedBert(config), tokenizer, tasks, facts))
 
 
-def continued(base_model: str | Path, *, settings: Mapping[str, object] | None = None, seed: int = 0) -> SpanModel:
-    """The encoder of a checkpoint, and its heads for hidden pieces where it has them."""
+def continued(
+    base_model: str | Path,
+    *,
+    vocabulary: str | Path | None = None,
+    layers: int | None = None,
+    settings: Mapping[str, object] | None = None,
+    seed: int = 0,
+) -> SpanModel:
+    """The encoder of a checkpoint, and its heads for hidden pieces where it has them.
+
+    vocabulary: a folder with another tokenizer to read with from now on; layers: keep the first so many. Either makes
+    another encoder of it (`transplanted`), whose heads are new.
+    """
     folder = locate(base_model)
 
     def tasks(encoder: Encoder, tokenizer: Tokenizer) -> Mapping[str, Task]:
@@ -67,10 +80,20 @@ def continued(base_model: str | Path, *, settings: Mapping[str, object] | None =
         chosen = dataclasses.replace(chosen, window=min(chosen.window, encoder.longest))
         return {TASK: task_class(TASK)(chosen, tokenizer)}
 
+    facts: dict[str, object] = {"name": folder.resolve().name}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        bundle = bundles.pretrained(folder, tasks)
-    bundle.facts["base_model"] = {"name": folder.resolve().name}
+        if vocabulary is None and layers is None:
+            bundle = bundles.pretrained(folder, tasks)
+        else:
+            encoder, old = bundles.load_base(folder)
+            new = old if vocabulary is None else Tokenizer.from_folder(locate(vocabulary))
+            MaskedHead.on(encoder, 0)  # which refuses encoders that cannot be pre-trained
+            assert isinstance(encoder, PackedBert)
+            encoder = transplanted(encoder, old, new, layers)
+            bundle = Bundle.build(encoder, new, tasks(encoder, new), {})
+            facts |= {"transplanted": True, "layers": encoder.config.num_hidden_layers}
+    bundle.facts["base_model"] = facts
     return SpanModel(bundle)
 
 
@@ -96,20 +119,24 @@ def pretrain(
     scratch = "new_weights" in model.bundle.facts.get("base_model", {})
     rates = (default_rate(encoder.width, scratch=new) for new in (scratch, True))
     loop = config.for_loop(config.evaluations, *rates)
-    with held(loop) as stop, ExitStack() as stack:
+    with held(loop) as hold, ExitStack() as stack:
         output = Path(config.output or stack.enter_context(tempfile.TemporaryDirectory()))
         if config.output and (output / CHECKSUMS).exists() and not exists(output / CORPUS / "train"):
             return SpanModel.from_pretrained(output, config.device, config.dtype)  # it had come to its end
         bundle = model.bundle
+        if not hold.processes.first and config.output:
+            hold.processes.wait()  # until the first has written the corpus
         train, held_out = _corpus(documents, bundle, config, output / CORPUS, source)
+        if hold.processes.first and config.output:
+            hold.processes.wait()
         rounds, steps = config.plan(train.counts.pieces, train.counts.blocks)
         task = dataclasses.replace(bundle.tasks[TASK], noise=train.random_pieces)  # type: ignore[type-var]
         stream = Stream(train, TASK, task, config.seed, config.max_tokens)
         material = Blocks(stream, held_out, rounds, steps, config.workers)
         encoder.set_dropout(config.dropout)
-        trained = learn(bundle, material, dataclasses.replace(loop, epochs=rounds, patience=rounds), observers, stop)
+        trained = learn(bundle, material, dataclasses.replace(loop, epochs=rounds, patience=rounds), observers, hold)
         encoder.set_dropout(None)
-        if config.output:
+        if config.output and hold.processes.first:
             shutil.rmtree(output / CORPUS)
             try:
                 draw_curves(output / "train.jsonl", output / "curves.svg")

