@@ -6,12 +6,9 @@ that were, and the loss leaves the others out.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.datasets import DATA, OUTPUT, prepare
 

