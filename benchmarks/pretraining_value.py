@@ -1,0 +1,239 @@
+"""What pre-training is worth: the same small encoder with random weights and after three ways of pre-training.
+
+    python -m benchmarks.pretraining_value pretrain        # each variant and seed; kept in --work, resumable
+    python -m benchmarks.pretraining_value tune            # fine-tune each on each corpus, resumable too
+    python -m benchmarks.pretraining_value report          # the tables of docs/pretraining.md
+
+All variants have one architecture (4 layers of 256, from scratch), one vocabulary and the same number of positions
+read. Corpora: FIRE, the five domains of CrossNER (each fine-tuned by itself would be too little: they are one corpus,
+whose labels name the domain's kinds), and the clauses of those contracts of CUAD that are not in the pre-training
+corpus, for long spans. Predictions of the test parts are kept in benchmarks/results/pretraining_value.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.accuracy import epochs_for, parts_of, some_of, with_known_labels
+from benchmarks.datasets import DATA, OUTPUT, ROOT, content
+from spanbert import (
+    Document,
+    PretrainConfig,
+    Span,
+    SpanModel,
+    TrainConfig,
+    durable,
+    new_model,
+    pretrain,
+    read_texts,
+    train,
+    train_vocabulary,
+)
+from spanbert.metrics.bootstrap import bounds, resample
+from spanbert.metrics.spans import count_documents, f1, recall
+from spanbert.pretraining.vocabulary import write_vocabulary
+
+RESULTS = Path(__file__).resolve().parent / "results" / "pretraining_value"
+SIZE, PIECES, WINDOW, MAX_TOKENS = "mini", 8000, 256, 4096
+VARIANTS: dict[str, dict[str, object] | None] = {
+    "random": None,
+    "token": {"masking": "token", "boundary_weight": 0.0},
+    "span": {"boundary_weight": 0.0},
+    "span+boundary": {},
+}
+PRETRAINING_SEEDS, TUNING_SEEDS = range(2), range(3)
+TEXTS = ("sec_10k", "sec_8k", "fed_speeches", "openstax_textbooks", "wikipedia_vital_leads", "wikipedia_squad_articles")
+DOMAINS = ("ai", "literature", "music", "politics", "science")
+CLAUSES = (
+    "Parties", "Document Name", "Agreement Date", "Effective Date", "Expiration Date", "Governing Law",
+    "Anti-Assignment", "License Grant", "Cap On Liability", "Audit Rights", "Insurance", "Revenue/Profit Sharing",
+)  # fmt: skip
+CORPORA = ("fire", "crossner", "cuad")
+RATE = 5e-4
+BUCKETS = ((1, 1), (2, 3), (4, 7), (8, 10**9))
+
+
+@dataclass(frozen=True)
+class Run:
+    """One fine-tuning and what it found in the test part."""
+
+    corpus: str
+    variant: str
+    pretraining_seed: int
+    seed: int
+
+    @property
+    def path(self) -> Path:
+        return RESULTS / f"{self.corpus}-{self.variant}-{self.pretraining_seed}-{self.seed}.json.gz"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("verb", choices=("pretrain", "tune", "report"))
+    parser.add_argument("--data", type=Path, default=DATA)
+    parser.add_argument("--work", type=Path, default=ROOT / "build" / "pretraining_value")
+    parser.add_argument("--tokens", type=int, default=4_000_000)
+    parser.add_argument("--corpora", nargs="*", default=list(CORPORA))
+    options = parser.parse_args()
+    if options.verb == "report":
+        report(options.data, options.corpora)
+    elif options.verb == "pretrain":
+        for seed, variant in product(PRETRAINING_SEEDS, VARIANTS):
+            encoder(variant, seed, options.work, options.data, options.tokens)
+    else:
+        for seed, pretraining_seed, corpus, variant in product(
+            TUNING_SEEDS, PRETRAINING_SEEDS, options.corpora, VARIANTS
+        ):
+            run = Run(corpus, variant, pretraining_seed, seed)
+            if not run.path.exists():
+                folder = encoder(variant, pretraining_seed, options.work, options.data, options.tokens)
+                execute(run, folder, parts(corpus, options.data), options.tokens)
+
+
+def encoder(variant: str, seed: int, work: Path, data: Path, tokens: int) -> Path:
+    """The folder of a variant, pre-trained where it is not there yet."""
+    files = [str(data / "pretrain" / f"{name}-00.jsonl.gz") for name in TEXTS]
+    vocabulary, folder = work / "vocabulary", work / f"{variant}-{seed}"
+    if not vocabulary.exists():
+        write_vocabulary(train_vocabulary(read_texts(files), PIECES), vocabulary, 512)
+    if (folder / "checksums.json").exists():
+        return folder
+    settings = VARIANTS[variant]
+    model = new_model(SIZE, vocabulary, settings={"window": WINDOW, **(settings or {})}, seed=seed)
+    if settings is None:
+        model.save_pretrained(folder)
+        return folder
+    config = PretrainConfig(
+        tokens=tokens, max_tokens=MAX_TOKENS, evaluations=4, seed=seed, output=str(folder), resume="auto"
+    )
+    start = time.perf_counter()
+    trained = pretrain(model, read_texts(files), config)
+    held_out = trained.bundle.facts["report"]["perplexities"]
+    print(f"{folder.name}: {time.perf_counter() - start:.0f} s, held-out perplexities {held_out}", flush=True)
+    return folder
+
+
+def execute(run: Run, folder: Path, split: dict[str, list[Document]], tokens: int) -> None:
+    start = time.perf_counter()
+    epochs = 2 * epochs_for(split["train"])  # encoders that know little learn slowly
+    model = SpanModel.create(folder, task="span-classification", labels=[], seed=run.seed)
+    config = TrainConfig(epochs=epochs, patience=epochs, learning_rate=RATE, seed=run.seed, dtype="float32")
+    trained = train(model, split["train"], with_known_labels(split), config)
+    found = trained.predict(split["test"])
+    record = {
+        **vars(run),
+        "tokens": tokens,
+        "epochs": epochs,
+        "dev_f1": trained.bundle.facts["report"]["micro"]["f1"],
+        "seconds": round(time.perf_counter() - start),
+        "spans": [[[span.start, span.end, span.label] for span in document.spans] for document in found],
+    }
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    with durable.replacing(run.path) as stream:
+        stream.write(gzip.compress(json.dumps(record, separators=(",", ":")).encode(), mtime=0))
+    print(f"{run.path.name}: dev F1 {record['dev_f1']:.4f}, {record['seconds']} s", flush=True)
+
+
+def parts(corpus: str, data: Path) -> dict[str, list[Document]]:
+    """Train, dev and test of one of CORPORA."""
+    if corpus == "cuad":
+        return contracts(data)
+    if corpus != "crossner":
+        return parts_of(corpus, data, OUTPUT)
+    domains = [parts_of(f"crossner_{domain}", data, OUTPUT) for domain in DOMAINS]
+    return {
+        part: [document for domain in domains for document in some_of(domain[part], words)]
+        for part, words in (("train", 10_000), ("dev", 3_000), ("test", 8_000))
+    }
+
+
+def contracts(data: Path) -> dict[str, list[Document]]:
+    """The 50 contracts that the pre-training corpus lacks, their clauses of CLAUSES as spans: 32, 6 and 12 of them."""
+    lines = gzip.decompress((data / "pretrain" / "cuad_contracts-00.jsonl.gz").read_bytes()).splitlines()
+    read = {json.loads(line)["id"].removeprefix("cuad_contracts/") for line in lines}
+    documents = []
+    for contract in json.loads(content(data / "cuad" / "cuad_train100.json.gz"))["data"]:
+        if contract["title"] not in read:
+            documents += [labelled(contract["title"], paragraph) for paragraph in contract["paragraphs"]]
+    documents.sort(key=lambda document: hashlib.sha256(document.text.encode()).digest())
+    return {"train": documents[:32], "dev": documents[32:38], "test": documents[38:]}
+
+
+def labelled(title: str, paragraph: dict[str, Any]) -> Document:
+    spans = {
+        Span(answer["answer_start"], answer["answer_start"] + len(answer["text"]), kind.replace(" ", "-"))
+        for question in paragraph["qas"]
+        if (kind := question["id"].rpartition("__")[2]) in CLAUSES
+        for answer in question["answers"]
+    }
+    return Document(title, paragraph["context"], tuple(sorted(spans, key=lambda s: (s.start, -s.end, s.label))))
+
+
+def report(data: Path, corpora: Sequence[str]) -> None:
+    """Mean F1 of the seeds by corpus, differences with intervals over documents, and recall by length of span."""
+    print("| corpus | " + " | ".join(VARIANTS) + " | span+boundary - random | span - token | span+boundary - span |")
+    print("|---|" + "--:|" * len(VARIANTS) + ":-:|" * 3)
+    for corpus in corpora:
+        gold = parts(corpus, data)["test"]
+        counts = {variant: list(all_counts(corpus, variant, gold)) for variant in VARIANTS}
+        cells = [
+            f"{np.mean([f1(c.sum(0)) for c in runs]):.3f} ({len(runs)})" if runs else "" for runs in counts.values()
+        ]
+        pairs = [("span+boundary", "random"), ("span", "token"), ("span+boundary", "span")]
+        cells += [difference(counts[a], counts[b]) for a, b in pairs]
+        print(f"| {corpus} | " + " | ".join(cells) + " |")
+    print("\nRecall by words of the gold span:\n\n| corpus | words | spans | " + " | ".join(VARIANTS) + " |")
+    print("|---|---|--:|" + "--:|" * len(VARIANTS))
+    for corpus, (least, most) in product(corpora, BUCKETS):
+        gold = [within(document, least, most) for document in parts(corpus, data)["test"]]
+        spans = sum(len(document.spans) for document in gold)
+        cells = []
+        for variant in VARIANTS:
+            runs = list(all_counts(corpus, variant, gold))
+            cells.append(f"{np.mean([recall(c.sum(0)) for c in runs]):.3f}" if runs and spans else "")
+        shown = f"{least}" if least == most else f"{least} to {most}" if most < 10**9 else f"{least} and more"
+        print(f"| {corpus} | {shown} | {spans} | " + " | ".join(cells) + " |")
+
+
+def all_counts(corpus: str, variant: str, gold: Sequence[Document]) -> Iterator[np.ndarray]:
+    """[documents, 3] of each seed that was run: correct, predicted, gold."""
+    for pretraining_seed, seed in product(PRETRAINING_SEEDS, TUNING_SEEDS):
+        path = Run(corpus, variant, pretraining_seed, seed).path
+        if path.exists():
+            spans = json.loads(gzip.decompress(path.read_bytes()))["spans"]
+            found = [
+                Document(document.id, document.text, tuple(Span(*span) for span in mine))
+                for document, mine in zip(gold, spans, strict=True)
+            ]
+            yield count_documents(gold, found).by_label.sum(axis=1)
+
+
+def difference(ours: Sequence[np.ndarray], theirs: Sequence[np.ndarray]) -> str:
+    """Of the means over seeds, with the interval of a paired bootstrap over documents."""
+    if not ours or not theirs:
+        return ""
+    drawn = [np.mean([f1(resample(counts)) for counts in runs], axis=0) for runs in (ours, theirs)]
+    low, high = bounds(drawn[0] - drawn[1])
+    middle = np.mean([f1(c.sum(0)) for c in ours]) - np.mean([f1(c.sum(0)) for c in theirs])
+    return f"{middle:+.3f} [{low:+.3f}, {high:+.3f}]"
+
+
+def within(document: Document, least: int, most: int) -> Document:
+    """The document with its gold spans of so many words alone."""
+    spans = tuple(s for s in document.spans if least <= len(document.text[s.start : s.end].split()) <= most)
+    return Document(document.id, document.text, spans)
+
+
+if __name__ == "__main__":
+    main()
