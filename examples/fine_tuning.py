@@ -1,11 +1,10 @@
 """Fine-tune on data of your own (start and end offsets), save, load, predict.
 
-With a network, put "SpanBERT/spanbert-base-cased" in the place of `minilm()`.
+It starts from the encoder inside the package; `SpanModel.create("DIR", …)` starts from another one.
 """
 
 from pathlib import Path
 
-from encoder import minilm
 from spanbert import Document, Span, SpanModel, TrainConfig, evaluate, read_documents, train
 
 DATA = Path(__file__).parent / "data" / "redocred"
@@ -23,7 +22,7 @@ def main() -> None:
         Document(f"mine-{number}", text, tuple(Span(start, end, label) for start, end, label in spans))
         for number, (text, spans) in enumerate(my_data())
     ]
-    model = SpanModel.create(minilm(), task="token-classification")
+    model = SpanModel.create(task="token-classification")
     model = train(model, documents[:100], documents[-20:], TrainConfig(epochs=3))
     model.save_pretrained("./fine-tuned-spanbert")
 

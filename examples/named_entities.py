@@ -1,11 +1,10 @@
 """Named entities of five kinds: PERSON, ORG, LOCATION, DATE, MISC.
 
-With a network, put "SpanBERT/spanbert-base-cased" in the place of `minilm()`.
+It starts from the encoder inside the package; `SpanModel.create("DIR", …)` starts from another one.
 """
 
 from pathlib import Path
 
-from encoder import minilm
 from spanbert import SpanModel, TrainConfig, read_documents, train
 
 DATA = Path(__file__).parent / "data" / "redocred"
@@ -14,7 +13,7 @@ TEXT = "Barack Obama was the 44th president of the United States."
 
 def main() -> None:
     documents = list(read_documents(DATA / "train.jsonl.gz"))
-    model = SpanModel.create(minilm(), task="span-classification", labels=["PERSON", "ORG", "LOCATION", "DATE", "MISC"])
+    model = SpanModel.create(task="span-classification", labels=["PERSON", "ORG", "LOCATION", "DATE", "MISC"])
     model = train(model, documents[:100], documents[-20:], TrainConfig(epochs=3))
 
     print(TEXT)

@@ -1,12 +1,11 @@
 """Which spans of a text are names of something? One label, `span`: plain yes/no span identification.
 
-With a network, put "SpanBERT/spanbert-base-cased" in the place of `minilm()`.
+It starts from the encoder inside the package; `SpanModel.create("DIR", …)` starts from another one.
 """
 
 from dataclasses import replace
 from pathlib import Path
 
-from encoder import minilm
 from spanbert import SpanModel, TrainConfig, read_documents, train
 
 DATA = Path(__file__).parent / "data" / "redocred"
@@ -18,7 +17,7 @@ def main() -> None:
         replace(document, spans=tuple({replace(span, label="span"): None for span in document.spans}))
         for document in read_documents(DATA / "train.jsonl.gz")
     ]
-    model = SpanModel.create(minilm(), task="span-classification", labels=["span"])
+    model = SpanModel.create(task="span-classification", labels=["span"])
     model = train(model, documents[:100], documents[-20:], TrainConfig(epochs=3))
 
     print(TEXT)
