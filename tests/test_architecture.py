@@ -43,7 +43,7 @@ MAY_USE: dict[float, set[float]] = {
     7.2: {0, 1, 3, 4, 5, 6, 7.0, 7.1, 7.2},
     7.3: {0, 1, 3, 4, 5, 6, 7.0, 7.1, 7.2, 7.3},
     7.4: {0, 1, 3, 4, 5, 6, 7.0, 7.1, 7.2, 7.3, 7.4},
-    8: {0, 1, 2, 6, 7.0, 7.1, 7.2, 7.3, 7.4, 8},
+    8: {0, 1, 2, 5, 6, 7.0, 7.1, 7.2, 7.3, 7.4, 8},
 }
 EXCEPTIONS = {
     ("tasks", "heads"): "inside the method that makes the head, so that tasks need no torch",

@@ -13,7 +13,9 @@ import torch
 
 from spanbert import SpanModel, TrainConfig, durable, train
 from spanbert.bundle import Bundle
-from spanbert.calibration import Calibration
+from spanbert.calibration.curve import Calibration
+from spanbert.calibration.fitting import Outcomes
+from spanbert.calibration.requirements import OperatingPoint
 from spanbert.errors import DataError, MachineError, SpanbertError, UsageError
 from spanbert.packing import lay_out
 from spanbert.training.tracking import Event
@@ -26,6 +28,7 @@ FILES = [
     "checksums.json",
     "config.json",
     "model.safetensors",
+    "outcomes.json",
     "spanbert.json",
     "tokenizer.json",
     "tokenizer_config.json",
@@ -39,13 +42,23 @@ def saved(request, tiny_encoder: Path, toy_documents: Callable, tmp_path_factory
     parts = [SpanModel.create(tiny_encoder, task=name).bundle for name in names]
     tasks = {name: task for part in parts for name, task in part.tasks.items()}
     bundle = Bundle.build(parts[0].network.encoder, parts[0].tokenizer, tasks, parts[0].facts)
-    config = TrainConfig(epochs=2, learning_rate=3e-3, max_tokens=256, dtype="float32")
+    config = TrainConfig(epochs=10, learning_rate=3e-3, head_learning_rate=1e-2, max_tokens=256, dtype="float32")
     model = train(SpanModel(bundle, "cpu"), toy_documents(20, 1), toy_documents(10, 2), config)
-    model.bundle.calibrations = {name: Calibration(0.5 + n, 0.25) for n, name in enumerate(names)}
+    curve = {"knots": ((-1.0, -2.0), (0.5, 1.0)), "labels": {"ORG": 0.5}}
+    model.bundle.calibrations = {name: Calibration(0.5 + n, 0.25, 0.125, **curve) for n, name in enumerate(names)}
+    model.bundle.outcomes = dict.fromkeys(names, outcomes())
+    point = OperatingPoint("precision>=0.9 with confidence 0.95", {names[0]: {"ORG": 0.75, "PERSON": 2.0}})
+    model.bundle.operating_points = {"strict": point}
     model.bundle.thresholds = {name: 0.01 * (n + 1) for n, name in enumerate(names)}
     folder = tmp_path_factory.mktemp("bundle") / request.param
     model.save_pretrained(folder)
     return model, folder
+
+
+def outcomes() -> Outcomes:
+    gold = {"ORG": np.array([1, 0]), "PERSON": np.array([0, 2])}
+    right, labels = np.array([True, False, True]), ("ORG", "ORG", "PERSON")
+    return Outcomes(np.array([0.5, -1.25, 2.0]), right, labels, np.array([0, 0, 1]), gold)
 
 
 @pytest.fixture
@@ -73,7 +86,9 @@ def test_what_is_loaded_is_what_was_saved(saved: tuple):
     assert loaded.bundle.tasks.keys() == model.bundle.tasks.keys() and loaded.labels == ("ORG", "PERSON")
     for name, task in model.bundle.tasks.items():
         assert loaded.bundle.tasks[name].settings == task.settings
-    for fact in ("calibrations", "thresholds", "facts"):
+    for name, kept in model.bundle.outcomes.items():
+        assert loaded.bundle.outcomes[name].to_json() == kept.to_json()
+    for fact in ("calibrations", "thresholds", "facts", "operating_points"):
         assert getattr(loaded.bundle, fact) == json_like(getattr(model.bundle, fact))
     state = loaded.bundle.network.state_dict()
     for name, tensor in model.bundle.network.state_dict().items():
@@ -86,7 +101,7 @@ def test_what_is_loaded_is_what_was_saved(saved: tuple):
 
 def json_like(value):
     """Facts go through JSON, where a tuple is a list."""
-    if isinstance(value, dict) and value and not isinstance(next(iter(value.values())), Calibration):
+    if isinstance(value, dict) and value and not isinstance(next(iter(value.values())), Calibration | OperatingPoint):
         return json.loads(json.dumps(value))
     return value
 

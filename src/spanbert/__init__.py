@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .documents import Document, Relation, Span
     from .errors import SpanbertError
+    from .evaluation.calibrate import calibrate
     from .evaluation.evaluate import evaluate
     from .formats import read_documents, write_documents
     from .formats.corpora import read_texts
@@ -34,6 +35,7 @@ _HOMES = {
     "SpanModel": "inference.span_model",
     "SpanbertError": "errors",
     "TrainConfig": "training.config",
+    "calibrate": "evaluation.calibrate",
     "continued": "pretraining.pretrain",
     "evaluate": "evaluation.evaluate",
     "new_model": "pretraining.pretrain",
@@ -52,6 +54,7 @@ __all__ = [
     "SpanModel",
     "SpanbertError",
     "TrainConfig",
+    "calibrate",
     "continued",
     "evaluate",
     "new_model",

@@ -13,6 +13,7 @@ import json
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,7 +21,9 @@ import torch
 from torch import Tensor
 
 from . import durable
-from .calibration import Calibration
+from .calibration.curve import Calibration
+from .calibration.fitting import Outcomes
+from .calibration.requirements import OperatingPoint
 from .encoder import files, loading
 from .encoder.loading import Encoder
 from .errors import DataError, at
@@ -31,7 +34,11 @@ from .tokenization import Tokenizer
 
 FORMAT = 1
 CHECKSUMS = "checksums.json"
+OUTCOMES = "outcomes.json"
+KEPT_OUTCOMES = 20_000
+"""Decoded spans of the calibration that the folder keeps."""
 _FACTS = ("about", "base_model", "report", "training")
+_Rows = Mapping[str, Mapping[str, Any]]
 _OURS = ("config.json", "model.safetensors", "spanbert.json", "tokenizer.json")
 
 
@@ -48,6 +55,10 @@ class Bundle:
     """Where it comes from and how good it is: `base_model`, `training`, `report`; and `about`, for the model card: its
     `title`, `license` and further `sections`, a text for each heading.
     """
+    outcomes: dict[str, Outcomes] = field(default_factory=dict)
+    """Per calibrated task, what it decoded in the held-out documents: requirements are answered from it."""
+    operating_points: dict[str, OperatingPoint] = field(default_factory=dict)
+    """Thresholds by name."""
 
     @classmethod
     def build(cls, encoder: Encoder, tokenizer: Tokenizer, tasks: Mapping[str, Task], facts: dict[str, Any]) -> Bundle:
@@ -102,6 +113,10 @@ def read(folder: Path) -> Bundle:
             calibrations = {name: _calibration(state["calibration"]) for name, state in states.items()}
             thresholds = {name: float(state["threshold"]) for name, state in states.items()}
             facts = _facts(record.get("facts", {}))
+            points = {
+                name: _point(point, tasks) for name, point in cast(_Rows, record.get("operating_points", {})).items()
+            }
+            outcomes = _outcomes(folder, tasks)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise DataError(
                 f"tasks that cannot be read ({type(error).__name__}: {error})",
@@ -115,6 +130,7 @@ def read(folder: Path) -> Bundle:
     bundle = Bundle.build(encoder, tokenizer, tasks, facts)
     _load_heads(bundle.network, tasks, weights)
     bundle.calibrations, bundle.thresholds = calibrations, thresholds
+    bundle.outcomes, bundle.operating_points = outcomes, points
     return bundle
 
 
@@ -179,7 +195,12 @@ def _fill(bundle: Bundle, folder: Path, dtype: torch.dtype) -> None:
         }
         for name, task in bundle.tasks.items()
     }
-    _write_json(folder / "spanbert.json", {"format": FORMAT, "tasks": states, "facts": bundle.facts})
+    points = {name: dataclasses.asdict(point) for name, point in bundle.operating_points.items()}
+    record = {"format": FORMAT, "tasks": states, "facts": bundle.facts, "operating_points": points}
+    _write_json(folder / "spanbert.json", record)
+    if bundle.outcomes:
+        outcomes = {name: each.first(KEPT_OUTCOMES).to_json() for name, each in bundle.outcomes.items()}
+        (folder / OUTCOMES).write_text(json.dumps(outcomes, separators=(",", ":")), encoding="utf-8")
     from .model_card import model_card
 
     (folder / "README.md").write_text(model_card(bundle), encoding="utf-8")
@@ -240,9 +261,30 @@ def _load_heads(network: Network, tasks: Mapping[str, Task], weights: Mapping[st
 
 
 def _calibration(values: Mapping[str, Any]) -> Calibration:
-    if any(isinstance(value, bool) or not isinstance(value, int | float) for value in values.values()):
+    knots, labels = values.get("knots", ()), values.get("labels", {})
+    numbers = [value for name, value in values.items() if name not in ("knots", "labels")]
+    numbers += [*labels.values(), *(number for knot in knots for number in knot)]
+    if any(isinstance(value, bool) or not isinstance(value, int | float) for value in numbers):
         raise TypeError(f"calibration {dict(values)}"[:200])
-    return Calibration(**values)
+    if any(len(knot) != 2 for knot in knots) or any(a[0] >= b[0] for a, b in pairwise(knots)):
+        raise ValueError("a curve whose knots do not rise")
+    return Calibration(**{**values, "knots": tuple((float(a), float(b)) for a, b in knots)})
+
+
+def _point(record: Mapping[str, Any], tasks: Mapping[str, Task]) -> OperatingPoint:
+    thresholds = {
+        name: {str(label): float(threshold) for label, threshold in of.items()}
+        for name, of in record["thresholds"].items()
+        if name in tasks
+    }
+    return OperatingPoint(str(record["requirement"]), thresholds)
+
+
+def _outcomes(folder: Path, tasks: Mapping[str, Task]) -> dict[str, Outcomes]:
+    if not (folder / OUTCOMES).is_file():
+        return {}
+    record = files.read_json(folder / OUTCOMES)
+    return {name: Outcomes.from_json(cast(_Rows, record[name])) for name in tasks if name in record}
 
 
 def _facts(facts: object) -> dict[str, Any]:

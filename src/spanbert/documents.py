@@ -160,6 +160,17 @@ class Decoded:
     spans: tuple[Candidate, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What was decoded in a gold document, and whether it is right: equal to a gold item of its kind."""
+
+    labels: tuple[str, ...]
+    logits: tuple[float, ...]
+    right: tuple[bool, ...]
+    gold: Mapping[str, int] = field(default_factory=dict)
+    """Gold items by label."""
+
+
 def check_label(label: object, where: str) -> None:
     if not isinstance(label, str) or _LABEL.fullmatch(label) is None:
         raise DataError(

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spanbert.calibration import Calibration
+from spanbert.calibration.curve import Calibration
 from spanbert.documents import Coverage, Document, Relation, Span
 from spanbert.inference import predictor as module
 from spanbert.inference.predictor import Predictor, chunks

@@ -14,7 +14,7 @@ import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spanbert.calibration import Calibration
+from spanbert.calibration.curve import Calibration
 from spanbert.documents import Document, Span
 from spanbert.inference.predictor import Predictor
 from spanbert.packing import Batch

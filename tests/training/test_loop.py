@@ -94,7 +94,10 @@ def test_events(learnt: tuple):
     best = [event for event in done if event.best][-1]
     assert best.value == max(event.value for event in done) == best.report.micro.f1
     assert best.report.losses and all(map(math.isfinite, best.report.losses.values()))
-    assert events[-1].report == best.report.to_json() == model.bundle.facts["report"]
+    told = model.bundle.facts["report"]  # that of the best weights, with fitted probabilities and threshold
+    assert events[-1].report == told and told["losses"] == best.report.to_json()["losses"]
+    assert told["micro"]["f1"] >= best.report.micro.f1
+    assert told["calibration"]["brier"] <= best.report.to_json()["calibration"]["brier"]
     assert model.bundle.facts["training"]["best_step"] == best.step
     assert (events[-1].steps, events[-1].reason) == (len(steps), "all epochs done")
 

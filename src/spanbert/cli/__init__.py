@@ -22,6 +22,7 @@ VERBS = {
     "train": "Train a model on annotated text.",
     "vocabulary": "Make a vocabulary of your own from text.",
     "pretrain": "Pre-train an encoder on text without annotations.",
+    "calibrate": "Fit probabilities and thresholds on held-out text.",
     "evaluate": "Score a model on annotated text, with intervals.",
     "predict": "Find spans in text of any length.",
     "info": "Show what a model is and how good it was measured to be.",

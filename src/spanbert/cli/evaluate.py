@@ -19,6 +19,9 @@ def command(
     model: Annotated[str, typer.Option(help="Folder of a trained model, or a hub name.")],
     data: Annotated[list[str], typer.Option(help="Annotated files (one or more).")],
     threshold: Annotated[float | None, typer.Option(help="Least probability; none: the model's own.")] = None,
+    operating_point: Annotated[
+        str | None, typer.Option(help="Thresholds stored under this name by `spanbert calibrate`.")
+    ] = None,
     input_format: Annotated[str | None, typer.Option(help="Format of the files; none: recognised.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     dtype: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
@@ -35,7 +38,8 @@ def command(
     from ..evaluation.evaluate import evaluate
     from ..inference.span_model import SpanModel
 
-    report = evaluate(SpanModel.from_pretrained(model, device, dtype), documents, threshold=threshold)
+    loaded = SpanModel.from_pretrained(model, device, dtype)
+    report = evaluate(loaded, documents, threshold=threshold, operating_point=operating_point)
     if json:
         typer.echo(orjson.dumps(report.to_json()))
         return

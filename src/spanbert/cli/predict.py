@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from ..calibration.requirements import Requirement
 from ..documents import Document
 from ..errors import UsageError, plain
 from ..formats import FORMATS, Reading, ReadReport, read_documents, write_documents
@@ -30,6 +31,13 @@ def command(
     input: Annotated[list[str], typer.Option(help="Files of text or documents (one or more); - is standard input.")],
     output: Annotated[str, typer.Option(help="File to write; - is standard output.")] = "-",
     threshold: Annotated[float | None, typer.Option(help="Least probability; none: the model's own.")] = None,
+    operating_point: Annotated[
+        str | None, typer.Option(help="Thresholds stored under this name by `spanbert calibrate`.")
+    ] = None,
+    require: Annotated[
+        str | None, typer.Option(help="Thresholds that keep this, from the model's calibration: precision>=0.99.")
+    ] = None,
+    confidence: Annotated[float, typer.Option(help="How sure it must be that they do.")] = 0.95,
     policy: Annotated[
         str | None, typer.Option(help="flat, nested, overlapping or arg-max; none: the model's own.")
     ] = None,
@@ -45,14 +53,23 @@ def command(
         raise UsageError(f"format {format!r}", f"one of {', '.join(FORMATS)}, {HIGHLIGHT}", "jsonl is the default")
     if any(Path(name).exists() and Path(output).exists() and Path(name).samefile(output) for name in input):
         raise UsageError(f"{output} is read and would be written", "another file to write", "choose another --output")
+    if sum(choice is not None for choice in (threshold, operating_point, require)) > 1:
+        raise UsageError("several of --threshold, --operating-point, --require", "one of them", "leave out the others")
+    wanted = None if require is None else Requirement.parse(require, confidence)
     report = ReadReport(Reading(**settings))
     documents = read_documents(input, input_format, report)
 
     from ..inference.span_model import SpanModel
 
     loaded = SpanModel.from_pretrained(model, device, dtype)
+    if wanted is not None:
+        from ..evaluation.calibrate import operating_point as found_for
+
+        operating_point = str(wanted)
+        loaded.bundle.operating_points[operating_point] = found_for(loaded.bundle, wanted)[0]
     seen = _Seen()
-    predicted = seen.of(counted(loaded.predict_stream(documents, threshold=threshold, policy=policy), "predicting"))
+    found = loaded.predict_stream(documents, threshold=threshold, policy=policy, operating_point=operating_point)
+    predicted = seen.of(counted(found, "predicting"))
     try:
         if format == HIGHLIGHT:
             _highlight(predicted, output, loaded.labels)

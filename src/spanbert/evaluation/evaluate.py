@@ -9,30 +9,51 @@ from ..documents import Document
 from ..errors import DataError, UsageError
 from ..inference.predictor import Predictor
 from ..inference.span_model import SpanModel
+from ..metrics.probabilities import calibration_report
 from ..metrics.report import Report, Unreachable
 from ..tasks.task import Task
 from ..tokenization import Pieces
+from .outcomes import collected
 
 
-def evaluate(model: SpanModel, documents: Iterable[Document], *, threshold: float | None = None) -> Report:
-    """The report of the model's first task on gold documents; the model sees what its task says is visible."""
+def evaluate(
+    model: SpanModel,
+    documents: Iterable[Document],
+    *,
+    threshold: float | None = None,
+    operating_point: str | None = None,
+) -> Report:
+    """The report of the model's first task on gold documents; the model sees what its task says is visible.
+
+    The figures of calibration are of everything that was decoded, whatever the threshold.
+    """
     listed = list(documents)
     for document in listed:
         if not isinstance(document, Document):
             raise UsageError(
                 f"a {type(document).__name__} to evaluate on", "annotated documents", "read_documents(path) gives them"
             )
-    return evaluate_with(model.predictor(threshold=threshold), listed)
+    return evaluate_with(model.predictor(threshold=threshold, operating_point=operating_point), listed)
 
 
 def evaluate_with(predictor: Predictor, documents: Sequence[Document]) -> Report:
     """Like `evaluate`, for a predictor that is at hand."""
     if not documents:
         raise DataError("no documents", "at least one annotated document", "check the file that was given")
-    task = next(iter(predictor.tasks.values()))
-    predicted = list(predictor(task.visible(document) for document in documents))
+    name, task = next(iter(predictor.tasks.items()))
+    predicted, judged = [], []
+    readings = predictor.decoded(task.visible(document) for document in documents)
+    for document, (reading, decoded) in zip(documents, readings, strict=True):
+        predicted.append(predictor.probable(reading, decoded))
+        judged.append(task.judged(document, decoded[name]))
+    found = collected(judged, task.settings.labels)
+    probabilities = predictor.calibrations[name].probabilities(found.logits, found.labels)
     pieces = predictor.tokenizer.pieces([document.text for document in documents])
-    return replace(task.report(documents, predicted), unreachable=unreachable(task, documents, pieces))
+    return replace(
+        task.report(documents, predicted),
+        unreachable=unreachable(task, documents, pieces),
+        calibration=calibration_report(probabilities, found.right),
+    )
 
 
 def unreachable(task: Task, documents: Sequence[Document], pieces: Sequence[Pieces]) -> tuple[Unreachable, ...]:

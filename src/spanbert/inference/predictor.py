@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from ..calibration import Calibration
+from ..calibration.curve import Calibration
 from ..documents import Decoded, Document, Span
 from ..packing import lay_out, longest_first
 from ..tasks.task import Task
@@ -35,28 +35,42 @@ class Predictor:
     backend: Backend
     calibrations: Mapping[str, Calibration]
     thresholds: Mapping[str, float]
+    label_thresholds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Per task, those of some labels, in the place of the task's."""
 
     def __call__(self, documents: Iterable[Document]) -> Iterator[Document]:
         """Predictions in the order of the documents, which stream in."""
-        for chunk in chunks(documents):
-            yield from self._predict(chunk)
+        for reading, decoded in self.decoded(documents):
+            yield self.probable(reading, decoded)
 
-    def _predict(self, chunk: Sequence[Document]) -> Iterator[Document]:
+    def decoded(self, documents: Iterable[Document]) -> Iterator[tuple[Reading, Mapping[str, Decoded]]]:
+        """What each task finds in each document, whatever its probability."""
         floors = {name: task.floor for name, task in self.tasks.items()}
-        for reading in read_chunk(chunk, self.tokenizer, self.tasks, self.backend, floors):
-            document = reading.document
-            spans: list[Span] = []
-            for name, task in self.tasks.items():
-                decoded = task.decode(document, reading.pieces, reading.tables[name])
-                spans.extend(_above(decoded, self.calibrations[name], self.thresholds[name]))
-            yield replace(
-                document,
-                spans=tuple(spans),
-                relations=(),
-                clusters=(),
-                annotated=None,
-                coverage=coverage(document.text, reading.pieces, reading.windows),
-            )
+        for chunk in chunks(documents):
+            for reading in read_chunk(chunk, self.tokenizer, self.tasks, self.backend, floors):
+                yield (
+                    reading,
+                    {
+                        name: task.decode(reading.document, reading.pieces, reading.tables[name])
+                        for name, task in self.tasks.items()
+                    },
+                )
+
+    def probable(self, reading: Reading, decoded: Mapping[str, Decoded]) -> Document:
+        """The document with what is probable enough."""
+        document = reading.document
+        spans: list[Span] = []
+        for name in self.tasks:
+            own = self.label_thresholds.get(name, {})
+            spans.extend(_above(decoded[name], self.calibrations[name], self.thresholds[name], own))
+        return replace(
+            document,
+            spans=tuple(spans),
+            relations=(),
+            clusters=(),
+            annotated=None,
+            coverage=coverage(document.text, reading.pieces, reading.windows),
+        )
 
 
 @dataclass(slots=True)
@@ -152,9 +166,12 @@ def _by_owner(
         yield int(owners[begin]), {name: column[order[begin:end]] for name, column in joined.items()}
 
 
-def _above(decoded: Decoded, calibration: Calibration, threshold: float) -> Iterator[Span]:
+def _above(
+    decoded: Decoded, calibration: Calibration, threshold: float, by_label: Mapping[str, float]
+) -> Iterator[Span]:
     """What is probable enough, in the order of the text."""
-    scores = calibration.probabilities([candidate.logit for candidate in decoded.spans])
-    for candidate, score in zip(decoded.spans, scores.tolist(), strict=True):
-        if score >= threshold:
+    spans = decoded.spans
+    scores = calibration.probabilities([span.logit for span in spans], [span.label for span in spans])
+    for candidate, score in zip(spans, scores.tolist(), strict=True):
+        if score >= by_label.get(candidate.label, threshold):
             yield Span(candidate.start, candidate.end, candidate.label, score)

@@ -8,20 +8,28 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import overload
+from typing import TypedDict, Unpack, overload
 
 import torch
 
 from .. import bundle as bundles
 from ..documents import Document, Span
 from ..encoder.files import locate
-from ..errors import UsageError
+from ..errors import UsageError, nearest
 from ..models import BASE
 from ..tasks import settings_from, task_class
 from ..tasks.task import Task
 from .precision import DTYPES, choose_device, choose_dtype
 from .predictor import Predictor, read_chunk
 from .torch_backend import TorchBackend
+
+
+class Choices(TypedDict, total=False):
+    """How predictions are chosen; see `SpanModel.predict`."""
+
+    threshold: float | None
+    policy: str | None
+    operating_point: str | None
 
 
 class SpanModel:
@@ -86,37 +94,42 @@ class SpanModel:
         return tuple(dict.fromkeys(label for task in self.bundle.tasks.values() for label in task.settings.labels))
 
     @overload
-    def predict(  # type: ignore[overload-overlap]  # a str is a sequence of str to the checker
-        self, texts: str | Document, *, threshold: float | None = None, policy: str | None = None
-    ) -> Document: ...
+    def predict(self, texts: str | Document, **choices: Unpack[Choices]) -> Document: ...  # type: ignore[overload-overlap]  # a str is a sequence of str to the checker
     @overload
+    def predict(self, texts: Sequence[str | Document], **choices: Unpack[Choices]) -> list[Document]: ...
     def predict(
-        self, texts: Sequence[str | Document], *, threshold: float | None = None, policy: str | None = None
-    ) -> list[Document]: ...
-    def predict(
-        self,
-        texts: str | Document | Sequence[str | Document],
-        *,
-        threshold: float | None = None,
-        policy: str | None = None,
+        self, texts: str | Document | Sequence[str | Document], **choices: Unpack[Choices]
     ) -> Document | list[Document]:
         """Documents with the predicted spans, for one text or a list of them; each may be of any length.
 
         threshold: least probability; None: the model's own. policy: flat, nested, overlapping or arg-max (the one
-        best span, however improbable); None: the one it was trained for.
+        best span, however improbable); None: the one it was trained for. operating_point: the thresholds that were
+        stored under this name.
         """
         if isinstance(texts, str | Document):
-            return next(self.predict_stream([texts], threshold=threshold, policy=policy))
-        return list(self.predict_stream(texts, threshold=threshold, policy=policy))
+            return next(self.predict_stream([texts], **choices))
+        return list(self.predict_stream(texts, **choices))
 
-    def predict_stream(
-        self, texts: Iterable[str | Document], *, threshold: float | None = None, policy: str | None = None
-    ) -> Iterator[Document]:
+    def predict_stream(self, texts: Iterable[str | Document], **choices: Unpack[Choices]) -> Iterator[Document]:
         """Like `predict`, for any number of texts in constant memory, in their order."""
-        return self.predictor(threshold=threshold, policy=policy)(_documents(texts))
+        return self.predictor(**choices)(_documents(texts))
 
-    def predictor(self, *, threshold: float | None = None, policy: str | None = None) -> Predictor:
-        """Everything that turns documents into predictions, under this threshold and policy."""
+    @property
+    def precision(self) -> str:
+        """What it computes in: float32 or bfloat16."""
+        return str(self.dtype).removeprefix("torch.")
+
+    def predictor(
+        self, *, threshold: float | None = None, policy: str | None = None, operating_point: str | None = None
+    ) -> Predictor:
+        """Everything that turns documents into predictions, under these choices (see `predict`)."""
+        points = self.bundle.operating_points
+        if operating_point is not None and (operating_point not in points or threshold is not None):
+            raise UsageError(
+                f"the operating point {operating_point!r}" + (" and a threshold" if threshold is not None else ""),
+                f"one of {', '.join(points) or 'none: this model has no operating points'}",
+                f"{nearest(operating_point, points)}spanbert calibrate --require makes one",
+            )
         if threshold is not None and not 0.0 <= threshold <= 1.0:
             raise UsageError(f"threshold {threshold}", "a probability from 0 to 1", "0.5 keeps what is likely right")
         tasks = self._tasks(policy)
@@ -127,6 +140,7 @@ class SpanModel:
             self.backend,
             self.bundle.calibrations,
             thresholds if threshold is None else dict.fromkeys(tasks, threshold),
+            points[operating_point].thresholds if operating_point else {},
         )
 
     def span_scores(self, text: str, top: int = 20) -> list[Span]:
@@ -139,7 +153,9 @@ class SpanModel:
             best = heapq.nlargest(
                 top, task.candidates(document, reading.pieces, reading.tables[name]), key=lambda c: (c.logit, -c.start)
             )
-            scores = self.bundle.calibrations[name].probabilities([candidate.logit for candidate in best])
+            scores = self.bundle.calibrations[name].probabilities(
+                [candidate.logit for candidate in best], [candidate.label for candidate in best]
+            )
             spans += [Span(c.start, c.end, c.label, score) for c, score in zip(best, scores.tolist(), strict=True)]
         return spans[:top] if len(self.bundle.tasks) == 1 else sorted(spans, key=lambda s: -(s.score or 0.0))[:top]
 

@@ -13,6 +13,7 @@ from ..documents import JSON, Document, Span
 from ..errors import UsageError, nearest
 from . import bootstrap
 from .bootstrap import Interval
+from .probabilities import CalibrationReport
 from .spans import count_documents, f1, macro, precision, recall
 
 RATES = ("precision", "recall", "f1")
@@ -91,6 +92,7 @@ class Report:
     """How the numbers were made: scorer, policy, bootstrap, documents."""
     unreachable: tuple[Unreachable, ...] = ()
     losses: Mapping[str, float] = field(default_factory=dict)
+    calibration: CalibrationReport | None = None
 
     def value(self, name: str) -> float:
         """The number called `micro/f1`, `per_label/ORG/recall`, `loss/spans`, …"""
@@ -128,6 +130,8 @@ class Report:
         }
         if self.losses:
             record["losses"] = dict(self.losses)
+        if self.calibration is not None:
+            record["calibration"] = self.calibration.to_json()
         return record
 
     def to_text(self) -> str:
@@ -138,6 +142,11 @@ class Report:
         lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
         lines += ["", f"documents: {self.documents}", f"unreachable gold spans: {len(self.unreachable)}"]
         lines += [f"loss {name}: {loss:.4f}" for name, loss in self.losses.items()]
+        if self.calibration is not None and self.calibration.count:
+            said = self.calibration
+            lines.append(
+                f"calibration: error {said.ece:.4f} ({said.ece_corrected:.4f} less chance), Brier {said.brier:.4f}"
+            )
         return "\n".join([*lines, f"signature: {self.signature}"]) + "\n"
 
     def _sections(self) -> dict[str, Estimate]:

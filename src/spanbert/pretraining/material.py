@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ..bundle import Bundle
 from ..documents import JSON, Document
+from ..inference.span_model import SpanModel
 from ..metrics.report import LossReport
 from ..tasks.task import Task
 from ..tokenization import IntArray
@@ -173,6 +174,10 @@ class Blocks:
         """The losses on all that was held out, hidden always in the same way."""
         stream = Stream(self.held_out, self.stream.name, self.stream.task, 0, self.stream.budget)
         return LossReport(self.held_out.counts.documents, held_out_losses(bundle, stream.epoch()))
+
+    def settle(self, model: SpanModel) -> tuple[SpanModel, None]:
+        """Nothing: it finds no spans whose probabilities could be fitted."""
+        return model, None
 
 
 _NO_TEXT = Document("block", "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..decoding.resolve import resolve
-from ..documents import Document, Span
+from ..documents import Decoded, Document, Judged, Span
 from ..tokenization import IntArray, Pieces, Tokenizer
 from ..windows import Window, cut
 from .task import Settings
@@ -63,6 +64,19 @@ def runs(spans: Sequence[Span], pieces: Pieces, labels: Sequence[str]) -> IntArr
 def taught(document: Document, labels: Sequence[str]) -> npt.NDArray[np.bool_]:
     """C: which labels were looked for in this document; the absence of the others says nothing."""
     return np.array([document.annotated is None or label in document.annotated for label in labels], dtype=bool)
+
+
+def judged(document: Document, decoded: Decoded) -> Judged:
+    """Spans are right when start, end and label are."""
+    asked = document.annotated
+    gold = {(s.start, s.end, s.label) for s in document.spans if not s.parts and (asked is None or s.label in asked)}
+    found = [candidate for candidate in decoded.spans if asked is None or candidate.label in asked]
+    return Judged(
+        labels=tuple(candidate.label for candidate in found),
+        logits=tuple(candidate.logit for candidate in found),
+        right=tuple((candidate.start, candidate.end, candidate.label) in gold for candidate in found),
+        gold=Counter(label for _, _, label in gold),
+    )
 
 
 def unreachable(

@@ -22,7 +22,7 @@ import numpy as np
 
 from ..decoding import POLICIES, arg_max, decode_spans
 from ..decoding.resolve import RESOLVERS
-from ..documents import Candidate, Decoded, Document, Span
+from ..documents import Candidate, Decoded, Document, Judged, Span
 from ..errors import UsageError, nearest
 from ..metrics.report import Report, span_report
 from ..targets import PairTargets
@@ -138,6 +138,10 @@ class SpanClassification:
             room = FILL_PER_100_PIECES * max(len(pieces), 100) // 100
             chosen = decode_spans(self.settings.policy, starts, ends, labels, logits, floor=FLOOR, room=room)
         return Decoded(self.candidates(document, pieces, {name: column[chosen] for name, column in table.items()}))
+
+    def judged(self, document: Document, decoded: Decoded) -> Judged:
+        """Exact boundaries and label."""
+        return gold.judged(document, decoded)
 
     def report(self, gold: Sequence[Document], predicted: Sequence[Document]) -> Report:
         """Exact boundaries and label."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from .. import masking
-from ..documents import Candidate, Decoded, Document, Span
+from ..documents import Candidate, Decoded, Document, Judged, Span
 from ..errors import UsageError, nearest
 from ..metrics.report import Report
 from ..targets import BoolArray, MaskTargets
@@ -143,6 +143,10 @@ class SpanMasking:
     def decode(self, document: Document, pieces: Pieces, table: Table) -> Decoded:  # noqa: ARG002
         """Nothing."""
         return Decoded()
+
+    def judged(self, document: Document, decoded: Decoded) -> Judged:  # noqa: ARG002
+        """Nothing."""
+        return Judged((), (), ())
 
     def report(self, gold: Sequence[Document], predicted: Sequence[Document]) -> Report:  # noqa: ARG002
         """There is none: what pre-training is measured by are its losses on held-out text."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from ..documents import check_label
+from ..documents import Judged, check_label
 from ..errors import UsageError
 
 if TYPE_CHECKING:
@@ -114,6 +114,10 @@ class Task(Protocol):
 
     def decode(self, document: Document, pieces: Pieces, table: Table) -> Decoded:
         """What is found, with raw logits, whatever the threshold."""
+        ...
+
+    def judged(self, document: Document, decoded: Decoded) -> Judged:
+        """What was decoded, each right or wrong by the document's gold; of labels that were looked for in it."""
         ...
 
     def report(self, gold: Sequence[Document], predicted: Sequence[Document]) -> Report:

@@ -20,7 +20,7 @@ import numpy as np
 from .. import tag_schemes
 from ..decoding.resolve import RESOLVERS
 from ..decoding.tags import TagLattice
-from ..documents import Candidate, Decoded, Document, Span
+from ..documents import Candidate, Decoded, Document, Judged, Span
 from ..errors import DataError, UsageError, nearest
 from ..metrics.report import Report, span_report
 from ..targets import TagTargets
@@ -164,6 +164,10 @@ class TokenClassification:
             if not spans or spans[-1].end <= start:  # several pieces may stand for the same characters
                 spans.append(Candidate(start, end, label, logit))
         return Decoded(tuple(spans))
+
+    def judged(self, document: Document, decoded: Decoded) -> Judged:
+        """Exact boundaries and label."""
+        return gold.judged(document, decoded)
 
     def report(self, gold: Sequence[Document], predicted: Sequence[Document]) -> Report:
         """Exact boundaries and label."""

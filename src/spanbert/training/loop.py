@@ -233,6 +233,9 @@ class _Run:
         bundle.facts["report"] = state.best_report
         bundle.facts["training"] = self._facts()
         model = SpanModel(bundle, str(self.device), {torch.float32: "float32"}.get(self.dtype, "bfloat16"))
+        model, report = self.material.settle(model)
+        if report is not None:
+            state.best_report = model.bundle.facts["report"] = {**state.best_report, **report.to_json()}
         if self.checkpoints is not None and self.config.output is not None:
             model.save_pretrained(self.config.output)
             self.checkpoints.remove()

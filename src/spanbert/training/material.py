@@ -14,8 +14,11 @@ import torch
 
 from ..bundle import Bundle
 from ..documents import JSON
-from ..evaluation.evaluate import evaluate_with, unreachable
+from ..errors import DataError
+from ..evaluation.calibrate import calibrate
+from ..evaluation.evaluate import evaluate, evaluate_with, unreachable
 from ..inference.predictor import Predictor
+from ..inference.span_model import SpanModel
 from ..inference.torch_backend import TorchBackend
 from ..metrics.report import LossReport, Report
 from . import data
@@ -64,6 +67,10 @@ class Material(Protocol):
 
     def report(self, bundle: Bundle, device: torch.device, dtype: torch.dtype) -> Report | LossReport:
         """How good the network is by now, on what was held out."""
+        ...
+
+    def settle(self, model: SpanModel) -> tuple[SpanModel, Report | LossReport | None]:
+        """What is left to do with the best weights, and the report after it, where that changes."""
         ...
 
 
@@ -134,6 +141,14 @@ class AnnotatedDocuments:
         report = evaluate_with(predictor, self.held_out.documents)
         steps = data.plan(bundle.tasks, self.held_out, 0, 0, self.budget)
         return dataclasses.replace(report, losses=held_out_losses(bundle, steps))
+
+    def settle(self, model: SpanModel) -> tuple[SpanModel, Report | LossReport | None]:
+        """Probabilities and thresholds fitted on the held-out documents, if these are enough for it."""
+        try:
+            settled, _ = calibrate(model, self.held_out.documents)
+        except DataError:
+            return model, None
+        return settled, evaluate(settled, self.held_out.documents)
 
 
 @torch.no_grad()

@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 import pytest
 
-from spanbert.calibration import Calibration
+from spanbert.calibration.curve import Calibration
 
 
 def test_unfitted_is_the_sigmoid():

@@ -1,0 +1,221 @@
+"""Thresholds that keep a promise: `precision>=0.99`, with a stated confidence, on documents like the held-out ones.
+
+Spans of one document are not independent, so the number of spans is first divided by the design effect: how much wider
+the spread between documents makes an interval than independent spans would (Korn and Graubard 1998). On the effective
+number the one-sided bound of Clopper and Pearson (1934) is exact for independent spans. A few thresholds are tried,
+and the confidence is shared among them (Bonferroni), so the one that is chosen keeps the promise although it was
+chosen on the same documents.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import DataError, UsageError
+from .curve import FloatArray
+from .fitting import BoolArray, IntArray, Outcomes
+
+TRIED = 8
+"""Thresholds that are tried, evenly apart in the logarithm of how many spans they keep."""
+NEVER = 2.0
+"""The threshold of a label that cannot keep the promise: no probability reaches it."""
+REST = "(rare labels)"
+_TERMS, _TINY = 300, 1e-300
+_HALVINGS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """A rate that must be kept: precision or recall."""
+
+    rate: str
+    least: float
+    confidence: float = 0.95
+
+    @classmethod
+    def parse(cls, text: str, confidence: float = 0.95) -> Requirement:
+        """From `precision>=0.99`. Raises UsageError."""
+        match = re.fullmatch(r"\s*(precision|recall)\s*>=\s*(0?\.\d+)\s*", text)
+        if match is None or not 0 < float(match[2]) < 1:
+            raise UsageError(f"the requirement {text!r}", "precision>=0.99, or recall>=0.9", "write it like this")
+        if not 0.5 <= confidence < 1:
+            raise UsageError(f"confidence {confidence}", "a probability from 0.5 to below 1", "0.95 is usual")
+        return cls(match[1], float(match[2]), confidence)
+
+    def __str__(self) -> str:
+        return f"{self.rate}>={self.least:g} with confidence {self.confidence:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """Thresholds under a name: per task and label, and the requirement that they keep."""
+
+    requirement: str
+    thresholds: Mapping[str, Mapping[str, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """A threshold for some labels, and what it was found on."""
+
+    labels: tuple[str, ...]
+    threshold: float
+    """NEVER where the documents cannot support the requirement."""
+    spans: int
+    """Decoded spans that it keeps."""
+    documents: int
+    bound: float
+    """Lower bound of the rate at this threshold."""
+    precision: float
+    recall: float
+
+
+def promises(outcomes: Outcomes, probabilities: FloatArray, requirement: Requirement) -> tuple[Promise, ...]:
+    """A promise for each label that has the spans for it; the others share one.
+
+    Each promise holds with the confidence by itself. Raises DataError where no label can keep the requirement.
+    """
+    names = np.array(outcomes.labels, dtype=object)
+    found, rare = [], []
+    for label in sorted({*outcomes.labels, *outcomes.gold}):
+        promise = _promise((label,), outcomes, probabilities, names == label, requirement)
+        if promise.threshold < NEVER:
+            found.append(promise)
+        else:
+            rare.append(label)
+    if rare:
+        found.append(_promise(tuple(rare), outcomes, probabilities, np.isin(names, rare), requirement))
+    if all(promise.threshold == NEVER for promise in found):
+        raise DataError(
+            f"{len(outcomes)} decoded spans, {int(outcomes.right.sum())} of them right, in "
+            f"{len(np.unique(outcomes.documents))} documents",
+            f"enough of them to promise {requirement}: {_needed(requirement)} faultless spans of different documents, "
+            "or many more with few faults",
+            "ask for less, give more held-out documents, or train a better model",
+        )
+    return tuple(found)
+
+
+def _needed(requirement: Requirement) -> int:
+    """Faultless independent spans from which the requirement follows."""
+    return math.ceil(math.log((1 - requirement.confidence) / TRIED) / math.log(requirement.least))
+
+
+def _promise(
+    labels: tuple[str, ...],
+    outcomes: Outcomes,
+    probabilities: FloatArray,
+    mine: BoolArray,
+    requirement: Requirement,
+) -> Promise:
+    p, right, documents = probabilities[mine], outcomes.right[mine], outcomes.documents[mine]
+    counts = [outcomes.gold[label] for label in labels if label in outcomes.gold]
+    gold = np.sum(counts, axis=0) if counts else np.zeros(int(documents.max(initial=-1)) + 1, dtype=np.int64)
+    best = Promise(labels, NEVER, 0, 0, 0.0, 0.0, 0.0)
+    for threshold in _tried(p, _needed(requirement)):  # from strict to lax
+        kept = p >= threshold
+        hits = np.bincount(documents[kept & right], minlength=len(gold))
+        told = np.bincount(documents[kept], minlength=len(gold))
+        whole = told if requirement.rate == "precision" else gold
+        bound = lower_bound(hits, whole, 1 - (1 - requirement.confidence) / TRIED)
+        if bound < requirement.least:
+            continue
+        best = Promise(
+            labels=labels,
+            threshold=threshold,
+            spans=int(kept.sum()),
+            documents=int((told > 0).sum()),
+            bound=bound,
+            precision=float(hits.sum() / max(1, told.sum())),
+            recall=float(hits.sum() / max(1, gold.sum())),
+        )
+        if requirement.rate == "recall":  # the strictest that finds enough keeps the best precision
+            break
+    return best
+
+
+def _tried(probabilities: FloatArray, least: int) -> list[float]:
+    """At most TRIED thresholds, the first of which keeps about `least` spans and the last all."""
+    falling = np.sort(probabilities)[::-1]
+    if not len(falling):
+        return []
+    places = np.geomspace(min(least, len(falling)), len(falling), TRIED).astype(int) - 1
+    return sorted({float(value) for value in falling[places]}, reverse=True)
+
+
+def lower_bound(hits: IntArray, of: IntArray, confidence: float) -> float:
+    """One-sided lower bound of sum(hits) / sum(of), counts by document, at the effective number of items."""
+    total, found = float(of.sum()), float(hits.sum())
+    if not total or not found:
+        return 0.0
+    rate, documents = found / total, int((of > 0).sum())
+    worst = float((of.astype(np.float64) ** 2).sum()) / total  # all items of a document right or wrong together
+    if rate == 1.0 or documents < 2:
+        effect = worst  # nothing varies, so nothing is known of how
+    else:
+        between = float(((hits - rate * of) ** 2).sum()) * documents / (documents - 1) / total**2
+        effect = min(max(1.0, between / (rate * (1 - rate) / total)), max(1.0, worst))
+    return clopper_pearson(found / effect, total / effect, confidence)
+
+
+def clopper_pearson(hits: float, of: float, confidence: float) -> float:
+    """The rate below which so many hits would be as improbable as 1 - confidence; counts need not be whole."""
+    low, high = 0.0, hits / of
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        if incomplete_beta(hits, of - hits + 1, middle) < 1 - confidence:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def incomplete_beta(a: float, b: float, x: float) -> float:
+    """The regularised incomplete beta function, by its continued fraction (Lentz's method)."""
+    if x <= 0.0 or x >= 1.0:
+        return min(max(x, 0.0), 1.0)
+    if x > (a + 1) / (a + b + 2):
+        return 1.0 - incomplete_beta(b, a, 1 - x)
+    front = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x))
+    c, d = 1.0, 1.0 / _away(1 - (a + b) * x / (a + 1))
+    value = d
+    for m in range(1, _TERMS):
+        for term in (
+            m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)),
+            -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1)),
+        ):
+            d, c = 1.0 / _away(1 + term * d), _away(1 + term / c)
+            value *= c * d
+        if abs(c * d - 1) < 1e-14:
+            break
+    return front * value / a
+
+
+def _away(value: float) -> float:
+    """From zero, by which it is divided."""
+    return value if abs(value) > _TINY else _TINY
+
+
+def best_f1(outcomes: Outcomes, probabilities: FloatArray) -> float:
+    """The threshold with the best F1 over all labels; 0.5 where nothing is right at any."""
+    gold = sum(int(counts.sum()) for counts in outcomes.gold.values())
+    order = np.argsort(-probabilities, kind="stable")
+    hits, told = np.cumsum(outcomes.right[order]), np.arange(1, len(order) + 1)
+    scores = 2 * hits / np.maximum(told + gold, 1)
+    last = np.append(np.diff(probabilities[order]) != 0, True)  # equal probabilities stay or go together
+    scores = np.where(last, scores, -1.0)
+    if not len(order) or not outcomes.right.any():
+        return 0.5
+    at = int(np.argmax(scores))
+    lower = probabilities[order[at + 1]] if at + 1 < len(order) else 0.0
+    return float((probabilities[order[at]] + lower) / 2)  # between two spans, so that rounding moves neither
+
+
+def label_thresholds(found: Sequence[Promise]) -> Mapping[str, float]:
+    """The threshold of each label."""
+    return {label: promise.threshold for promise in found for label in promise.labels}

@@ -1,0 +1,97 @@
+"""`spanbert calibrate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from ..calibration.requirements import NEVER, Promise, Requirement
+from ..errors import UsageError
+from ..formats import Reading
+from .flags import with_settings
+from .show import read_all, talk
+
+
+@with_settings([Reading], skip=())
+def command(
+    *,
+    model: Annotated[Path, typer.Option(help="Folder of a trained model.")],
+    data: Annotated[
+        list[str] | None,
+        typer.Option(help="Annotated files that training has not seen; none: those of the last calibration."),
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="Folder to write; none: the model's own.")] = None,
+    require: Annotated[
+        str | None, typer.Option(help="Find thresholds that keep this: precision>=0.99, or recall>=0.9.")
+    ] = None,
+    confidence: Annotated[float, typer.Option(help="How sure it must be that they do.")] = 0.95,
+    operating_point: Annotated[
+        str | None, typer.Option(help="Name to store these thresholds under; none: the requirement itself.")
+    ] = None,
+    input_format: Annotated[str | None, typer.Option(help="Format of the files; none: recognised.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="auto, float32 or bfloat16: what predictions will be made in.")] = "auto",
+    verbose: Annotated[bool, typer.Option("--verbose", help="List every repair of the data.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
+    settings: dict[str, Any],
+) -> None:
+    """Example: spanbert calibrate --model my-model --data held-out.jsonl --require 'precision>=0.9'"""
+    if not data and require is None:
+        raise UsageError("neither --data nor --require", "one of them", "give held-out documents with --data")
+    wanted = None if require is None else Requirement.parse(require, confidence)
+    documents = read_all(data, input_format, Reading(**settings), name="data", verbose=verbose) if data else []
+
+    from ..evaluation.calibrate import calibrate, summary
+    from ..evaluation.calibrate import operating_point as found_for
+    from ..inference.span_model import SpanModel
+
+    loaded = SpanModel.from_pretrained(model, device, dtype)
+    record: dict[str, object] = {}
+    if data:
+        loaded, done = calibrate(loaded, documents)
+        record["calibration"] = {name: each.to_json() for name, each in done.items()}
+        for line in summary(done):
+            talk().print(line, markup=False)
+    if wanted is not None and require is not None:
+        point, promised = found_for(loaded.bundle, wanted)
+        name = operating_point or require.replace(" ", "")
+        loaded.bundle.operating_points[name] = point
+        record["operating_point"] = {
+            "name": name,
+            "requirement": point.requirement,
+            "promises": {task: [_row(promise) for promise in each] for task, each in promised.items()},
+        }
+        for each in promised.values():
+            for promise in each:
+                talk().print(_line(promise, wanted), markup=False)
+        talk().print(f"use it with: spanbert predict --operating-point '{name}'", markup=False)
+    loaded.save_pretrained(output or model)
+    if json:
+        typer.echo(orjson.dumps(record))
+
+
+def _row(promise: Promise) -> dict[str, object]:
+    kept = promise.threshold < NEVER
+    return {
+        "labels": list(promise.labels),
+        "threshold": promise.threshold if kept else None,
+        "spans": promise.spans,
+        "documents": promise.documents,
+        "bound": promise.bound,
+        "precision": promise.precision,
+        "recall": promise.recall,
+    }
+
+
+def _line(promise: Promise, wanted: Requirement) -> str:
+    labels = ", ".join(promise.labels)
+    if promise.threshold == NEVER:
+        return f"{labels}: the documents cannot support {wanted}; left out at this operating point"
+    return (
+        f"{labels}: from {promise.threshold:.3f} on {wanted.rate} is at least {promise.bound:.3f}; "
+        f"measured precision {promise.precision:.3f}, recall {promise.recall:.3f} "
+        f"({promise.spans:,} spans in {promise.documents:,} documents)"
+    )

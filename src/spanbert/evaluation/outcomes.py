@@ -1,0 +1,33 @@
+"""What a model decodes in gold documents, and whether it is right: what calibration and its figures are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..calibration.fitting import Outcomes
+from ..documents import Document, Judged
+from ..inference.predictor import Predictor
+
+
+def outcomes(predictor: Predictor, documents: Sequence[Document]) -> dict[str, Outcomes]:
+    """What each task decodes in gold documents, and whether it is right."""
+    judged: dict[str, list[Judged]] = {name: [] for name in predictor.tasks}
+    readings = predictor.decoded(next(iter(predictor.tasks.values())).visible(document) for document in documents)
+    for document, (_, decoded) in zip(documents, readings, strict=True):
+        for name, task in predictor.tasks.items():
+            judged[name].append(task.judged(document, decoded[name]))
+    return {name: collected(each, predictor.tasks[name].settings.labels) for name, each in judged.items()}
+
+
+def collected(judged: Sequence[Judged], labels: Sequence[str]) -> Outcomes:
+    """The outcomes of several documents side by side."""
+    sizes = [len(each.labels) for each in judged]
+    return Outcomes(
+        logits=np.array([logit for each in judged for logit in each.logits], dtype=np.float64),
+        right=np.array([right for each in judged for right in each.right], dtype=np.bool_),
+        labels=tuple(label for each in judged for label in each.labels),
+        documents=np.repeat(np.arange(len(judged)), sizes),
+        gold={label: np.array([each.gold.get(label, 0) for each in judged], dtype=np.int64) for label in labels},
+    )
