@@ -31,7 +31,7 @@ SOURCES = {
 }
 SETTINGS = {"window": 256, "masking_rate": 0.2}
 RATES = {"learning_rate": 5e-4, "head_learning_rate": 1e-3}
-TOKENS = 11_500_000
+TOKENS = 16_000_000
 
 
 def main() -> None:

@@ -22,6 +22,9 @@ ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "silu": F.silu,
 }
 
+PLAIN_LENGTH = 512
+"""Positions of the longest window whose attention is trained without the fused kernel."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderConfig:
@@ -83,9 +86,21 @@ class Layer(nn.Module):
         outputs = []
         for part, (number, length) in zip(qkv.split([n * length for n, length in runs]), runs, strict=True):
             q, k, v = part.view(number, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-            y = F.scaled_dot_product_attention(q, k, v)
+            y = _attention(q, k, v)
             outputs.append(y.transpose(1, 2).reshape(number * length, -1))
         return torch.cat(outputs)
+
+
+def _attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Scaled dot-product attention, windows x heads x positions x width of a head, each.
+
+    Backwards in bfloat16, a processor's fused kernel takes two to seven times as long as the plain products, which
+    AMX computes. They keep all scores, so long windows are left to the kernel.
+    """
+    plain = q.requires_grad and q.dtype == torch.bfloat16 and q.device.type == "cpu" and q.shape[2] <= PLAIN_LENGTH
+    if plain:
+        return ((q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)).softmax(-1) @ v
+    return F.scaled_dot_product_attention(q, k, v)
 
 
 class PackedBert(nn.Module):

@@ -24,7 +24,7 @@ def make_optimizer(network: Network, rate: float, head_rate: float, weight_decay
             parameters = [p for n, p in module.named_parameters() if _decays(n, p) is matrix]
             if parameters:
                 groups.append({"params": parameters, "peak": peak, "lr": 0.0, "weight_decay": decay})
-    return torch.optim.AdamW(groups)
+    return torch.optim.AdamW(groups, fused=True)
 
 
 def set_rates(optimizer: torch.optim.Optimizer, share: float, warmup: float, schedule: str) -> float:
