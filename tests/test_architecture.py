@@ -45,6 +45,7 @@ MAY_USE: dict[float, set[float]] = {
     7.4: {0, 1, 3, 4, 5, 6, 7.0, 7.1, 7.2, 7.3, 7.4},
     8: {0, 1, 2, 5, 6, 7.0, 7.1, 7.2, 7.3, 7.4, 8},
 }
+MEASURING = ("metrics", "calibration", "evaluation")
 EXCEPTIONS = {
     ("tasks", "heads"): "inside the method that makes the head, so that tasks need no torch",
 }
@@ -82,11 +83,11 @@ def test_files_functions_and_package_stay_small():
         if isinstance(node, ast.FunctionDef) and node.end_lineno - node.lineno + 1 > 60
     ]
     assert long == []
-    apart = {  # formats, verbs and scorers grow by files, each small; nothing that finds spans needs pre-training
+    apart = {  # formats, verbs and scores grow by files, each small; nothing that finds spans needs pre-training
         home: sum(size for path, size in sizes.items() if place(path) in home)
-        for home in (("formats", "cli"), ("pretraining",), ("metrics",))
+        for home in (("formats", "cli"), ("pretraining",), MEASURING)
     }
-    assert apart["formats", "cli"] <= 3500 and apart[("pretraining",)] <= 1100 and apart[("metrics",)] <= 2000
+    assert apart["formats", "cli"] <= 3500 and apart[("pretraining",)] <= 1100 and apart[MEASURING] <= 3600
     assert sum(sizes.values()) - sum(apart.values()) <= 7000  # the core
 
 
