@@ -66,9 +66,10 @@ def table(
     texts: dict[str, int],
 ) -> None:
     """Measure, print and keep one table."""
-    dtypes = ["float32", *(["bfloat16"] if "bf16_tflops" in facts else [])]
     pieces, flops = cost(size, texts)
-    for dtype in dtypes:
+    for dtype in dtypes(facts):
+        if dtype == "bfloat16":  # and what its user gets who changes nothing
+            rivals = {**rivals, f"{next(iter(rivals))}_fp32": "its default, fp32"}
         names = ["ours_tags", "ours_spans", *rivals]
         found = duel("benchmarks.inference", names, {"folder": str(folder), "dtype": dtype, "texts": texts}, rounds)
         print(f"\n{work}, {size}, {dtype}: {pieces:,} pieces")
@@ -92,13 +93,23 @@ def table(
 
 def single(folder: Path, size: str, facts: dict[str, Any], rounds: int) -> None:
     """Latency of one request of some 28 pieces."""
-    arguments = {"folder": str(folder), "dtype": "float32", "texts": {"number": CALLS}}
-    found = duel("benchmarks.inference", ["ours_each", "pipeline_1"], arguments, rounds)
-    rows = {name: {"p50_ms": result.made["p50_ms"]} for name, result in found.items()}
-    medians = {name: result.made["p50_ms"] for name, result in found.items()}
-    times = medians["pipeline_1"] / medians["ours_each"]
-    print(f"\nsingle, {size}, float32: p50 {medians} ms, {times:.2f} times as fast")
-    keep("inference", {"work": "single", "size": size, "dtype": "float32", "rows": rows, "ratio": times, **facts})
+    for dtype in dtypes(facts):
+        names = ["ours_each", "pipeline_1", *["pipeline_1_fp32"] * (dtype == "bfloat16")]
+        arguments = {"folder": str(folder), "dtype": dtype, "texts": {"number": CALLS}}
+        found = duel("benchmarks.inference", names, arguments, rounds)
+        ours = found["ours_each"]
+        rows = {}
+        for name, result in found.items():
+            times = round(result.made["p50_ms"] / ours.made["p50_ms"], 2)
+            memory = round(ours.peak_mib / result.peak_mib, 2)
+            rows[name] = {**result.made, "peak_mib": round(result.peak_mib), "times": times, "our_memory": memory}
+            print(f"single, {size}, {dtype}, {name}: {rows[name]}")
+        keep("inference", {"work": "single", "size": size, "dtype": dtype, "rows": rows, **facts})
+
+
+def dtypes(facts: dict[str, Any]) -> list[str]:
+    """The precisions that this machine computes natively."""
+    return ["float32", *(["bfloat16"] if "bf16_tflops" in facts else [])]
 
 
 def shares(folder: Path, size: str, facts: dict[str, Any], rounds: int) -> None:
@@ -107,7 +118,7 @@ def shares(folder: Path, size: str, facts: dict[str, Any], rounds: int) -> None:
     from spanbert.inference.predictor import read_chunk
 
     for kind in ("tags", "spans"):
-        predictor = SpanModel.from_pretrained(folder / kind, device="cpu", dtype="float32").predictor()
+        predictor = SpanModel.from_pretrained(folder / kind, device="cpu", dtype=dtypes(facts)[-1]).predictor()
         ((name, task),) = predictor.tasks.items()
         tokenizer = predictor.tokenizer
         for work, texts in (("short", corpus(SHORT_TEXTS[size])), ("long", corpus(pieces=LONG_PIECES))):
@@ -130,7 +141,10 @@ def shares(folder: Path, size: str, facts: dict[str, Any], rounds: int) -> None:
             print(
                 f"{kind}, {work}, {size}: decoding {share:.1%} of the rest, tokenising at {speed:.0%} of its own rate"
             )
-            keep("inference", {"work": f"shares {work} {kind}", "size": size, "seconds": row, **facts})
+            keep(
+                "inference",
+                {"work": f"shares {work} {kind}", "size": size, "dtype": dtypes(facts)[-1], "seconds": row, **facts},
+            )
 
 
 class Clock:
@@ -282,6 +296,14 @@ def pipeline_32(folder: str, dtype: str, texts: dict[str, int]) -> Iterator[Any]
     yield from stock(pipeline(folder, dtype, batch_size=32), corpus(**texts))
 
 
+def pipeline_32_fp32(folder: str, dtype: str, texts: dict[str, int]) -> Iterator[Any]:  # noqa: ARG001
+    yield from pipeline_32(folder, "float32", texts)
+
+
+def pipeline_1_fp32(folder: str, dtype: str, texts: dict[str, int]) -> Iterator[Any]:  # noqa: ARG001
+    yield from pipeline_1(folder, "float32", texts)
+
+
 def pipeline_sorted(folder: str, dtype: str, texts: dict[str, int]) -> Iterator[Any]:
     """What a careful user does: texts of one length together."""
     call = pipeline(folder, dtype, batch_size=32)
@@ -300,6 +322,10 @@ def pipeline_1(folder: str, dtype: str, texts: dict[str, int]) -> Iterator[Any]:
 
 def pipeline_stride(folder: str, dtype: str, texts: dict[str, int]) -> Iterator[Any]:
     yield from stock(pipeline(folder, dtype, stride=128), corpus(**texts))
+
+
+def pipeline_stride_fp32(folder: str, dtype: str, texts: dict[str, int]) -> Iterator[Any]:  # noqa: ARG001
+    yield from pipeline_stride(folder, "float32", texts)
 
 
 def pipeline_stride_8(folder: str, dtype: str, texts: dict[str, int]) -> Iterator[Any]:

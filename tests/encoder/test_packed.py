@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from spanbert.encoder.loading import to_stock
-from spanbert.encoder.packed import ACTIVATIONS, EncoderConfig, PackedBert
+from spanbert.encoder.packed import ACTIVATIONS, PLAIN_LENGTH, EncoderConfig, PackedBert, _attention
 from spanbert.packing import Batch, lay_out
 from spanbert.windows import Window
 
@@ -142,6 +142,21 @@ def test_bfloat16_is_near():
     assert near.dtype == torch.bfloat16
     assert not torch.equal(near.float(), exact)
     assert ((near.float() - exact).abs().max() / exact.abs().max()).item() < 0.05
+
+
+@pytest.mark.parametrize("length", [9, PLAIN_LENGTH, PLAIN_LENGTH + 1])
+def test_attention_learns_alike_in_both_precisions(length: int):
+    """With a gradient in bfloat16 it takes another way: same outputs and gradients, whichever way."""
+    draw = torch.Generator().manual_seed(length)
+    inputs = [torch.randn(2, 3, length, 8, generator=draw) for _ in range(3)]
+    found = []
+    for dtype in (torch.float32, torch.bfloat16):
+        mine = [x.to(dtype).requires_grad_() for x in inputs]
+        out = _attention(*mine)
+        (out.float() * torch.linspace(-1, 1, out.numel()).view(out.shape)).sum().backward()
+        found.append([out, *(x.grad for x in mine)])
+    for exact, near in zip(*found, strict=True):
+        assert ((near.float() - exact).norm() / exact.norm()).item() < 0.02
 
 
 def test_dropout_in_training_only():

@@ -99,7 +99,8 @@ def _attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """
     plain = q.requires_grad and q.dtype == torch.bfloat16 and q.device.type == "cpu" and q.shape[2] <= PLAIN_LENGTH
     if plain:
-        return ((q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)).softmax(-1) @ v
+        shares: Tensor = ((q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)).softmax(-1)
+        return shares @ v
     return F.scaled_dot_product_attention(q, k, v)
 
 

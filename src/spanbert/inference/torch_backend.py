@@ -6,7 +6,9 @@ import copy
 from collections.abc import Mapping
 
 import torch
+from torch import Tensor, nn
 
+from ..encoder.packed import PackedBert
 from ..heads.head import Network
 from ..packing import Batch
 from ..windows import Table
@@ -20,6 +22,8 @@ class TorchBackend:
         self._encoder = self._network.encoder
         if dtype != torch.float32:
             self._encoder = copy.deepcopy(self._encoder).to(dtype)
+            if device.type == "cpu" and isinstance(self._encoder, PackedBert) and _can_lay_out():
+                lay_out(self._encoder)
 
     @torch.inference_mode()
     def run(self, batch: Batch, floors: Mapping[str, float]) -> Mapping[str, Table]:
@@ -31,3 +35,37 @@ class TorchBackend:
             }
             for name, floor in floors.items()
         }
+
+
+class LaidOutLinear(nn.Module):
+    """A linear layer whose weights lie as the processor's bfloat16 products read them.
+
+    `nn.Linear` lays them out anew in every call and copies its bias into every row first: a tenth of the time of a
+    base encoder with AMX. For prediction only: it has no gradient.
+    """
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__()
+        self._weight = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), None)
+        self._bias = linear.bias.detach()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """... x in to ... x out."""
+        product: Tensor = torch.ops.mkldnn._linear_pointwise(x, self._weight, self._bias, "none", [], "")
+        return product
+
+
+def _can_lay_out() -> bool:
+    """Whether torch and the processor have these products; torch's documentation does not name the operators."""
+    names = ("_is_mkldnn_bf16_supported", "_reorder_linear_weight", "_linear_pointwise")
+    known = all(hasattr(torch.ops.mkldnn, name) for name in names)
+    return known and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def lay_out(module: nn.Module) -> None:
+    """Replace every linear layer inside."""
+    for name, child in module.named_children():
+        if isinstance(child, nn.Linear):
+            setattr(module, name, LaidOutLinear(child))
+        else:
+            lay_out(child)
