@@ -151,7 +151,7 @@ def test_attention_learns_alike_in_both_precisions(length: int):
     inputs = [torch.randn(2, 3, length, 8, generator=draw) for _ in range(3)]
     found = []
     for dtype in (torch.float32, torch.bfloat16):
-        mine = [x.to(dtype).requires_grad_() for x in inputs]
+        mine = [x.clone().to(dtype).requires_grad_() for x in inputs]
         out = _attention(*mine)
         (out.float() * torch.linspace(-1, 1, out.numel()).view(out.shape)).sum().backward()
         found.append([out, *(x.grad for x in mine)])
