@@ -1,0 +1,192 @@
+"""Whether probabilities mean what they say on test parts that nothing was fitted on, and whether promises are kept.
+
+    python -m benchmarks.calibration train [CORPUS ...]   # train, calibrate on dev, decode the test parts
+    python -m benchmarks.calibration report               # the tables of benchmarks/README.md
+
+Encoder and corpora are those of `benchmarks/accuracy.py` with its rate; training ends with the calibration on dev, as
+everywhere. What was decoded in the test parts is kept in benchmarks/results/calibration, a file a run, with what other
+tools would have said of the same spans: the head's own probability; a temperature fitted on the same dev part; and,
+for tags, the mean and the product of the tags' probabilities over the span's pieces.
+
+A promise (`--require precision>=0.9`) is tried on REDRAWS halvings of the documents of the test part: probabilities and
+thresholds from one half, precision on the other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.accuracy import SYSTEMS, Run, epochs_for, minilm, parts_of, with_known_labels
+from benchmarks.datasets import CORPORA, DATA, OUTPUT
+from spanbert import Document, SpanModel, TrainConfig, durable, train
+from spanbert.calibration.fitting import Outcomes, fit, temperature
+from spanbert.calibration.requirements import NEVER, Requirement, promises
+from spanbert.errors import DataError
+from spanbert.evaluation.outcomes import collected
+from spanbert.metrics.probabilities import brier, corrected_ece, ece, log_loss
+
+RESULTS = Path(__file__).resolve().parent / "results" / "calibration"
+TRIED = ("fire", "wnut17", "crossner_politics", "crossner_science", "ncbi_disease", "kpi_edgar")
+RATE, SAMPLES, REDRAWS = 2.8e-4, 1000, 200
+OURS, HEAD, WARMED, MEAN, PRODUCT = "ours", "head", "temperature", "mean of tags", "product of tags"
+RIVALS = (HEAD, WARMED, MEAN, PRODUCT)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("verb", choices=("train", "report"))
+    parser.add_argument("corpora", nargs="*", metavar="CORPUS", help="some, unless named")
+    options = parser.parse_args()
+    corpora = options.corpora or list(TRIED)
+    if options.verb == "report":
+        report(corpora)
+        return
+    for corpus in corpora:
+        for system, task in SYSTEMS.items():
+            if task is not None and not kept(corpus, system).exists():
+                execute(Run(corpus, system, RATE, seed=0), task)
+
+
+def kept(corpus: str, system: str) -> Path:
+    return RESULTS / f"{corpus}-{system}.json.gz"
+
+
+def execute(run: Run, task: str) -> None:
+    """Train, decode the test part, keep."""
+    parts = parts_of(run.corpus, DATA, OUTPUT)
+    epochs = epochs_for(parts["train"])
+    settings = {"policy": "nested"} if CORPORA[run.corpus].nested and run.system == "spans" else {}
+    model = SpanModel.create(minilm(), task=task, labels=[], settings=settings, seed=run.seed)
+    config = TrainConfig(epochs=epochs, patience=epochs, learning_rate=run.rate, max_tokens=1024, seed=run.seed)
+    trained = train(model, parts["train"], with_known_labels(parts), config)
+    found, others = decoded(trained, parts["test"])
+    calibration = trained.bundle.calibrations[task]
+    said = {
+        OURS: calibration.probabilities(found.logits, found.labels),
+        HEAD: 1 / (1 + np.exp(-found.logits)),
+        WARMED: temperature(trained.bundle.outcomes[task]).probabilities(found.logits),
+        **others,
+    }
+    record = {
+        "corpus": run.corpus,
+        "system": run.system,
+        "epochs": epochs,
+        "dev_spans": len(trained.bundle.outcomes[task]),
+        "curve": {name: getattr(calibration, name) for name in ("slope", "offset", "bend")},
+        "outcomes": found.to_json(),
+        "said": {name: np.round(values, 5).tolist() for name, values in said.items()},
+    }
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    with durable.replacing(kept(run.corpus, run.system)) as stream:
+        stream.write(gzip.compress(json.dumps(record, separators=(",", ":")).encode(), mtime=0))
+    print(f"{run.corpus} {run.system}: {len(found)} spans, Brier {brier(said[OURS], found.right):.4f}", flush=True)
+
+
+def decoded(model: SpanModel, documents: Sequence[Document]) -> tuple[Outcomes, dict[str, Any]]:
+    """What the model decodes in gold documents; and, for tags, what their probabilities would say of each span."""
+    predictor = model.predictor()
+    ((name, task),) = predictor.tasks.items()
+    judged, means, products = [], [], []
+    for document, (reading, found) in zip(
+        documents, predictor.decoded(task.visible(document) for document in documents), strict=True
+    ):
+        judged.append(task.judged(document, found[name]))
+        if "emission" not in reading.tables[name]:
+            continue
+        table = reading.tables[name]
+        emission = table["emission"][np.argsort(table["piece"], kind="stable")].astype(np.float64)
+        shares = np.exp(emission - emission.max(1, keepdims=True))
+        best = (shares / shares.sum(1, keepdims=True)).max(1)
+        for span in found[name].spans:
+            inside = (reading.pieces.starts >= span.start) & (reading.pieces.ends <= span.end)
+            means.append(float(best[inside].mean()))
+            products.append(float(best[inside].prod()))
+    others = {MEAN: np.array(means), PRODUCT: np.array(products)} if means else {}
+    return collected(judged, task.settings.labels), others
+
+
+def report(corpora: Sequence[str]) -> None:
+    """Calibration errors with their intervals by document, Brier scores beside those of others, promises."""
+    rivals = " | ".join(RIVALS)
+    print(f"| corpus | head | spans | ECE | ECE less chance [95 %] | log loss | Brier: ours | {rivals} |")
+    print("|---|---|--:|--:|:-:|--:|--:|" + "--:|" * len(RIVALS))
+    rows = [(corpus, system) for corpus in corpora for system in SYSTEMS if kept(corpus, system).exists()]
+    for corpus, system in rows:
+        record, found = read(kept(corpus, system))
+        said = {name: np.array(values) for name, values in record["said"].items()}
+        p = said[OURS]
+        low, high = interval(p, found)
+        briers = [f"{brier(said[name], found.right):.4f}" if name in said else "" for name in RIVALS]
+        print(
+            f"| {corpus} | {system} | {len(found):,} | {ece(p, found.right):.3f} | "
+            f"{corrected_ece(p, found.right):.3f} [{low:.3f}, {high:.3f}] | {log_loss(p, found.right):.3f} | "
+            f"{brier(p, found.right):.4f} | " + " | ".join(briers) + " |"
+        )
+    print("\n| corpus | head | precision >= 0.9 kept in | refused in | recall left (median) |\n|---|---|--:|--:|--:|")
+    for corpus, system in rows:
+        _, found = read(kept(corpus, system))
+        held, refused, left = redraws(found, Requirement("precision", 0.9))
+        tried = REDRAWS - refused
+        share = f"{held / tried:.1%} of {tried}" if tried else "-"
+        print(f"| {corpus} | {system} | {share} | {refused} | {np.median(left) if left else 0:.2f} |")
+
+
+def read(path: Path) -> tuple[dict[str, Any], Outcomes]:
+    record: dict[str, Any] = json.loads(gzip.decompress(path.read_bytes()))
+    return record, Outcomes.from_json(record["outcomes"])
+
+
+def interval(p: Any, found: Outcomes) -> tuple[float, float]:
+    """Of the ECE less chance: 2.5 and 97.5 % of it over documents drawn anew, less what drawing adds to it."""
+    draw = np.random.default_rng(0)
+    rows = [np.flatnonzero(found.documents == number) for number in np.unique(found.documents)]
+    values = []
+    for _ in range(SAMPLES // 5):
+        chosen = np.concatenate([rows[number] for number in draw.integers(0, len(rows), len(rows))])
+        values.append(corrected_ece(p[chosen], found.right[chosen]))
+    # a sample drawn with repetition is less even than the data: its error is larger by about as much again
+    shift = float(np.mean(values)) - corrected_ece(p, found.right)
+    low, high = np.quantile(values, [0.025, 0.975]) - shift
+    return max(0.0, float(low)), max(0.0, float(high))
+
+
+def redraws(found: Outcomes, requirement: Requirement) -> tuple[int, int, list[float]]:
+    """How often the promise was kept on the other half, and refused; and the recall that it left there."""
+    draw = np.random.default_rng(0)
+    number = max(len(counts) for counts in found.gold.values())
+    kept, refused, left = 0, 0, []
+    for _ in range(REDRAWS):
+        is_in = draw.permutation(number) < number // 2
+        one, other = half(found, is_in), half(found, ~is_in)
+        try:
+            curve = fit(one).calibration
+            promised = promises(one, curve.probabilities(one.logits, one.labels), requirement)
+        except DataError:
+            refused += 1
+            continue
+        p = curve.probabilities(other.logits, other.labels)
+        thresholds = {label: each.threshold for each in promised for label in each.labels}
+        above = p >= np.array([thresholds.get(label, NEVER) for label in other.labels])
+        gold = sum(int(counts.sum()) for counts in other.gold.values())
+        kept += not above.any() or float(other.right[above].mean()) >= requirement.least
+        left.append(float((other.right & above).sum() / max(1, gold)))
+    return kept, refused, left
+
+
+def half(found: Outcomes, is_in: Any) -> Outcomes:
+    """The outcomes of these documents, numbered anew."""
+    place = np.cumsum(is_in) - 1
+    mine = found.take(is_in[found.documents])
+    gold = {label: counts[is_in] for label, counts in found.gold.items()}
+    return Outcomes(mine.logits, mine.right, mine.labels, place[mine.documents], gold)
+
+
+if __name__ == "__main__":
+    main()
