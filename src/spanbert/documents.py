@@ -97,6 +97,8 @@ class Coverage:
     characters_read: int
     characters: int
     windows: int
+    unread: tuple[tuple[int, int], ...] = ()
+    """Stretches [start, end) of text that stood in no window."""
 
     @property
     def complete(self) -> bool:
@@ -223,10 +225,12 @@ def to_json(document: Document) -> dict[str, JSON]:
         record["annotated"] = sorted(document.annotated)
     if document.coverage is not None:
         coverage = document.coverage
+        unread = [{"start": start, "end": end} for start, end in coverage.unread]
         record["coverage"] = {
             "characters_read": coverage.characters_read,
             "characters": coverage.characters,
             "windows": coverage.windows,
+            **({"unread": unread} if unread else {}),
         }
     return record
 

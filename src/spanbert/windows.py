@@ -99,4 +99,5 @@ def coverage(text: str, pieces: Pieces, windows: Sequence[Window]) -> Coverage:
     read = np.zeros(len(text), dtype=bool)
     for begin, end in np.flatnonzero(np.diff(seen, prepend=False, append=False)).reshape(-1, 2):
         read[pieces.starts[begin] : pieces.ends[end - 1]] = True  # pieces of one grapheme share its characters
-    return Coverage(int(read.sum()), len(text), len(windows))
+    gaps = np.flatnonzero(np.diff(~read, prepend=False, append=False)).reshape(-1, 2)
+    return Coverage(int(read.sum()), len(text), len(windows), tuple((a, b) for a, b in gaps.tolist()))

@@ -6,7 +6,7 @@ import contextlib
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -18,6 +18,9 @@ from ..formats import FORMATS, Reading, ReadReport, read_documents, write_docume
 from ..models import EXTRACTOR
 from .flags import with_settings
 from .show import counted, highlighted, number, talk, told
+
+if TYPE_CHECKING:
+    from ..inference.span_model import SpanModel
 
 HIGHLIGHT = "highlight"
 
@@ -45,6 +48,9 @@ def command(
     input_format: Annotated[str | None, typer.Option(help="Format of the files; none: recognised.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     dtype: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+    report_coverage: Annotated[
+        bool, typer.Option("--report-coverage", help="Say what was read of which document, and what is out of reach.")
+    ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="List every repair of the data.")] = False,
     settings: dict[str, Any],
 ) -> None:
@@ -81,28 +87,48 @@ def command(
         if report.documents:
             told(report, "input", verbose=verbose)
             talk().print(seen.summary(), markup=False)
+            if report_coverage:
+                for line in seen.certificate(loaded):
+                    talk().print(plain(line), markup=False)
 
 
 class _Seen:
     """Sums over the documents that went by."""
 
     def __init__(self) -> None:
-        self.spans = self.read = self.characters = self.windows = 0
+        self.spans = self.read = self.characters = self.windows = self.documents = self.cut = 0
+        self.unread: list[str] = []
 
     def of(self, documents: Iterable[Document]) -> Iterator[Document]:
         """The documents themselves."""
         for document in documents:
+            self.documents += 1
             self.spans += len(document.spans)
             if document.coverage is not None:
                 self.read += document.coverage.characters_read
                 self.characters += document.coverage.characters
                 self.windows += document.coverage.windows
+                self.cut += document.coverage.windows > 1
+                for start, end in document.coverage.unread:
+                    self.unread.append(f"{document.id}: characters {start} to {end} stand in no window")
             yield document
 
     def summary(self) -> str:
         """What was found, and how much of the text was read."""
         read = f"read {self.read:,} of {self.characters:,} characters in {number(self.windows, 'window')}"
         return f"found {number(self.spans, 'span')}; {read}"
+
+    def certificate(self, model: SpanModel) -> Iterator[str]:
+        """What was read, what was not, and what windows could cut."""
+        yield from self.unread
+        whole = "all read whole" if not self.unread else f"{len(self.unread):,} stretches not read"
+        yield f"coverage: {number(self.documents, 'document')}, {whole}; {self.cut:,} were read in several windows"
+        for name, task in model.bundle.tasks.items():
+            if self.cut and task.settings.overlap is not None:
+                yield (
+                    f"  {name}: neighbouring windows share {number(task.settings.overlap, 'piece')}, so that no "
+                    "shorter span is cut"
+                )
 
 
 def _highlight(predicted: Iterable[Document], output: str, labels: tuple[str, ...]) -> None:

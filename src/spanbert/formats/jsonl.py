@@ -27,6 +27,7 @@ _CLUSTER = ("spans", "links", "score")
 _LINK = ("from", "to", "score")
 _QUESTION = ("id", "question", "answers", "no_answer")
 _COVERAGE = ("characters_read", "characters", "windows")
+_GAP = ("start", "end")
 _META = "put fields of your own under 'meta'"
 
 
@@ -188,5 +189,10 @@ def _annotated(fields: dict[str, object], report: ReadReport) -> frozenset[str] 
 def _coverage(value: object, report: ReadReport) -> Coverage | None:
     if value is None:
         return None
-    fields = strict_json.known_keys(value, "'coverage'", _COVERAGE, _META)
-    return Coverage(*(whole_number(fields.get(key), key, report) for key in _COVERAGE))
+    fields = strict_json.known_keys(value, "'coverage'", (*_COVERAGE, "unread"), _META)
+    read, characters, windows = (whole_number(fields.get(key), key, report) for key in _COVERAGE)
+    gaps = [strict_json.known_keys(gap, "'unread'", _GAP, _META) for gap in strict_json.items(fields, "unread")]
+    unread = (
+        (whole_number(gap.get("start"), "start", report), whole_number(gap.get("end"), "end", report)) for gap in gaps
+    )
+    return Coverage(read, characters, windows, tuple(unread))

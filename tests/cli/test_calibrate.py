@@ -1,0 +1,118 @@
+"""`spanbert calibrate`, and the thresholds that follow from it, through the command line."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from spanbert.documents import Document
+from spanbert.formats import write_documents
+
+from .conftest import Program
+
+
+@pytest.fixture(scope="module")
+def held_out(tmp_path_factory: pytest.TempPathFactory, toy_documents: Callable[[int, int], list[Document]]) -> Path:
+    path = tmp_path_factory.mktemp("held-out") / "held-out.jsonl"
+    write_documents(toy_documents(120, 5), path)
+    return path
+
+
+@pytest.fixture
+def model(trained: Path, tmp_path: Path) -> Path:
+    """A copy that may be changed."""
+    return Path(shutil.copytree(trained, tmp_path / "model"))
+
+
+def spans(program: Program, *arguments: object) -> list[tuple[str, int, int, str]]:
+    done = program("predict", *arguments)
+    assert done.returncode == 0, done.stderr
+    records = map(json.loads, done.stdout.splitlines())
+    return [(r["id"], s["start"], s["end"], s["label"]) for r in records for s in r["spans"]]
+
+
+def test_calibrate_then_predict_at_an_operating_point(program: Program, model: Path, held_out: Path):
+    done = program(
+        *("calibrate", "--model", model, "--data", held_out, "--json"),
+        *("--require", "precision>=0.7", "--operating-point", "strict"),
+    )
+    assert done.returncode == 0, done.stderr
+    record = json.loads(done.stdout)
+    ((task, said),) = record["calibration"].items()
+    assert said["after"]["count"] >= 30 and 0 <= said["after"]["ece"] <= 1
+    assert said["after"]["brier"] <= said["before"]["brier"] + 0.01
+    assert record["operating_point"]["name"] == "strict"
+    thresholds = {
+        label: promise["threshold"]
+        for promise in record["operating_point"]["promises"][task]
+        for label in promise["labels"]
+    }
+    assert thresholds and "--operating-point 'strict'" in done.stderr
+
+    everything = spans(program, "--model", model, "--input", held_out, "--threshold", "0")
+    strict = spans(program, "--model", model, "--input", held_out, "--operating-point", "strict")
+    assert set(strict) < set(everything)
+    same = spans(program, "--model", model, "--input", held_out, "--require", "precision>=0.7")
+    assert same == strict
+
+    evaluated = program("evaluate", "--model", model, "--data", held_out, "--operating-point", "strict", "--json")
+    micro = json.loads(evaluated.stdout)["micro"]
+    assert micro["precision"] >= 0.7  # the promise, on the very documents it was found on
+
+
+def test_requirements_need_no_new_data(program: Program, model: Path, held_out: Path, tmp_path: Path):
+    """The outcomes of the last calibration lie in the model."""
+    assert program("calibrate", "--model", model, "--data", held_out).returncode == 0
+    before = (model / "spanbert.json").read_bytes()
+    done = program("calibrate", "--model", model, "--require", "recall>=0.5", "--output", tmp_path / "other")
+    assert done.returncode == 0, done.stderr
+    assert "recall is at least" in done.stderr
+    assert (model / "spanbert.json").read_bytes() == before
+    assert "recall>=0.5" in (tmp_path / "other" / "spanbert.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        ((), 2, "neither --data nor --require"),
+        (("--require", "f1>=0.9"), 2, "precision>=0.99, or recall>=0.9"),
+        (("--require", "precision>=0.99999"), 3, "faultless spans"),
+    ],
+)
+def test_refused(program: Program, model: Path, held_out: Path, arguments: tuple[str, ...], code: int, said: str):
+    data = ("--data", held_out) if code == 3 else ()
+    done = program("calibrate", "--model", model, *data, *arguments)
+    assert done.returncode == code, done.stderr
+    assert said in " ".join(done.stderr.split())
+
+
+def test_too_few_documents_are_told_with_counts(program: Program, model: Path, tmp_path: Path, held_out: Path):
+    few = tmp_path / "few.jsonl"
+    few.write_text("".join(held_out.read_text().splitlines(keepends=True)[:2]))
+    done = program("calibrate", "--model", model, "--data", few)
+    assert done.returncode == 3
+    assert "in 2 documents to calibrate on" in " ".join(done.stderr.split())
+
+
+def test_an_unknown_operating_point_is_told(program: Program, model: Path, held_out: Path):
+    done = program("predict", "--model", model, "--input", held_out, "--operating-point", "strickt")
+    assert done.returncode == 2 and "strickt" in done.stderr
+
+
+def test_one_kind_of_threshold_at_a_time(program: Program, model: Path, held_out: Path):
+    done = program("predict", "--model", model, "--input", held_out, "--threshold", "0.5", "--require", "recall>=0.5")
+    assert done.returncode == 2 and "one of them" in done.stderr
+
+
+def test_a_coverage_report(program: Program, model: Path, held_out: Path, tmp_path: Path):
+    long = tmp_path / "long.txt"
+    long.write_text(" ".join(json.loads(line)["text"] for line in held_out.read_text().splitlines()))
+    done = program("predict", "--model", model, "--input", long, held_out, "--report-coverage")
+    assert done.returncode == 0, done.stderr
+    said = " ".join(done.stderr.split())
+    assert "coverage: 121 documents, all read whole; 1 were read in several windows" in said
+    assert "neighbouring windows share" in said
