@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from spanbert.encoder.loading import to_stock
-from spanbert.encoder.packed import ACTIVATIONS, PLAIN_LENGTH, EncoderConfig, PackedBert, _attention
+from spanbert.encoder.packed import ACTIVATIONS, PLAIN_LENGTH, EncoderConfig, PackedBert, _attention, rounded
 from spanbert.packing import Batch, lay_out
 from spanbert.windows import Window
 
@@ -157,6 +157,23 @@ def test_attention_learns_alike_in_both_precisions(length: int):
         found.append([out, *(x.grad for x in mine)])
     for exact, near in zip(*found, strict=True):
         assert ((near.float() - exact).norm() / exact.norm()).item() < 0.02
+
+
+def test_rows_are_rounded_to_few_numbers():
+    """28 to 32; 100 lies between 64 and 128, whose steps are 4, at least 16; 2000 between 1024 and 2048: 64."""
+    assert [rounded(n) for n in (1, 16, 28, 100, 2000, 4096, 4097)] == [16, 16, 32, 112, 2048, 4096, 4352]
+    assert all(n <= rounded(n) <= max(16, n + 15, 1.07 * n) for n in range(1, 5000))
+    assert len({rounded(n) for n in range(1, 8193)}) <= 140
+
+
+def test_filled_rows_change_nothing(monkeypatch: pytest.MonkeyPatch):
+    ours, batch = encoder().bfloat16(), packed(windows())
+    with torch.no_grad():
+        filled = ours(batch)
+        monkeypatch.setattr("spanbert.encoder.packed.rounded", lambda rows: rows)
+        bare = ours(batch)
+    assert filled.shape == bare.shape
+    assert ((filled - bare).float().norm() / bare.float().norm()).item() < 0.01
 
 
 def test_dropout_in_training_only():

@@ -83,12 +83,14 @@ class Layer(nn.Module):
         Attention probabilities are never dropped, in training either: the fused kernel of the processor cannot.
         """
         qkv = self.qkv(x)
+        sizes = [number * length for number, length in runs]
+        *parts, filling = qkv.split([*sizes, len(x) - sum(sizes)])
         outputs = []
-        for part, (number, length) in zip(qkv.split([n * length for n, length in runs]), runs, strict=True):
+        for part, (number, length) in zip(parts, runs, strict=True):
             q, k, v = part.view(number, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
             y = _attention(q, k, v)
             outputs.append(y.transpose(1, 2).reshape(number * length, -1))
-        return torch.cat(outputs)
+        return torch.cat([*outputs, filling[:, : x.shape[1]]])
 
 
 def _attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -102,6 +104,16 @@ def _attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         shares: Tensor = ((q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)).softmax(-1)
         return shares @ v
     return F.scaled_dot_product_attention(q, k, v)
+
+
+def rounded(rows: int) -> int:
+    """At least `rows`, in steps of a sixteenth to a thirty-second of it.
+
+    A processor's bfloat16 products are compiled for each number of rows and kept; were all numbers to occur, they
+    would take as long to compile as to run, and gigabytes to keep.
+    """
+    step = max(16, 1 << max(0, rows.bit_length() - 5))
+    return -(-rows // step) * step
 
 
 class PackedBert(nn.Module):
@@ -157,7 +169,9 @@ class PackedBert(nn.Module):
         if self.types is not None:
             x = x + self.types(types)
         x = self.project(F.dropout(self.norm(x), self.dropout, self.training))
-        runs = batch.runs
+        runs, rows = batch.runs, len(x)
+        if device.type == "cpu" and (x.dtype == torch.bfloat16 or torch.is_autocast_enabled("cpu")):
+            x = F.pad(x, (0, 0, 0, rounded(rows) - rows))
         for layer in [*self.layers] * (self.config.num_hidden_layers if self.config.shared_layers else 1):
             x = layer(x, runs)
-        return x
+        return x[:rows]

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ..encoder.families import FAMILIES
 from ..encoder.loading import Encoder
-from ..encoder.packed import ACTIVATIONS, EncoderConfig, PackedBert
+from ..encoder.packed import ACTIVATIONS, EncoderConfig, PackedBert, rounded
 from ..errors import UsageError
 from ..packing import Batch
 from ..targets import MaskTargets
@@ -23,6 +23,8 @@ from ..targets import MaskTargets
 PLACES = 20
 """Places inside a span that have a vector; further ones share the last."""
 PLACE_WIDTH = 200
+IGNORED = -100
+"""In the place of an id: a row that only fills up, for the sake of `rounded`; it has no loss."""
 ROWS = 2048
 """Rows of V scores that are in memory at once."""
 
@@ -89,11 +91,13 @@ class MaskedHead(nn.Module):
         """Cross-entropy summed over the hidden pieces. words: V x E."""
         starts = batch.cu_seqlens[:-1][np.argsort(batch.groups)]  # one window a group
 
-        def column(name: str, *, shifted: bool) -> Tensor:
+        def column(name: str, *, shifted: bool, filling: int = 0) -> Tensor:
             parts = [getattr(t, name) + (s if shifted else 0) for t, s in zip(targets, starts, strict=True)]
-            return torch.from_numpy(np.concatenate(parts)).to(vectors.device)
+            column = np.concatenate(parts)
+            column = np.pad(column, (0, rounded(len(column)) - len(column)), constant_values=filling)
+            return torch.from_numpy(column).to(vectors.device)
 
-        at, ids = column("at", shifted=True), column("ids", shifted=False)
+        at, ids = column("at", shifted=True), column("ids", shifted=False, filling=IGNORED)
         losses = {"masked": _cross_entropy(self.masked(vectors[at]), words, self.bias, ids)}
         if self.boundary is not None:
             left, right = column("left", shifted=True), column("right", shifted=True)
@@ -109,8 +113,10 @@ class MaskedHead(nn.Module):
 
 
 def _cross_entropy(x: Tensor, words: Tensor, bias: Tensor, ids: Tensor) -> Tensor:
-    """Summed over the rows of x, some at a time."""
+    """Summed over the rows of x whose id is not IGNORED, some at a time."""
     total = x.new_zeros((), dtype=torch.float32)
     for rows, gold in zip(torch.split(x, ROWS), torch.split(ids, ROWS), strict=True):
-        total = total + F.cross_entropy(F.linear(rows, words, bias).float(), gold, reduction="sum")
+        total = total + F.cross_entropy(
+            F.linear(rows, words, bias).float(), gold, reduction="sum", ignore_index=IGNORED
+        )
     return total

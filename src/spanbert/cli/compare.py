@@ -1,0 +1,83 @@
+"""`spanbert compare`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from .. import durable
+from ..documents import Document
+from ..errors import plain
+from ..formats import FORMATS, Reading, format_named
+from ..formats.sources import readable
+from ..models import shipped
+from .flags import with_settings
+from .show import number, read_all, talk
+
+_OF_A_MODEL = ("config.json", "spanbert.json", "checksums.json", "checkpoints")
+
+
+@with_settings([Reading], skip=())
+def command(
+    *,
+    a: Annotated[str, typer.Argument(metavar="A", help="A model, or a file of predictions in any of our formats.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="Another; is it better than A?")],
+    data: Annotated[list[str], typer.Option(help="Annotated files (one or more): what is right.")],
+    threshold: Annotated[
+        float | None, typer.Option(help="Least probability of models' spans; none: each model's own. Files stay whole.")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Folder for compare.json, and compare.html with what changed in the texts.")
+    ] = None,
+    input_format: Annotated[str | None, typer.Option(help="Format of the --data files; none: recognised.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+    verbose: Annotated[bool, typer.Option("--verbose", help="List every repair of the data.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
+    settings: dict[str, Any],
+) -> None:
+    """Example: spanbert compare old-model new-model --data test.jsonl --report comparison"""
+    reading = Reading(**settings)
+    gold = read_all(data, input_format, reading, name="data", verbose=verbose)
+
+    from ..evaluation.compare import compare, matched, predicted_by
+    from ..evaluation.compare_page import page
+    from ..inference.span_model import SpanModel
+
+    sides: dict[str, Sequence[Document]] = {}
+    given = {"A": a, "B": b}
+    for side, name in sorted(given.items(), key=lambda item: _is_model(item[1])):  # a wrong file is found at once
+        if _is_model(name):
+            model = SpanModel.from_pretrained(name, device, dtype)
+            sides[side] = predicted_by(model, gold, threshold=threshold)
+        else:
+            found = read_all([name], None, reading, name=side, verbose=verbose)
+            sides[side] = matched(gold, found, side)
+            if len(found) > len(gold):
+                talk().print(
+                    f"{side}: {number(len(found) - len(gold), 'document')} not in the data, left out", markup=False
+                )
+    comparison = compare(gold, sides["A"], sides["B"], names=(readable(a), readable(b)))
+    record = orjson.dumps(comparison.to_json())
+    if report is not None:
+        with durable.on_disk(report):
+            report.mkdir(parents=True, exist_ok=True)
+        durable.write(report / "compare.json", record.decode() + "\n")
+        durable.write(report / "compare.html", page(comparison))
+        talk().print(plain(f"wrote {readable(str(report))}/compare.json and compare.html"), markup=False)
+    typer.echo(record if json else plain(comparison.to_text()))
+
+
+def _is_model(given: str) -> bool:
+    """Whether it names a model; a path that is not there is a file if it has the ending of one."""
+    path = Path(given).expanduser()
+    if path.is_dir():
+        return any((path / name).exists() for name in _OF_A_MODEL)
+    if path.exists() or given == "-":
+        return False
+    endings = {ending for name in FORMATS for ending in format_named(name).SUFFIXES if ending}
+    return given in shipped() or not {ending.lower() for ending in path.suffixes} & endings

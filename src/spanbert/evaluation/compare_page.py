@@ -1,0 +1,113 @@
+"""A comparison as one HTML page for people: no scripts, nothing from elsewhere, and no text of a document is markup."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from html import escape
+
+from ..documents import Span
+from ..errors import plain
+from .compare import LISTED, Change, Comparison
+
+AROUND = 80
+"""Characters of text that are shown before and after what changed."""
+PASSAGES = 50
+"""Shown of one document."""
+_SIGNS = ("✗", "only A", "only B", "✓")
+_STEERING = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_HEAD = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>spanbert compare</title>
+<style>
+body { font: 15px/1.6 system-ui, sans-serif; max-width: 70em; margin: 2em auto; padding: 0 1em; color: #222; }
+table { border-collapse: collapse; }
+td, th { padding: .2em .7em; text-align: right; vertical-align: top; }
+td:first-child, th:first-child, td.text { text-align: left; }
+tr + tr td { border-top: 1px solid #ddd; }
+td.text { white-space: pre-wrap; overflow-wrap: anywhere; }
+mark { background: #e4e4e4; color: inherit; }
+mark.right { background: #c9ecd0; }
+mark.wrong { background: #fbd0cb; }
+mark b { font-size: 70%; padding: 0 .3em; }
+.note { color: #666; }
+</style></head><body>
+"""
+
+
+def page(comparison: Comparison) -> str:
+    """The whole page: the table, the verdict, and the LISTED documents that changed most."""
+    head, *rows = comparison.rows()
+    shown = comparison.changed[:LISTED]
+    parts = [
+        _HEAD,
+        "<h1>Is B better than A?</h1>\n",
+        *(f"<p>{side}: {_safe(name)}</p>\n" for side, name in zip("AB", comparison.names, strict=True)),
+        f"<p><strong>{_safe(comparison.verdict)}</strong></p>\n<table>\n",
+        _line("th", head),
+        *(_line("td", row) for row in rows),
+        "</table>\n<p>Fixed: errors of A that B does not make. Broken: errors of B that A does not make.</p>\n",
+        f"<h2>Documents that changed: {len(comparison.changed)} of {comparison.a.documents}</h2>\n",
+        '<p class="note">In the rows of A and B: ✓ right, ✗ wrong. In the gold row: ✓ found by both, ✗ by neither, '
+        "only A or only B by that one.</p>\n",
+        *(text for change in shown for text in _document(change)),
+    ]
+    if len(shown) < len(comparison.changed):
+        parts.append(f"<p>… and {len(comparison.changed) - len(shown)} more</p>\n")
+    return "".join([*parts, f'<p class="note">{_safe(comparison.signature)}</p>\n</body></html>\n'])
+
+
+def _document(change: Change) -> Iterator[str]:
+    """Its name, and each passage that changed three times: gold, A, B."""
+    yield f"<h3>{_safe(change.document.id)}</h3>\n"
+    yield f"<p>{len(change.fixed)} fixed, {len(change.broken)} broken</p>\n<table>\n"
+    gold, a, b = set(change.document.spans), set(change.a), set(change.b)
+    found = {span: _SIGNS[(span in a) + 2 * (span in b)] for span in gold}
+    places = passages((*change.fixed, *change.broken), len(change.document.text))
+    for start, end in places[:PASSAGES]:
+        for name, spans in (("gold", change.document.spans), ("A", change.a), ("B", change.b)):
+            signs = found if name == "gold" else {span: "✓" if span in gold else "✗" for span in spans}
+            text = "".join(_marked(change.document.text, start, end, spans, signs))
+            yield f'<tr><td>{name}</td><td class="text"><bdi>{text}</bdi></td></tr>\n'
+    yield "</table>\n"
+    if len(places) > PASSAGES:
+        yield f"<p>… and {len(places) - PASSAGES} more passages of this document</p>\n"
+
+
+def passages(spans: Iterable[Span], length: int) -> list[tuple[int, int]]:
+    """Stretches [start, end) of a text of `length` characters that hold the spans and AROUND more on each side."""
+    merged: list[tuple[int, int]] = []
+    for start, end in sorted((max(0, s.start - AROUND), min(length, s.end + AROUND)) for s in spans):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = merged[-1][0], max(end, merged[-1][1])
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def _marked(text: str, start: int, end: int, spans: Sequence[Span], signs: dict[Span, str]) -> Iterator[str]:
+    """A passage cut at the edges of spans, so that spans may nest and cross; a label stands where its span ends."""
+    inside = [span for span in spans if span.start < end and span.end > start]
+    edges = {start, end} | {edge for span in inside for edge in (span.start, span.end) if start < edge < end}
+    cuts = sorted(edges)
+    yield "… " if start else ""
+    for begin, stop in zip(cuts, cuts[1:], strict=False):
+        over = [span for span in inside if span.start <= begin and span.end >= stop]
+        if not over:
+            yield _safe(text[begin:stop])
+            continue
+        kind = {"✓": "right", "✗": "wrong"}.get(min((signs[span] for span in over), key=_SIGNS.index), "one")
+        ends = "".join(f"<b>{_safe(span.label)} {signs[span]}</b>" for span in over if span.end == stop)
+        yield f'<mark class="{kind}">{_safe(text[begin:stop])}{ends}</mark>'
+    yield " …" if end < len(text) else ""
+
+
+def _line(cell: str, row: Sequence[str]) -> str:
+    return "<tr>" + "".join(f"<{cell}>{_safe(text)}</{cell}>" for text in row) + "</tr>\n"
+
+
+def _safe(text: str) -> str:
+    """Text that is no markup; controls, and marks that turn the direction of writing, are shown as their codes."""
+    return escape(_STEERING.sub(lambda found: plain(found[0]), text))
