@@ -59,4 +59,4 @@ def test_page(page: Path, workplace: Path):
                 command, shell=isinstance(command, str), cwd=workplace, env=environment, capture_output=True, text=True
             )
             assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-    assert blocks or page.name in ("data.md", "experiments.md")
+    assert blocks or page.name == "experiments.md"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from spanbert.near_duplicates import LEAST, near_duplicates, shingles, similarity
+from spanbert.near_duplicates import LEAST, near_duplicates, repeats, shingles, similarity
 
 
 def test_shingles_are_sequences_of_three_words():
@@ -42,6 +42,17 @@ def test_buckets_find_what_comparing_all_pairs_finds():
     expected = [n for n, t in enumerate(texts) if max(similarity(shingles(t), other) for other in known) >= LEAST]
     assert 40 < len(expected) < 160
     assert near_duplicates(texts, others) == expected
+
+
+def test_repeats_name_the_first_text_they_resemble():
+    """Of 11 shingles, the second shares 9 with the first (9/13), and 10 with the third (10/12)."""
+    text = "a b c d e f g h i j k l m"
+    assert repeats([text, "a b", text.upper(), "x y z", "a b", text + " n"]) == {2: 0, 5: 0}
+    first, second, third = (" ".join("abcdefghijklmnop"[n : n + 13]) for n in (0, 2, 1))
+    assert repeats([first, second, third]) == {2: 0}
+    assert repeats([second, first, third]) == {2: 0}
+    assert repeats([second, third, first]) == {1: 0, 2: 1}
+    assert repeats([]) == {}
 
 
 def test_a_text_longer_than_a_block_is_compared_whole():

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .pretraining.config import PretrainConfig
     from .pretraining.pretrain import continued, new_model, pretrain
     from .pretraining.vocabulary import train_vocabulary
+    from .selection import select
     from .training.config import TrainConfig
     from .training.loop import train
 
@@ -42,6 +43,7 @@ _HOMES = {
     "pretrain": "pretraining.pretrain",
     "read_documents": "formats",
     "read_texts": "formats.corpora",
+    "select": "selection",
     "train": "training.loop",
     "train_vocabulary": "pretraining.vocabulary",
     "write_documents": "formats",
@@ -61,6 +63,7 @@ __all__ = [
     "pretrain",
     "read_documents",
     "read_texts",
+    "select",
     "train",
     "train_vocabulary",
     "write_documents",

@@ -30,17 +30,23 @@ def near_duplicates(texts: Sequence[str], others: Sequence[str]) -> list[int]:
     Texts of fewer words than a shingle has are left out. Linear in the words of all texts, about a second a million.
     Source: Broder, "On the resemblance and containment of documents" (1997).
     """
-    known = [shingles(text) for text in others]
-    buckets: dict[object, list[int]] = defaultdict(list)
-    for number, hashes in enumerate(known):
-        for bucket in _buckets(hashes):
-            buckets[bucket].append(number)
-    found = []
+    index = _Index()
+    for text in others:
+        index.add(shingles(text))
+    return [number for number, text in enumerate(texts) if index.first_like(shingles(text)) is not None]
+
+
+def repeats(texts: Sequence[str]) -> dict[int, int]:
+    """Index of each text that is nearly the same as an earlier one, with the index of the first of these.
+
+    Texts of fewer words than a shingle has are left out.
+    """
+    index, found = _Index(), {}
     for number, text in enumerate(texts):
         hashes = shingles(text)
-        candidates = {other for bucket in _buckets(hashes) for other in buckets.get(bucket, ())}
-        if any(similarity(hashes, known[other]) >= LEAST for other in candidates):
-            found.append(number)
+        if (first := index.first_like(hashes)) is not None:
+            found[number] = first
+        index.add(hashes)
     return found
 
 
@@ -60,6 +66,24 @@ def similarity(one: Hashes, other: Hashes) -> float:
     """Jaccard similarity: what both sets share, over what either has."""
     shared = len(np.intersect1d(one, other, assume_unique=True))
     return shared / max(1, len(one) + len(other) - shared)
+
+
+class _Index:
+    """Sets of shingles in buckets, numbered in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._known: list[Hashes] = []
+        self._buckets: dict[object, list[int]] = defaultdict(list)
+
+    def add(self, hashes: Hashes) -> None:
+        for bucket in _buckets(hashes):
+            self._buckets[bucket].append(len(self._known))
+        self._known.append(hashes)
+
+    def first_like(self, hashes: Hashes) -> int | None:
+        """Number of the first set that shares LEAST with this one."""
+        candidates = {other for bucket in _buckets(hashes) for other in self._buckets.get(bucket, ())}
+        return next((other for other in sorted(candidates) if similarity(hashes, self._known[other]) >= LEAST), None)
 
 
 def _buckets(hashes: Hashes) -> Iterator[tuple[int, bytes]]:

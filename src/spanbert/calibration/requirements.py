@@ -140,12 +140,17 @@ def _promise(
 
 
 def _tried(probabilities: FloatArray, least: int) -> list[float]:
-    """At most TRIED thresholds, the first of which keeps about `least` spans and the last all."""
+    """At most TRIED thresholds, the first of which keeps about `least` spans and the last all.
+
+    Each lies halfway between two probabilities, so that rounding moves no span across it.
+    """
     falling = np.sort(probabilities)[::-1]
     if not len(falling):
         return []
     places = np.geomspace(min(least, len(falling)), len(falling), TRIED).astype(int) - 1
-    return sorted({float(value) for value in falling[places]}, reverse=True)
+    distinct = np.append(np.unique(falling)[::-1], 0.0)
+    lower = distinct[np.searchsorted(-distinct, -falling[places]) + 1]
+    return sorted({float(value) for value in (falling[places] + lower) / 2}, reverse=True)
 
 
 def lower_bound(hits: IntArray, of: IntArray, confidence: float) -> float:

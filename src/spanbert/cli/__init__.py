@@ -19,12 +19,15 @@ from .flags import guarded, spelled
 
 VERBS = {
     "init": "Write a commented configuration and a sample of annotated text.",
+    "data": "Check annotated text before training.",
     "train": "Train a model on annotated text.",
     "vocabulary": "Make a vocabulary of your own from text.",
     "pretrain": "Pre-train an encoder on text without annotations.",
     "calibrate": "Fit probabilities and thresholds on held-out text.",
     "evaluate": "Score a model on annotated text, with intervals.",
+    "compare": "Say whether one system is really better than another.",
     "predict": "Find spans in text of any length.",
+    "select": "Choose the texts to annotate next.",
     "info": "Show what a model is and how good it was measured to be.",
     "doctor": "Check this machine and the installation.",
 }

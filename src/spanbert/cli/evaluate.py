@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
 import typer
 
-from ..errors import plain
+from ..durable import on_disk
+from ..errors import UsageError, plain
 from ..formats import Reading
 from .flags import with_settings
 from .show import LISTED, read_all, talk
+
+if TYPE_CHECKING:
+    from ..metrics.report import Report
 
 
 @with_settings([Reading], skip=())
@@ -22,6 +27,12 @@ def command(
     operating_point: Annotated[
         str | None, typer.Option(help="Thresholds stored under this name by `spanbert calibrate`.")
     ] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Folder for report.json and report.html: everything, by group, with examples.")
+    ] = None,
+    train: Annotated[
+        list[str] | None, typer.Option(help="What the model learned from; the report then tells seen from unseen.")
+    ] = None,
     input_format: Annotated[str | None, typer.Option(help="Format of the files; none: recognised.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     dtype: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
@@ -30,23 +41,45 @@ def command(
     settings: dict[str, Any],
 ) -> None:
     """Example: spanbert evaluate --model my-model --data test.jsonl --json"""
+    if train and report is None:
+        raise UsageError(
+            "--train without --report", "a folder for the report", "add --report DIR, or leave out --train"
+        )
     documents = read_all(data, input_format, Reading(**settings), name="data", verbose=verbose)
+    learned = read_all(train, input_format, Reading(**settings), name="train", verbose=verbose) if train else None
 
     if not any(document.spans for document in documents):
         talk().print("warning: the data have no spans at all, so there is nothing to find", markup=False)
+    if report is not None:
+        with on_disk(report):  # found out now, not after the model has read everything
+            report.mkdir(parents=True, exist_ok=True)
 
     from ..evaluation.evaluate import evaluate
+    from ..evaluation.full_report import full_report
     from ..inference.span_model import SpanModel
 
     loaded = SpanModel.from_pretrained(model, device, dtype)
-    report = evaluate(loaded, documents, threshold=threshold, operating_point=operating_point)
+    if report is None:
+        done = evaluate(loaded, documents, threshold=threshold, operating_point=operating_point)
+    else:
+        names = {"model": Path(model).name, "data": ", ".join(Path(each).name for each in data)}
+        full = full_report(
+            loaded, documents, train=learned, threshold=threshold, operating_point=operating_point, names=names
+        )
+        done, place = full.report, full.write(report)
+        talk().print(f"the report is in {plain(str(place))}", markup=False)
     if json:
-        typer.echo(orjson.dumps(report.to_json()))
+        typer.echo(orjson.dumps(done.to_json()))
         return
-    typer.echo(report.to_text())
+    typer.echo(done.to_text())
+    _list_unreachable(done, verbose=verbose)
+
+
+def _list_unreachable(done: Report, *, verbose: bool) -> None:
+    """On standard error, the first of them or all."""
     console = talk()
-    for missed in report.unreachable if verbose else report.unreachable[:LISTED]:
+    for missed in done.unreachable if verbose else done.unreachable[:LISTED]:
         place = f"{missed.document} [{missed.span.start}, {missed.span.end}) {missed.span.label}"
         console.print(plain(f"out of reach: {place}: {missed.reason}"), markup=False)
-    if len(report.unreachable) > LISTED and not verbose:
-        console.print(f"… and {len(report.unreachable) - LISTED} more; --verbose lists all", markup=False)
+    if len(done.unreachable) > LISTED and not verbose:
+        console.print(f"… and {len(done.unreachable) - LISTED} more; --verbose lists all", markup=False)

@@ -114,7 +114,7 @@ def kinds_of_values(kinds: Iterable[type]) -> dict[str, tuple[type, ...]]:
     found: dict[str, tuple[type, ...]] = {}
     for kind in kinds:
         for name, hint in typing.get_type_hints(kind).items():
-            base = list if typing.get_origin(hint) is tuple else _plain(hint)
+            base = list if typing.get_origin(hint) is tuple else typing.get_origin(_plain(hint)) or _plain(hint)
             found[name] = (int, float) if base is float else (base,)
     return found
 

@@ -55,12 +55,7 @@ def command(
     settings: dict[str, Any],
 ) -> None:
     """Example: spanbert predict --input report.txt --output spans.jsonl"""
-    if format != HIGHLIGHT and format not in FORMATS:
-        raise UsageError(f"format {format!r}", f"one of {', '.join(FORMATS)}, {HIGHLIGHT}", "jsonl is the default")
-    if any(Path(name).exists() and Path(output).exists() and Path(name).samefile(output) for name in input):
-        raise UsageError(f"{output} is read and would be written", "another file to write", "choose another --output")
-    if sum(choice is not None for choice in (threshold, operating_point, require)) > 1:
-        raise UsageError("several of --threshold, --operating-point, --require", "one of them", "leave out the others")
+    _check(format, input, output, (threshold, operating_point, require))
     wanted = None if require is None else Requirement.parse(require, confidence)
     report = ReadReport(Reading(**settings))
     documents = read_documents(input, input_format, report)
@@ -86,10 +81,18 @@ def command(
     finally:
         if report.documents:
             told(report, "input", verbose=verbose)
-            talk().print(seen.summary(), markup=False)
-            if report_coverage:
-                for line in seen.certificate(loaded):
-                    talk().print(plain(line), markup=False)
+            for line in (seen.summary(), *(seen.certificate(loaded) if report_coverage else ())):
+                talk().print(plain(line), markup=False)
+
+
+def _check(format: str, input: list[str], output: str, thresholds: tuple[object, ...]) -> None:
+    """What can be told before anything is read."""
+    if format != HIGHLIGHT and format not in FORMATS:
+        raise UsageError(f"format {format!r}", f"one of {', '.join(FORMATS)}, {HIGHLIGHT}", "jsonl is the default")
+    if any(Path(name).exists() and Path(output).exists() and Path(name).samefile(output) for name in input):
+        raise UsageError(f"{output} is read and would be written", "another file to write", "choose another --output")
+    if sum(choice is not None for choice in thresholds) > 1:
+        raise UsageError("several of --threshold, --operating-point, --require", "one of them", "leave out the others")
 
 
 class _Seen:

@@ -17,7 +17,7 @@ from .flags import kinds_of_values, read_config, split, with_settings
 from .show import TrainingDisplay, bar, read_all, talk
 
 SETTINGS = [settings_class(name) for name in ANNOTATED]
-_HIDDEN = ("tags", "output")
+_HIDDEN = ("tags", "output", "limits")
 
 
 @with_settings([TrainConfig, *SETTINGS, Reading], skip=_HIDDEN)

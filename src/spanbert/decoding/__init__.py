@@ -13,6 +13,8 @@ import numpy as np
 
 from ..errors import UsageError, nearest
 from .flat import Disjoint, best_flat
+from .limited import Admitted, best_within
+from .limits import Place, Rules
 from .nested import Laminar, best_nested
 from .overlapping import Anything, best_overlapping
 
@@ -64,20 +66,53 @@ def decode_spans(
     position), as long as the logit is above `floor`, the policy admits them and there are no more than `room`.
     """
     best, chosen = policy_named(policy)
-    first = best(starts, ends, labels, logits)
+    spans, arrays = chosen(), (starts, ends, labels, logits)
+    return _with_others(
+        best(*arrays),
+        arrays,
+        (floor, room),
+        lambda place: spans.admits(*place[:2]),
+        lambda place: spans.add(*place[:2]),
+    )
+
+
+def decode_within(
+    rules: Rules,
+    starts: np.ndarray,
+    ends: np.ndarray,
+    labels: np.ndarray,
+    logits: np.ndarray,
+    *,
+    floor: float,
+    room: int,
+) -> np.ndarray:
+    """Like `decode_spans`, under limits; the first stage is that of `best_within`, which also says how good it is."""
+    spans, arrays = Admitted(rules), (starts, ends, labels, logits)
+    return _with_others(best_within(rules, *arrays).indices, arrays, (floor, room), spans.admits, spans.add)
+
+
+def _with_others(
+    first: np.ndarray,
+    arrays: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
+    limits: tuple[float, int],
+    admits: Callable[[Place], bool],
+    add: Callable[[Place], None],
+) -> np.ndarray:
+    starts, ends, labels, logits = arrays
+    floor, room = limits
     if room <= 0:
         return _in_order(first, starts, ends, labels)
-    spans = chosen()
-    for start, end in zip(starts[first].tolist(), ends[first].tolist(), strict=True):
-        spans.add(start, end)
+    for place in zip(starts[first].tolist(), ends[first].tolist(), labels[first].tolist(), strict=True):
+        add(place)
     others = np.flatnonzero((logits <= 0) & (logits > floor))  # a positive one left out has no place beside the rest
     others = others[np.lexsort((labels[others], ends[others], starts[others], -logits[others]))]
     second: list[int] = []
-    for index, start, end in zip(others.tolist(), starts[others].tolist(), ends[others].tolist(), strict=True):
+    columns = (column[others].tolist() for column in (starts, ends, labels))
+    for index, place in zip(others.tolist(), zip(*columns, strict=True), strict=True):
         if len(second) == room:
             break
-        if spans.admits(start, end):
-            spans.add(start, end)
+        if admits(place):
+            add(place)
             second.append(index)
     return _in_order(np.concatenate([first, np.array(second, dtype=first.dtype)]), starts, ends, labels)
 

@@ -1,123 +1,124 @@
-"""Nested spans: any two are disjoint, or one contains the other, or they have the same boundaries."""
+"""Nested spans: any two are disjoint, or one contains the other, or they have the same boundaries.
+
+A nesting matrix may say which labels may lie inside which, at any depth. Of two labels on the same boundaries one must
+then be allowed inside the other.
+"""
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_left, insort
 from collections.abc import Sequence
-from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
-from .flat import best_disjoint
+from .dense_nesting import row_totals
+from .nesting import ANY, Boundaries, Nesting, narrow_totals, widths
 
-_REACH = 4096  # distinct ends that a row of `_short_totals` covers at most; wider spans are solved one by one
+_WORK = 30  # spans that end inside another, per span on average, above which rows are faster than lists
 
 
-@dataclass(frozen=True, slots=True)
-class _Boundaries:
-    """Distinct boundaries, sorted by end and start; `weights` sums the logits of their labels."""
-
-    starts: list[int]
-    ends: list[int]
-    weights: list[float]
-
-    def inside(self, span: int) -> list[int]:
-        """Ascending indices of those within the boundaries of `span`, without itself."""
-        start, end = self.starts[span], self.ends[span]
-        ending = range(bisect_right(self.ends, start), bisect_right(self.ends, end))
-        return [other for other in ending if self.starts[other] >= start and other != span]
-
-    def best_among(self, region: Sequence[int], totals: Sequence[float]) -> list[int]:
-        """The best disjoint ones of a region (ascending indices), each standing for its total."""
-        starts, ends = [self.starts[i] for i in region], [self.ends[i] for i in region]
-        return [region[i] for i in best_disjoint(starts, ends, [totals[i] for i in region])]
+class Nested(NamedTuple):
+    indices: np.ndarray
+    """The candidates chosen."""
+    gains: np.ndarray
+    """Of every candidate: the greatest total of a legal set within its boundaries, them included; 0 where none."""
 
 
 def best_nested(starts: np.ndarray, ends: np.ndarray, labels: np.ndarray, logits: np.ndarray) -> np.ndarray:
     """Indices of the candidates with the greatest total of positive logits among those that do not cross.
 
-    Labels on the same boundaries do not compete: their positive logits add. A best set is a best disjoint set of
-    outermost spans, each standing for its own logits and the best set inside it (`totals`). Ties: at each depth as
-    in `best_flat`. For n boundaries, of which at most m <= 4096 ends lie within one, O(n m) in vector steps
-    and O(n log n) for the rest; wider spans cost as much again as there are spans inside each.
+    Labels on the same boundaries do not compete: their positive logits add. Cost: see `solve`.
+    """
+    solved = solve(starts, ends, labels, logits)
+    assert solved is not None  # without a matrix there is one state
+    return solved.indices
+
+
+def solve(
+    starts: np.ndarray, ends: np.ndarray, labels: np.ndarray, logits: np.ndarray, inside: np.ndarray | None = None
+) -> Nested | None:
+    """The exact maximum; `inside[a, b]` (C x C): label b may lie inside label a. None: the matrix has too many states.
+
+    A best set is a best disjoint set of outermost spans, each standing for its own logits and the best set inside it
+    (`totals`). What may lie inside depends on the labels around it only by the set of labels that all of them admit:
+    the state. Ties: at each depth as in `best_flat`; of several sets of labels on the same boundaries the first best.
+    For n boundaries, s states and p pairs of a span and one that ends inside it: O(n log n + p s), in vector steps for
+    spans with few inside; without a matrix at most O(n m) where m ends lie within one span (`dense_nesting`).
     """
     positive = np.flatnonzero(logits > 0)
     order = positive[np.lexsort((logits[positive], labels[positive], starts[positive], ends[positive]))]
+    gains = np.zeros(len(logits))
     if not len(order):
-        return order
+        return Nested(order, gains)
     changes = (np.diff(starts[order]) != 0) | (np.diff(ends[order]) != 0)
-    first = np.concatenate([[0], 1 + np.flatnonzero(changes)])
-    weights = np.add.reduceat(logits[order].astype(np.float64), first)
-    spans = _Boundaries(starts[order][first].tolist(), ends[order][first].tolist(), weights.tolist())
-    chosen = _outermost_inwards(spans, _totals(spans))
-    sizes = np.diff(np.append(first, len(order)))
-    taken = np.zeros(len(first), dtype=bool)
-    taken[chosen] = True
-    indices: np.ndarray = order[np.repeat(taken, sizes)]
-    return indices
+    first = np.concatenate([[0], 1 + np.flatnonzero(changes), [len(order)]])
+    weights = logits[order].astype(np.float64)
+    if inside is None or inside.all():
+        nesting: Nesting | None = Nesting.free(np.add.reduceat(weights, first[:-1]))
+    else:
+        nesting = Nesting.under(inside, first, labels[order], weights)
+    if nesting is None:
+        return None
+    spans = Boundaries(starts[order][first[:-1]], ends[order][first[:-1]])
+    totals = _totals(spans, nesting)
+    gains[order] = np.repeat(np.maximum(totals[:, 0], 0.0), np.diff(first))
+    bounds, names = list(pairwise(first.tolist())), labels[order].tolist()
+    taken = [
+        place
+        for span, members in _outermost_inwards(spans, nesting, totals)
+        for place in range(*bounds[span])
+        if members == ANY or members >> names[place] & 1
+    ]
+    return Nested(order[np.sort(np.array(taken, dtype=np.int64))], gains)
 
 
-def _outermost_inwards(spans: _Boundaries, totals: list[float]) -> list[int]:
-    chosen: list[int] = []
-    regions: list[Sequence[int]] = [range(len(totals))]
-    while regions:
-        best = spans.best_among(regions.pop(), totals)
-        chosen += best
-        regions += filter(None, map(spans.inside, best))
+def _totals(spans: Boundaries, nesting: Nesting) -> np.ndarray:
+    """n x states: the greatest total of a legal set within the boundaries, them included; -inf: not allowed there."""
+    size = widths(spans)
+    if len(nesting.after) == 1 and nesting.is_free and size.mean() > _WORK:
+        return row_totals(spans, nesting.weights)
+    totals, wide = narrow_totals(spans, nesting, size)
+    if not len(wide):
+        return totals
+    columns = totals.T.tolist()
+    for span in wide[np.argsort((spans.ends - spans.starts)[wide], kind="stable")].tolist():  # narrow first
+        region = spans.inside(span)
+        best = {
+            state: sum(columns[state][i] for i in spans.best_among(region, columns[state]))
+            for state in nesting.states_inside(span)
+        }
+        for state, column in enumerate(columns):
+            column[span] = max((w + best[after] for w, _, after in nesting.options(span, state)), default=-np.inf)
+    return np.array(columns).T
+
+
+def _outermost_inwards(spans: Boundaries, nesting: Nesting, totals: np.ndarray) -> list[tuple[int, int]]:
+    """The chosen boundaries, each with the labels on them as bits."""
+    columns: dict[int, list[float]] = {}
+    chosen: list[tuple[int, int]] = []
+
+    def best_of(region: Sequence[int], state: int) -> list[int]:
+        column = columns[state] if state in columns else columns.setdefault(state, totals[:, state].tolist())
+        return spans.best_among(region, column)
+
+    todo = [(best_of(range(len(totals)), 0), 0)]
+    while todo:
+        picks, state = todo.pop()
+        for span in picks:
+            region = spans.inside(span)
+            best_total, best = -np.inf, (0, state, picks)
+            for weight, members, after in nesting.options(span, state):
+                within = best_of(region, after) if region else []
+                total = weight + sum(columns[after][i] for i in within)
+                if total > best_total:
+                    best_total, best = total, (members, after, within)
+            members, after, within = best
+            chosen.append((span, members))
+            if within:
+                todo.append((within, after))
     return chosen
-
-
-def _totals(spans: _Boundaries) -> list[float]:
-    """For each boundaries: their weight and the greatest total inside them."""
-    starts, ends = np.array(spans.starts), np.array(spans.ends)
-    stops, columns = np.unique(ends, return_inverse=True)
-    reach = columns - np.searchsorted(stops, starts, side="right") + 1
-    totals = _short_totals(spans, stops, columns, reach)
-    wide = np.flatnonzero(reach > _REACH)
-    for span in wide[np.argsort((ends - starts)[wide], kind="stable")].tolist():  # narrow first: inside is known
-        best = spans.best_among(spans.inside(span), totals)
-        totals[span] = spans.weights[span] + sum(totals[i] for i in best)
-    return totals
-
-
-def _short_totals(spans: _Boundaries, stops: np.ndarray, columns: np.ndarray, reach: np.ndarray) -> list[float]:
-    """Totals of the boundaries that reach over at most `_REACH` distinct ends; zero for the others.
-
-    From the last start to the first, a row holds the greatest total that lies between that start and each of the
-    next ends. A span lifts its row from its end on: by its total, and by what the row of the first start after it
-    adds there. Rows are dropped once no span before them ends in front of them, so only a stretch is in memory.
-    """
-    totals = [0.0] * len(reach)
-    short = np.flatnonzero(reach <= _REACH)
-    heads, of_head = np.unique(np.array(spans.starts)[short], return_inverse=True)
-    by_head = np.split(short[np.argsort(of_head, kind="stable")], np.cumsum(np.bincount(of_head))[:-1])
-    lows = np.searchsorted(stops, heads, side="right").tolist()
-    after = np.searchsorted(heads, spans.ends)  # the first start after each span
-    readers = np.bincount(after[short], minlength=len(heads) + 1).tolist()
-    column_of, after_of = columns.tolist(), after.tolist()
-    width = int(reach[short].max(initial=0))
-    rows: dict[int, np.ndarray] = {}
-    row, row_low = np.zeros(0), len(stops)
-    for head in range(len(heads) - 1, -1, -1):
-        low = lows[head]
-        size = min(width, len(stops) - low)
-        fresh = np.zeros(size)
-        if row_low < low + size:
-            fresh[row_low - low :] = row[: low + size - row_low]
-        row, row_low = fresh, low
-        for span in by_head[head].tolist():  # the nearest end first
-            column, following = column_of[span] - low, after_of[span]
-            totals[span] = total = spans.weights[span] + float(row[column])
-            gap = min(lows[following] - low, size) if following < len(heads) else size
-            np.maximum(row[column:gap], total, out=row[column:gap])
-            if gap < size:
-                np.maximum(row[gap:], rows[following][: size - gap] + total, out=row[gap:])
-            readers[following] -= 1
-            if not readers[following]:
-                rows.pop(following, None)
-        if readers[head]:
-            rows[head] = row
-    return totals
 
 
 class Laminar:

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from ..documents import Document
 from ..errors import DataError, UsageError
 from ..inference.predictor import Predictor
 from ..inference.span_model import SpanModel
-from ..metrics.probabilities import calibration_report
+from ..metrics.probabilities import BoolArray, FloatArray, calibration_report
 from ..metrics.report import Report, Unreachable
 from ..tasks.task import Task
 from ..tokenization import Pieces
 from .outcomes import collected
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A report with what it was made from."""
+
+    report: Report
+    predicted: tuple[Document, ...]
+    """In the order of the gold documents."""
+    probabilities: FloatArray
+    """Of everything that was decoded in all of them, whatever the threshold."""
+    right: BoolArray
+    """Which of it is so."""
 
 
 def evaluate(
@@ -27,17 +40,17 @@ def evaluate(
 
     The figures of calibration are of everything that was decoded, whatever the threshold.
     """
-    listed = list(documents)
-    for document in listed:
-        if not isinstance(document, Document):
-            raise UsageError(
-                f"a {type(document).__name__} to evaluate on", "annotated documents", "read_documents(path) gives them"
-            )
+    listed = checked(documents)
     return evaluate_with(model.predictor(threshold=threshold, operating_point=operating_point), listed)
 
 
 def evaluate_with(predictor: Predictor, documents: Sequence[Document]) -> Report:
     """Like `evaluate`, for a predictor that is at hand."""
+    return examined(predictor, documents).report
+
+
+def examined(predictor: Predictor, documents: Sequence[Document]) -> Examined:
+    """Like `evaluate_with`, with the predictions."""
     if not documents:
         raise DataError("no documents", "at least one annotated document", "check the file that was given")
     name, task = next(iter(predictor.tasks.items()))
@@ -49,11 +62,23 @@ def evaluate_with(predictor: Predictor, documents: Sequence[Document]) -> Report
     found = collected(judged, task.settings.labels)
     probabilities = predictor.calibrations[name].probabilities(found.logits, found.labels)
     pieces = predictor.tokenizer.pieces([document.text for document in documents])
-    return replace(
+    report = replace(
         task.report(documents, predicted),
         unreachable=unreachable(task, documents, pieces),
         calibration=calibration_report(probabilities, found.right),
     )
+    return Examined(report, tuple(predicted), probabilities, found.right)
+
+
+def checked(documents: Iterable[Document]) -> list[Document]:
+    """The documents of a stream, if they are documents."""
+    listed = list(documents)
+    for document in listed:
+        if not isinstance(document, Document):
+            raise UsageError(
+                f"a {type(document).__name__} to evaluate on", "annotated documents", "read_documents(path) gives them"
+            )
+    return listed
 
 
 def unreachable(task: Task, documents: Sequence[Document], pieces: Sequence[Pieces]) -> tuple[Unreachable, ...]:

@@ -16,11 +16,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Self
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from ..decoding import POLICIES, arg_max, decode_spans
+from ..decoding import POLICIES, arg_max, decode_spans, decode_within
+from ..decoding.limits import Limits, Rules
 from ..decoding.resolve import RESOLVERS
 from ..documents import Candidate, Decoded, Document, Judged, Span
 from ..errors import UsageError, nearest
@@ -46,6 +48,9 @@ class SpanSettings(Settings):
 
     policy: str = "flat"
     """Which spans may stand together: flat, nested or overlapping (and arg-max: the best span alone)."""
+    limits: dict[str, Any] | None = None
+    """What else holds of the spans of a document: {at_most = {DATE = 1}, contains = {ORG = ["LOC"]}, forbidden =
+    [["ORG", "DATE"]]}, each if wanted; contains: which may lie inside which; forbidden: which may not overlap."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,17 @@ class SpanClassification:
                 raise UsageError(
                     f"{name} {value!r}", f"one of {', '.join(choices)}", nearest(value, choices) or "pick one"
                 )
+        _ = self.rules if self.ready else self.limits  # raises UsageError for what cannot be read
+
+    @property
+    def limits(self) -> Limits:
+        """Those of the settings."""
+        return Limits() if self.settings.limits is None else Limits.from_json(self.settings.limits)
+
+    @cached_property
+    def rules(self) -> Rules:
+        """The policy and the limits, by ids of labels."""
+        return self.limits.rules(self.settings.policy, self.settings.labels)
 
     @property
     def threshold(self) -> float:
@@ -136,7 +152,11 @@ class SpanClassification:
             chosen = np.array([arg_max(starts, ends, labels, logits)])
         else:
             room = FILL_PER_100_PIECES * max(len(pieces), 100) // 100
-            chosen = decode_spans(self.settings.policy, starts, ends, labels, logits, floor=FLOOR, room=room)
+            columns = starts, ends, labels, logits
+            if self.settings.limits is None:
+                chosen = decode_spans(self.settings.policy, *columns, floor=FLOOR, room=room)
+            else:
+                chosen = decode_within(self.rules, *columns, floor=FLOOR, room=room)
         return Decoded(self.candidates(document, pieces, {name: column[chosen] for name, column in table.items()}))
 
     def judged(self, document: Document, decoded: Decoded) -> Judged:
