@@ -30,6 +30,7 @@ def workplace(
     shutil.copytree(tiny_encoder, folder / "encoder")
     for name, number, seed in (("train", 60, 1), ("dev", 15, 2), ("test", 15, 3)):
         write_documents(toy_documents(number, seed), folder / f"{name}.jsonl")
+    write_documents(toy_documents(150, 6), folder / "held-out.jsonl")
     (folder / "texts").mkdir()
     for name, seed in (("a", 4), ("b", 5)):
         texts = "\n".join(document.text for document in toy_documents(150, seed))

@@ -25,7 +25,7 @@ def collected(judged: Sequence[Judged], labels: Sequence[str]) -> Outcomes:
     """The outcomes of several documents side by side, with logits as exact as a bundle keeps them."""
     sizes = [len(each.labels) for each in judged]
     return Outcomes(
-        logits=np.round(np.array([logit for each in judged for logit in each.logits], dtype=np.float64), 4),
+        logits=np.array([round(logit, 4) for each in judged for logit in each.logits], dtype=np.float64),
         right=np.array([right for each in judged for right in each.right], dtype=np.bool_),
         labels=tuple(label for each in judged for label in each.labels),
         documents=np.repeat(np.arange(len(judged)), sizes),
