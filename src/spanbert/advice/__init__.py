@@ -1,0 +1,1 @@
+"""Advice on annotated documents before training: pure analysis, without torch."""

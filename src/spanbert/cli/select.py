@@ -1,0 +1,57 @@
+"""`spanbert select`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..errors import DataError, UsageError, nearest
+from ..formats import Reading, write_documents
+from .flags import with_settings
+from .show import counted, number, read_all, talk
+
+FORMATS = ("jsonl", "label-studio")
+"""Those that hold probabilities and further fields."""
+
+
+@with_settings([Reading], skip=())
+def command(
+    *,
+    model: Annotated[str, typer.Option(help="Folder of a trained model, or a hub name.")],
+    input: Annotated[list[str], typer.Option(help="Files of texts that nobody has annotated (one or more).")],
+    budget: Annotated[int, typer.Option(help="How many documents you can annotate.")],
+    output: Annotated[str, typer.Option(help="File to write; - is standard output.")],
+    format: Annotated[str, typer.Option(help=f"{' or '.join(FORMATS)} (tasks with predictions).")] = FORMATS[0],
+    input_format: Annotated[str | None, typer.Option(help="Format of the files; none: recognised.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+    verbose: Annotated[bool, typer.Option("--verbose", help="List every repair of the data.")] = False,
+    settings: dict[str, Any],
+) -> None:
+    """Example: spanbert select --model my-model --input texts.jsonl --budget 100 --output annotate-these.jsonl"""
+    if format not in FORMATS:
+        raise UsageError(f"format {format!r}", " or ".join(FORMATS), nearest(format, FORMATS) or f"use {FORMATS[0]}")
+    if budget < 1:
+        raise UsageError(f"a budget of {budget}", "at least one document", "say how many you can annotate")
+    if any(Path(name).exists() and Path(output).exists() and Path(name).samefile(output) for name in input):
+        raise UsageError(f"{output} is read and would be written", "another file to write", "choose another --output")
+    documents = read_all(input, input_format, Reading(**settings), name="input", verbose=verbose)
+    bare = [document for document in documents if document.annotated == frozenset() or not document.spans]
+    if len(bare) < len(documents):
+        talk().print(f"  {number(len(documents) - len(bare), 'document')} with annotations left out", markup=False)
+    if not bare:
+        raise DataError("no document without annotations", "texts to choose from", "check the files of --input")
+
+    from ..inference.span_model import SpanModel
+    from ..selection import select
+
+    chosen = select(SpanModel.from_pretrained(model, device, dtype), counted(bare, "reading"), budget)
+    write_documents(chosen, output, format)
+    spans = sum(len(document.spans) for document in chosen)
+    talk().print(
+        f"{number(len(chosen), 'document')} of {len(bare):,} in {output}, the best first, with {number(spans, 'span')} "
+        "to confirm or correct",
+        markup=False,
+    )

@@ -1,0 +1,159 @@
+"""The decoders under limits: by hand, against trying all sets, and their bounds."""
+
+from __future__ import annotations
+
+from random import Random
+
+import numpy as np
+import pytest
+from brute_force import LABELS, Candidate, any_limits, arrays, candidate_lists, greatest_total, legal
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spanbert.decoding import POLICIES, decode_spans, decode_within, limited, nesting
+from spanbert.decoding.limited import Choice, best_within
+from spanbert.decoding.limits import Limits
+
+A, B, C = range(3)
+
+
+def best(policy: str, limits: Limits, candidates: list[Candidate]) -> tuple[list[Candidate], Choice]:
+    choice = best_within(limits.rules(policy, LABELS), *arrays(candidates))
+    return [candidates[i] for i in choice.indices], choice
+
+
+def test_at_most_one_of_a_label():
+    """Two As of 1 and 0.5 and a B of 0.75 that overlaps the better A: 1 against 0.5 + 0.75 = 1.25."""
+    candidates = [(0, 4, A, 1.0), (6, 8, A, 0.5), (2, 5, B, 0.75)]
+    assert best("flat", Limits(at_most={"A": 1}), candidates)[0] == candidates[1:]
+    assert best("flat", Limits(at_most={"A": 2}), candidates)[0] == candidates[:2]
+    assert best("flat", Limits(at_most={"A": 0}), candidates)[0] == candidates[2:]
+    assert best("overlapping", Limits(at_most={"A": 1}), candidates)[0] == [candidates[0], candidates[2]]
+
+
+def test_a_matrix_holds_at_any_depth():
+    """C in B in A: A may hold B and B may hold C, but A no C, so the three cannot stand together."""
+    candidates = [(0, 9, A, 1.0), (1, 8, B, 0.5), (2, 4, C, 0.75)]
+    assert best("nested", Limits({"A": ("B",), "B": ("C",)}), candidates)[0] == candidates[:2]
+    assert best("nested", Limits({"A": ("B", "C"), "B": ("C",)}), candidates)[0] == candidates
+    assert best("nested", Limits({}), candidates)[0] == candidates[:1]
+
+
+def test_a_matrix_on_the_same_boundaries():
+    """One must be allowed in the other; what lies inside must be allowed in both."""
+    candidates = [(0, 9, A, 0.5), (0, 9, B, 0.5), (2, 4, C, 0.25)]
+    assert best("nested", Limits({"B": ("A",)}), candidates)[0] == candidates[:2]
+    assert best("nested", Limits({"B": ("A", "C")}), candidates)[0] == candidates[:2]
+    assert best("nested", Limits({"B": ("A", "C"), "A": ("C",)}), candidates)[0] == candidates
+    assert best("nested", Limits({"A": ("C",), "B": ("C",)}), candidates)[0] == [candidates[0], candidates[2]]
+
+
+def test_forbidden_overlaps():
+    """B in the middle overlaps an A on either side: 0.5 + 0.5 against 0.75; Cs are free."""
+    candidates = [(0, 4, A, 0.5), (3, 7, B, 0.75), (3, 7, C, 0.125), (6, 9, A, 0.5)]
+    limits = Limits(forbidden=(("A", "B"),))
+    assert best("overlapping", limits, candidates)[0] == [candidates[0], candidates[2], candidates[3]]
+    candidates[3] = (7, 9, A, 0.5)
+    assert best("overlapping", limits, candidates)[0] == candidates[1:]
+
+
+def test_a_label_apart_from_itself():
+    candidates = [(0, 4, A, 0.5), (3, 7, A, 0.75), (3, 9, B, 0.5)]
+    assert best("overlapping", Limits(forbidden=(("A", "A"),)), candidates)[0] == candidates[1:]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(sorted(POLICIES)), any_limits(), candidate_lists())
+def test_equals_brute_force(policy: str, limits: Limits, candidates: list[Candidate]):
+    chosen, choice = best(policy, limits, candidates)
+    assert legal(policy, limits, chosen)
+    assert choice.total == sum(c[3] for c in chosen) == greatest_total(policy, limits, candidates)
+    assert choice.exact
+    assert choice.gap == 0
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(sorted(POLICIES)), any_limits(), candidate_lists(span=5, width=6), st.sampled_from([1, 2, 4]))
+def test_beyond_its_size_it_says_how_far_off_it_may_be(
+    policy: str, limits: Limits, candidates: list[Candidate], ways: int
+):
+    """With very few ways."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(limited, "WAYS", ways)
+        patch.setattr(limited, "_NARROW", 1)
+        chosen, choice = best(policy, limits, candidates)
+    assert legal(policy, limits, chosen)
+    greatest = greatest_total(policy, limits, candidates)
+    assert choice.total == sum(c[3] for c in chosen) <= greatest <= choice.bound
+    assert not choice.exact or choice.total == greatest
+
+
+@settings(max_examples=200, deadline=None)
+@given(any_limits(), candidate_lists(), st.sampled_from([(0, 256, 256), (2, 256, 256), (64, 1, 256), (64, 256, 2)]))
+def test_nested_in_every_way(limits: Limits, candidates: list[Candidate], way: tuple[int, int, int]):
+    """Spans one by one or in vector steps; a matrix with too many states or sets of labels goes through the search."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in zip(("_NARROW", "_STATES", "_SETS"), way, strict=True):
+            patch.setattr(nesting, name, value)
+        chosen, choice = best("nested", limits, candidates)
+    assert legal("nested", limits, chosen)
+    assert choice.total == choice.bound == greatest_total("nested", limits, candidates)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.sampled_from(sorted(POLICIES)), any_limits(), candidate_lists(most=16, span=7), st.randoms(), st.integers(0, 4)
+)
+def test_independent_of_the_input_order(
+    policy: str, limits: Limits, candidates: list[Candidate], random: Random, room: int
+):
+    shuffled = list(candidates)
+    random.shuffle(shuffled)
+    rules = limits.rules(policy, LABELS)
+    one = decode_within(rules, *arrays(candidates), floor=-2.0, room=room)
+    other = decode_within(rules, *arrays(shuffled), floor=-2.0, room=room)
+    assert [candidates[i] for i in one] == [shuffled[i] for i in other]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.sampled_from(sorted(POLICIES)), any_limits(), candidate_lists(most=16), st.integers(0, 9))
+def test_second_stage_only_adds(policy: str, limits: Limits, candidates: list[Candidate], room: int):
+    """It keeps the first stage, stays legal, and leaves nothing out that still had a place."""
+    first, _ = best(policy, limits, candidates)
+    found = [
+        candidates[i] for i in decode_within(limits.rules(policy, LABELS), *arrays(candidates), floor=-2.0, room=room)
+    ]
+    added = [c for c in found if c not in first]
+    assert set(first) <= set(found)
+    assert len(added) <= room
+    assert legal(policy, limits, found)
+    assert all(c[3] <= 0 for c in added)
+    if len(added) < room:
+        left = [c for c in candidates if c not in found and -2 < c[3] <= 0]
+        assert all(not legal(policy, limits, [*found, c]) for c in left)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.sampled_from(sorted(POLICIES)), candidate_lists(), st.integers(0, 4))
+def test_no_limits_change_nothing(policy: str, candidates: list[Candidate], room: int):
+    plain = decode_spans(policy, *arrays(candidates), floor=-2.0, room=room)
+    within = decode_within(Limits().rules(policy, LABELS), *arrays(candidates), floor=-2.0, room=room)
+    assert plain.tolist() == within.tolist()
+
+
+def many(seed: int, count: int, text: int) -> tuple[np.ndarray, ...]:
+    draw = np.random.default_rng(seed)
+    starts = draw.integers(0, text, count)
+    return starts, starts + draw.integers(1, 60, count), draw.integers(0, 3, count), draw.integers(1, 40, count) / 8
+
+
+@pytest.mark.parametrize("policy", sorted(POLICIES))
+@pytest.mark.parametrize("text", [250, 4000])
+def test_larger_cases(policy: str, text: int):
+    """200 candidates, close together or spread: legal, and never further from the bound than it says."""
+    limits = Limits({"A": ("B",), "B": ("C",)}, {"A": 3, "C": 5}, (("A", "C"),))
+    columns = many(3, 200, text)
+    choice = best_within(limits.rules(policy, LABELS), *columns)
+    chosen = [(int(s), int(e), int(label), float(x)) for s, e, label, x in zip(*columns, strict=True)]
+    assert legal(policy, limits, [chosen[i] for i in choice.indices])
+    assert choice.total <= choice.bound <= 1.1 * choice.total
