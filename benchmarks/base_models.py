@@ -1,0 +1,119 @@
+"""Which encoder to start from: strict F1 on dev parts after the same fine-tuning.
+
+    python -m benchmarks.base_models run [CANDIDATE ...] [--seeds 1]   # what is there is not run again
+    python -m benchmarks.base_models report                            # the table of docs/models.md
+
+Candidates: `spanbert-mini`, the encoder in the package; `before`, the same layers under the same vocabulary before its
+pre-training; `random`, its shape with random weights; `minilm`, the encoder that it was made from (six layers,
+uncased). Span classification, 25,000 words of training text a corpus, the same rate and epochs for all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from examples.pretrain.spanbert_mini import LAYERS
+
+from benchmarks.accuracy import epochs_for, minilm, parts_of, with_known_labels
+from benchmarks.datasets import DATA, OUTPUT, ROOT
+from spanbert import SpanModel, TrainConfig, continued, train
+from spanbert.bundle import load_base
+from spanbert.encoder.files import locate
+from spanbert.encoder.packed import PackedBert
+from spanbert.models import BASE
+
+RESULTS = Path(__file__).resolve().parent / "results" / "base_models.jsonl"
+WORK = ROOT / "build" / "benchmarks" / "base_models"
+CORPORA = ("fire", "wnut17", "crossner_politics", "ncbi_disease")
+RATE, MAX_TOKENS = 2.8e-4, 1024
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("verb", choices=("run", "report"))
+    parser.add_argument("candidates", nargs="*", metavar="CANDIDATE", help="all, unless named")
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--vocabulary", default=BASE, help="folder with the vocabulary of `before` and `random`")
+    options = parser.parse_args()
+    if options.verb == "report":
+        report()
+        return
+    for seed in range(options.seeds):
+        for candidate in options.candidates or list(CANDIDATES):
+            for corpus in CORPORA:
+                if (corpus, candidate, seed) not in done():
+                    execute(corpus, candidate, seed, CANDIDATES[candidate](options.vocabulary))
+
+
+def done() -> dict[tuple[str, str, int], float]:
+    lines = RESULTS.read_text(encoding="utf-8").splitlines() if RESULTS.exists() else []
+    records = map(json.loads, lines)
+    return {(r["corpus"], r["candidate"], r["seed"]): r["dev_f1"] for r in records}
+
+
+def execute(corpus: str, candidate: str, seed: int, base: Path) -> None:
+    parts = parts_of(corpus, DATA, OUTPUT)
+    epochs, start = epochs_for(parts["train"]), time.perf_counter()
+    model = SpanModel.create(base, task="span-classification", labels=[], seed=seed)
+    config = TrainConfig(epochs=epochs, patience=epochs, learning_rate=RATE, max_tokens=MAX_TOKENS, seed=seed)
+    trained = train(model, parts["train"], with_known_labels(parts), config)
+    record = {
+        "corpus": corpus,
+        "candidate": candidate,
+        "seed": seed,
+        "dev_f1": round(float(trained.bundle.facts["report"]["micro"]["f1"]), 4),
+        "epochs": epochs,
+        "seconds": round(time.perf_counter() - start),
+    }
+    RESULTS.parent.mkdir(exist_ok=True)
+    with RESULTS.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(record) + "\n")
+    print(record, flush=True)
+
+
+def report() -> None:
+    found = done()
+    print("| start | " + " | ".join(CORPORA) + " | mean |\n|---|" + "--:|" * (len(CORPORA) + 1))
+    for candidate in CANDIDATES:
+        rows = [[f1 for (c, name, _), f1 in found.items() if (c, name) == (corpus, candidate)] for corpus in CORPORA]
+        if all(rows):
+            means = [float(np.mean(row)) for row in rows]
+            cells = [f"{value:.3f}" for value in (*means, np.mean(means))]
+            print(f"| {candidate} ({min(map(len, rows))} seeds) | " + " | ".join(cells) + " |")
+
+
+# The candidates: each a folder with an encoder.
+
+
+def before(vocabulary: str) -> Path:
+    folder = WORK / "before"
+    if not folder.exists():
+        continued(minilm(), vocabulary=vocabulary, layers=LAYERS).save_pretrained(folder)
+    return folder
+
+
+def random(vocabulary: str) -> Path:
+    folder = WORK / "random"
+    if not folder.exists():
+        model = continued(before(vocabulary))
+        encoder, _ = load_base(before(vocabulary))
+        model.bundle.network.encoder.load_state_dict(PackedBert(encoder.config).state_dict())
+        model.save_pretrained(folder)
+    return folder
+
+
+CANDIDATES: dict[str, Callable[[str], Path]] = {
+    "random": random,
+    "before": before,
+    BASE: lambda vocabulary: locate(BASE),  # noqa: ARG005 - all are called alike
+    "minilm": lambda vocabulary: minilm(),  # noqa: ARG005
+}
+
+
+if __name__ == "__main__":
+    main()
