@@ -142,6 +142,11 @@ def machine() -> dict[str, Any]:
     return facts
 
 
+def dtypes(facts: dict[str, Any]) -> list[str]:
+    """The precisions that this machine computes natively."""
+    return ["float32", *(["bfloat16"] if "bf16_tflops" in facts else [])]
+
+
 def busy(seconds: float = 2.0) -> float:
     """The share of all processors that is at work while this process waits."""
 

@@ -20,7 +20,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
 
-from benchmarks.duel import ROOT, duel, keep, machine, ratio
+from benchmarks.duel import ROOT, dtypes, duel, keep, machine, ratio
 
 WORK = ROOT / "build" / "benchmarks" / "inference"
 SHAPES = {"base": (768, 12, 12, 3072), "mini": (384, 6, 12, 1536)}
@@ -105,11 +105,6 @@ def single(folder: Path, size: str, facts: dict[str, Any], rounds: int) -> None:
             rows[name] = {**result.made, "peak_mib": round(result.peak_mib), "times": times, "our_memory": memory}
             print(f"single, {size}, {dtype}, {name}: {rows[name]}")
         keep("inference", {"work": "single", "size": size, "dtype": dtype, "rows": rows, **facts})
-
-
-def dtypes(facts: dict[str, Any]) -> list[str]:
-    """The precisions that this machine computes natively."""
-    return ["float32", *(["bfloat16"] if "bf16_tflops" in facts else [])]
 
 
 def shares(folder: Path, size: str, facts: dict[str, Any], rounds: int) -> None:

@@ -4,7 +4,8 @@
 
 A new encoder, 6 layers of 384, on an annual report: in full blocks of 128 positions, and paragraph by paragraph, where
 the rival pads. `ours_masked` has the rival's objective, `ours_boundary` the span-boundary objective as well. Both sides
-hide 15 %, drop nothing and take steps of as many positions.
+hide 15 %, drop nothing and take steps of as many positions. In fp32 and, where the processor computes it natively, in
+bfloat16, beside the rival's default (fp32) once more.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
 
-from benchmarks.duel import ROOT, duel, keep, machine, ratio
+from benchmarks.duel import ROOT, dtypes, duel, keep, machine, ratio
 
-WINDOW, POSITIONS, STEPS = 128, 2048, 3
+WINDOW, POSITIONS, STEPS = 128, 2048, 4
 WIDTH, LAYERS, HEADS, INNER = 384, 6, 6, 1536
 CONTESTANTS = {
     "blocks": ("ours_masked", "ours_boundary", "trainer"),
@@ -34,20 +35,22 @@ def main() -> None:
     parser.add_argument("--busy", action="store_true", help="measure beside other work")
     options = parser.parse_args()
     facts = machine()
-    rows: dict[str, dict[str, Any]] = {}
-    for names in CONTESTANTS.values():
-        found = duel("benchmarks.pretraining", names, {}, options.rounds)
-        for name, result in found.items():
-            pieces = result.made["pieces"]
-            rate = facts["fp32_tflops"] * 1e12
-            rows[name] = {
-                "pieces_per_second": round(pieces / result.median),
-                "share_of_limit": round(flops(pieces, both=name == "ours_boundary") / result.median / rate, 3),
-                "peak_mib": round(result.peak_mib),
-                "ours_is_faster": ratio(result, found[names[0]]),
-            }
-            print(f"{name:20} {rows[name]}", flush=True)
-    keep("pretraining", {"rows": rows, **facts})
+    for dtype in dtypes(facts):
+        rows: dict[str, dict[str, Any]] = {}
+        rate = facts["fp32_tflops" if dtype == "float32" else "bf16_tflops"] * 1e12
+        for names in CONTESTANTS.values():
+            extra = [f"{names[-1]}_fp32"] * (dtype != "float32")
+            found = duel("benchmarks.pretraining", [*names, *extra], {"dtype": dtype}, options.rounds)
+            for name, result in found.items():
+                pieces = result.made["pieces"]
+                rows[name] = {
+                    "pieces_per_second": round(pieces / result.median),
+                    "share_of_limit": round(flops(pieces, both=name == "ours_boundary") / result.median / rate, 3),
+                    "peak_mib": round(result.peak_mib),
+                    "ours_is_faster": ratio(result, found[names[0]]),
+                }
+                print(f"{dtype} {name:20} {rows[name]}", flush=True)
+        keep("pretraining", {"dtype": dtype, "rows": rows, **facts})
 
 
 def flops(pieces: int, *, both: bool) -> float:
@@ -73,19 +76,19 @@ def texts() -> list[str]:
 # The contestants; see `duel.py`.
 
 
-def ours_masked() -> Iterator[Any]:
-    yield from ours("\n".join(texts()), boundary_weight=0.0)
+def ours_masked(dtype: str) -> Iterator[Any]:
+    yield from ours("\n".join(texts()), boundary_weight=0.0, dtype=dtype)
 
 
-def ours_boundary() -> Iterator[Any]:
-    yield from ours("\n".join(texts()), boundary_weight=1.0)
+def ours_boundary(dtype: str) -> Iterator[Any]:
+    yield from ours("\n".join(texts()), boundary_weight=1.0, dtype=dtype)
 
 
-def ours_masked_ragged() -> Iterator[Any]:
-    yield from ours(*texts(), boundary_weight=0.0)
+def ours_masked_ragged(dtype: str) -> Iterator[Any]:
+    yield from ours(*texts(), boundary_weight=0.0, dtype=dtype)
 
 
-def ours(*documents: str, boundary_weight: float) -> Iterator[Any]:
+def ours(*documents: str, boundary_weight: float, dtype: str) -> Iterator[Any]:
     import torch
 
     from encoder import minilm
@@ -110,7 +113,7 @@ def ours(*documents: str, boundary_weight: float) -> Iterator[Any]:
     name = "span-masking"
     settings = settings_from(name, {"window": WINDOW, "boundary_weight": boundary_weight})
     bundle = Bundle.build(encoder, tokenizer, {name: task_class(name)(settings, tokenizer)}, {})
-    config = PretrainConfig(steps=STEPS, max_tokens=POSITIONS, evaluations=1, device="cpu", dtype="float32")
+    config = PretrainConfig(steps=STEPS, max_tokens=POSITIONS, evaluations=1, device="cpu", dtype=dtype)
     listed = [Document(str(number), text) for number, text in enumerate(documents)]
     seen: list[int] = []
     made: Any = None
@@ -121,15 +124,23 @@ def ours(*documents: str, boundary_weight: float) -> Iterator[Any]:
         made = {"pieces": sum(seen)}
 
 
-def trainer() -> Iterator[Any]:
-    yield from stock(["\n".join(texts())])
+def trainer(dtype: str) -> Iterator[Any]:
+    yield from stock(["\n".join(texts())], dtype)
 
 
-def trainer_ragged() -> Iterator[Any]:
-    yield from stock(texts())
+def trainer_fp32(dtype: str) -> Iterator[Any]:  # noqa: ARG001
+    yield from trainer("float32")
 
 
-def stock(documents: list[str]) -> Iterator[Any]:
+def trainer_ragged(dtype: str) -> Iterator[Any]:
+    yield from stock(texts(), dtype)
+
+
+def trainer_ragged_fp32(dtype: str) -> Iterator[Any]:  # noqa: ARG001
+    yield from trainer_ragged("float32")
+
+
+def stock(documents: list[str], dtype: str) -> Iterator[Any]:
     import torch
     from transformers import (
         AutoTokenizer,
@@ -174,6 +185,7 @@ def stock(documents: list[str]) -> Iterator[Any]:
                 num_train_epochs=1,
                 per_device_train_batch_size=-(-len(chosen) // STEPS),
                 use_cpu=True,
+                bf16=dtype == "bfloat16",
                 report_to=[],
                 disable_tqdm=True,
                 save_strategy="no",

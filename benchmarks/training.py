@@ -4,6 +4,7 @@
 
 Same encoder (that of `make demo`), same passages of FIRE. `trainer_8` is its default batch of 8 passages,
 `trainer_same` has as many positions in a step as ours, `trainer_grouped` also puts passages of one length together.
+In fp32 and, where the processor computes it natively, in bfloat16, beside the rival's default (fp32) once more.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
 
 from benchmarks.datasets import prepare
-from benchmarks.duel import duel, keep, machine, ratio
+from benchmarks.duel import dtypes, duel, keep, machine, ratio
 
 PASSAGES = 200
 MAX_TOKENS = 2048
@@ -31,17 +32,19 @@ def main() -> None:
     parser.add_argument("--busy", action="store_true", help="measure beside other work")
     options = parser.parse_args()
     facts = machine()
-    found = duel("benchmarks.training", CONTESTANTS, {}, options.rounds)
-    rows = {}
-    for name, result in found.items():
-        rows[name] = {
-            "pieces_per_second": round(result.made["pieces"] / result.median),
-            "peak_mib": round(result.peak_mib),
-            "tags_are_faster": ratio(result, found["ours_tags"]),
-            "spans_are_faster": ratio(result, found["ours_spans"]),
-        }
-        print(f"{name:16} {rows[name]}")
-    keep("training", {"rows": rows, **facts})
+    for dtype in dtypes(facts):
+        names = [*CONTESTANTS, *["trainer_8_fp32"] * (dtype != "float32")]
+        found = duel("benchmarks.training", names, {"dtype": dtype}, options.rounds)
+        rows = {}
+        for name, result in found.items():
+            rows[name] = {
+                "pieces_per_second": round(result.made["pieces"] / result.median),
+                "peak_mib": round(result.peak_mib),
+                "tags_are_faster": ratio(result, found["ours_tags"]),
+                "spans_are_faster": ratio(result, found["ours_spans"]),
+            }
+            print(f"{dtype} {name:16} {rows[name]}", flush=True)
+        keep("training", {"dtype": dtype, "rows": rows, **facts})
 
 
 def documents() -> list[Any]:
@@ -61,21 +64,21 @@ def pieces_of(listed: list[Any]) -> int:
 # The contestants; see `duel.py`.
 
 
-def ours_tags() -> Iterator[Any]:
-    yield from ours("token-classification")
+def ours_tags(dtype: str) -> Iterator[Any]:
+    yield from ours("token-classification", dtype)
 
 
-def ours_spans() -> Iterator[Any]:
-    yield from ours("span-classification")
+def ours_spans(dtype: str) -> Iterator[Any]:
+    yield from ours("span-classification", dtype)
 
 
-def ours(task: str) -> Iterator[Any]:
+def ours(task: str, dtype: str) -> Iterator[Any]:
     from encoder import minilm
     from spanbert import SpanModel, TrainConfig, train
 
     listed = documents()
     model = SpanModel.create(minilm(), task=task)
-    config = TrainConfig(epochs=1, max_tokens=MAX_TOKENS, dtype="float32", device="cpu")
+    config = TrainConfig(epochs=1, max_tokens=MAX_TOKENS, dtype=dtype, device="cpu")
     made: Any = None
     while True:
         yield made
@@ -83,19 +86,23 @@ def ours(task: str) -> Iterator[Any]:
         made = {"pieces": pieces_of(listed)}
 
 
-def trainer_8() -> Iterator[Any]:
-    yield from trainer(8)
+def trainer_8(dtype: str) -> Iterator[Any]:
+    yield from trainer(8, dtype)
 
 
-def trainer_same() -> Iterator[Any]:
-    yield from trainer(None)
+def trainer_8_fp32(dtype: str) -> Iterator[Any]:  # noqa: ARG001
+    yield from trainer(8, "float32")
 
 
-def trainer_grouped() -> Iterator[Any]:
-    yield from trainer(None, train_sampling_strategy="group_by_length")
+def trainer_same(dtype: str) -> Iterator[Any]:
+    yield from trainer(None, dtype)
 
 
-def trainer(batch: int | None, **settings: Any) -> Iterator[Any]:
+def trainer_grouped(dtype: str) -> Iterator[Any]:
+    yield from trainer(None, dtype, train_sampling_strategy="group_by_length")
+
+
+def trainer(batch: int | None, dtype: str, **settings: Any) -> Iterator[Any]:
     from transformers import (
         AutoModelForTokenClassification,
         AutoTokenizer,
@@ -124,6 +131,7 @@ def trainer(batch: int | None, **settings: Any) -> Iterator[Any]:
                 num_train_epochs=1,
                 per_device_train_batch_size=batch or max(1, round(MAX_TOKENS / mean)),
                 use_cpu=True,
+                bf16=dtype == "bfloat16",
                 report_to=[],
                 disable_tqdm=True,
                 save_strategy="no",
