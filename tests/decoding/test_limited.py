@@ -43,6 +43,7 @@ def test_a_matrix_on_the_same_boundaries():
     """One must be allowed in the other; what lies inside must be allowed in both."""
     candidates = [(0, 9, A, 0.5), (0, 9, B, 0.5), (2, 4, C, 0.25)]
     assert best("nested", Limits({"B": ("A",)}), candidates)[0] == candidates[:2]
+    assert best("nested", Limits({"A": ("B",)}), candidates)[0] == candidates[:2]
     assert best("nested", Limits({"B": ("A", "C")}), candidates)[0] == candidates[:2]
     assert best("nested", Limits({"B": ("A", "C"), "A": ("C",)}), candidates)[0] == candidates
     assert best("nested", Limits({"A": ("C",), "B": ("C",)}), candidates)[0] == [candidates[0], candidates[2]]
@@ -79,8 +80,8 @@ def test_beyond_its_size_it_says_how_far_off_it_may_be(
 ):
     """With very few ways."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(limited, "WAYS", ways)
-        patch.setattr(limited, "_NARROW", 1)
+        for name, value in (("WAYS", ways), ("_MIDDLE", ways), ("_NARROW", ways), ("CELLS", 0)):
+            patch.setattr(limited, name, value)
         chosen, choice = best(policy, limits, candidates)
     assert legal(policy, limits, chosen)
     greatest = greatest_total(policy, limits, candidates)
@@ -139,6 +140,42 @@ def test_no_limits_change_nothing(policy: str, candidates: list[Candidate], room
     plain = decode_spans(policy, *arrays(candidates), floor=-2.0, room=room)
     within = decode_within(Limits().rules(policy, LABELS), *arrays(candidates), floor=-2.0, room=room)
     assert plain.tolist() == within.tolist()
+
+
+@settings(max_examples=100, deadline=None)
+@given(any_limits(), candidate_lists(), st.sampled_from([0, 40]))
+def test_flat_by_search_where_counts_are_too_many(limits: Limits, candidates: list[Candidate], steps: int):
+    """Also when the prices are far from the best: one step leaves them at zero."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(limited, "CELLS", 0)
+        patch.setattr(limited, "_STEPS", 1 + steps)
+        choice = best("flat", limits, candidates)[1]
+    assert choice.total == choice.bound == greatest_total("flat", limits, candidates)
+
+
+def test_what_disjoint_candidates_can_still_gain():
+    """[0, 4) and [4, 6) touch: 1 + 2; [2, 5) overlaps both, and is worth less than [4, 6)."""
+    starts, ends, gains = np.array([0, 2, 4]), np.array([4, 5, 6]), np.array([1.0, 1.5, 2.0])
+    problem = limited._Problem(Limits().rules("flat", LABELS), starts, ends, np.zeros(3, dtype=int), gains)
+    assert limited._suffix(problem, gains) == [3.0, 2.0, 2.0, 0.0]
+
+
+def test_second_stage_sees_long_spans():
+    """One that begins 300 characters before, and one that a later one would hold."""
+    limits = Limits(forbidden=(("A", "B"),))
+    candidates = [(0, 400, A, 1.0), (300, 310, B, -1.0), (700, 710, A, 1.0), (450, 800, B, -1.0), (450, 800, C, -1.0)]
+    found = decode_within(limits.rules("overlapping", LABELS), *arrays(candidates), floor=-2.0, room=9)
+    assert sorted(found.tolist()) == [0, 2, 4]
+
+
+@settings(max_examples=200, deadline=None)
+@given(any_limits(), candidate_lists(span=5, width=6))
+def test_groups_of_barring_spans_bound_the_total(limits: Limits, candidates: list[Candidate]):
+    """Before any search."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(limited, "_searched", lambda problem, known, bound: (known, bound.most))
+        choice = best("overlapping", limits, candidates)[1]
+    assert choice.bound >= greatest_total("overlapping", limits, candidates) - 1e-9
 
 
 def many(seed: int, count: int, text: int) -> tuple[np.ndarray, ...]:
