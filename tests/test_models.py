@@ -39,19 +39,20 @@ def test_each_says_what_it_is(name: str):
     assert "/" not in json.dumps(record["facts"].get("base_model", ""))  # nobody's path
 
 
-def test_the_encoder_has_at_most_twelve_million_parameters_and_reads_case():
-    folder = locate(BASE)
-    model = continued(BASE)
+def test_the_small_encoder_has_at_most_twelve_million_parameters_and_reads_case():
+    folder = locate("spanbert-mini")
+    model = continued("spanbert-mini")
     assert sum(parameter.numel() for parameter in model.bundle.network.parameters()) <= 12_000_000
     encoder, tokenizer = load_base(folder)
     assert not tokenizer.lowercase and encoder.longest >= 512
     assert encoder.words.weight.dtype == torch.float32
 
 
-def test_stock_classes_read_the_encoder():
+@pytest.mark.parametrize("name", sorted(shipped().keys() - {EXTRACTOR}))
+def test_stock_classes_read_the_encoders(name: str):
     from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer
 
-    folder = locate(BASE)
+    folder = locate(name)
     tokenizer, filler = AutoTokenizer.from_pretrained(folder), AutoModelForMaskedLM.from_pretrained(folder)
     row = tokenizer("The Federal Reserve raised interest [MASK] again.", return_tensors="pt")
     place = row["input_ids"][0].tolist().index(tokenizer.mask_token_id)

