@@ -3,9 +3,9 @@
     python -m benchmarks.base_models run [CANDIDATE ...] [--seeds 1]   # what is there is not run again
     python -m benchmarks.base_models report                            # the table of docs/models.md
 
-Candidates: `spanbert-mini`, the encoder in the package; `before`, the same layers under the same vocabulary before its
-pre-training; `random`, its shape with random weights; `minilm`, the encoder that it was made from (six layers,
-uncased). Span classification, 25,000 words of training text a corpus, the same rate and epochs for all.
+Candidates: `spanbert-mini` and `spanbert-minilm`, the encoders in the package; `before`, the layers of the first under
+its vocabulary before its pre-training; `random`, its shape with random weights; `minilm`, the encoder that both were
+made from (six layers, uncased, 30,522 pieces). Span classification, 25,000 words of training text a corpus, the same rate and epochs for all.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from spanbert import SpanModel, TrainConfig, continued, train
 from spanbert.bundle import load_base
 from spanbert.encoder.files import locate
 from spanbert.encoder.packed import PackedBert
-from spanbert.models import BASE
 
 RESULTS = Path(__file__).resolve().parent / "results" / "base_models.jsonl"
 WORK = ROOT / "build" / "benchmarks" / "base_models"
 CORPORA = ("fire", "wnut17", "crossner_politics", "ncbi_disease")
 RATE, MAX_TOKENS = 2.8e-4, 1024
+MINI = "spanbert-mini"
 
 
 def main() -> None:
@@ -38,7 +38,9 @@ def main() -> None:
     parser.add_argument("verb", choices=("run", "report"))
     parser.add_argument("candidates", nargs="*", metavar="CANDIDATE", help="all, unless named")
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--vocabulary", default=BASE, help="folder with the vocabulary of `before` and `random`")
+    parser.add_argument(
+        "--vocabulary", default=locate(MINI), help="folder with the vocabulary of `before` and `random`"
+    )
     options = parser.parse_args()
     if options.verb == "report":
         report()
@@ -110,7 +112,8 @@ def random(vocabulary: str) -> Path:
 CANDIDATES: dict[str, Callable[[str], Path]] = {
     "random": random,
     "before": before,
-    BASE: lambda vocabulary: locate(BASE),  # noqa: ARG005 - all are called alike
+    MINI: lambda vocabulary: locate(MINI),  # noqa: ARG005 - all are called alike
+    "spanbert-minilm": lambda vocabulary: locate("spanbert-minilm"),  # noqa: ARG005
     "minilm": lambda vocabulary: minilm(),  # noqa: ARG005
 }
 
