@@ -5,7 +5,8 @@
 
 Candidates: `spanbert-mini` and `spanbert-minilm`, the encoders in the package; `before`, the layers of the first under
 its vocabulary before its pre-training; `random`, its shape with random weights; `minilm`, the encoder that both were
-made from (six layers, uncased, 30,522 pieces). Span classification, 25,000 words of training text a corpus, the same rate and epochs for all.
+made from (six layers, uncased, 30,522 pieces). Span classification, 25,000 words of training text a corpus, the same
+rate and epochs for all.
 """
 
 from __future__ import annotations
