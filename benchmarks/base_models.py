@@ -4,9 +4,9 @@
     python -m benchmarks.base_models report                            # the table of docs/models.md
 
 Candidates: `spanbert-mini` and `spanbert-minilm`, the encoders in the package; `before`, the layers of the first under
-its vocabulary before its pre-training; `random`, its shape with random weights; `minilm`, the encoder that both were
-made from (six layers, uncased, 30,522 pieces). Span classification, 25,000 words of training text a corpus, the same
-rate and epochs for all.
+its vocabulary before its pre-training; `random`, its shape with random weights; `trimmed`, the second before its
+pre-training; `minilm`, the encoder that both were made from (six layers, uncased, 30,522 pieces). Span classification,
+25,000 words of training text a corpus, the same rate and epochs for all.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from examples.pretrain.spanbert_mini import LAYERS
+from examples.pretrain.spanbert_mini import LAYERS, SOURCES
+from examples.pretrain.spanbert_minilm import trimmed as with_most_used_pieces
 
 from benchmarks.accuracy import epochs_for, minilm, parts_of, with_known_labels
 from benchmarks.datasets import DATA, OUTPUT, ROOT
@@ -110,9 +111,15 @@ def random(vocabulary: str) -> Path:
     return folder
 
 
+def trimmed(vocabulary: str) -> Path:  # noqa: ARG001
+    files = [str(ROOT.parent / "shared" / "data" / "pretrain" / f"{name}-00.jsonl.gz") for name in SOURCES]
+    return with_most_used_pieces(WORK / "trimmed", files)
+
+
 CANDIDATES: dict[str, Callable[[str], Path]] = {
     "random": random,
     "before": before,
+    "trimmed": trimmed,
     MINI: lambda vocabulary: locate(MINI),  # noqa: ARG005 - all are called alike
     "spanbert-minilm": lambda vocabulary: locate("spanbert-minilm"),  # noqa: ARG005
     "minilm": lambda vocabulary: minilm(),  # noqa: ARG005
