@@ -3,10 +3,11 @@
     python -m benchmarks.base_models run [CANDIDATE ...] [--seeds 1]   # what is there is not run again
     python -m benchmarks.base_models report                            # the table of docs/models.md
 
-Candidates: `spanbert-mini` and `spanbert-minilm`, the encoders in the package; `before`, the layers of the first under
-its vocabulary before its pre-training; `random`, its shape with random weights; `trimmed`, the second before its
-pre-training; `minilm`, the encoder that both were made from (six layers, uncased, 30,522 pieces). Span classification,
-25,000 words of training text a corpus, the same rate and epochs for all.
+Candidates: `spanbert-mini`, the encoder in the package; `before`, its layers under its vocabulary before its
+pre-training; `random`, its shape with random weights; `minilm`, the encoder that all were made from (six layers,
+uncased, 30,522 pieces); `trimmed`, that with 16,000 of its pieces; `spanbert-minilm`, the last after the pre-training of
+examples/pretrain/spanbert_minilm.py, where that was run. Span classification, 25,000 words of training text a corpus,
+the same rate and epochs for all.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def main() -> None:
         return
     for seed in range(options.seeds):
         for candidate in options.candidates or list(CANDIDATES):
-            for corpus in CORPORA:
+            for corpus in CORPORA if options.candidates or candidate != "spanbert-minilm" else ():
                 if (corpus, candidate, seed) not in done():
                     execute(corpus, candidate, seed, CANDIDATES[candidate](options.vocabulary))
 
@@ -121,7 +122,7 @@ CANDIDATES: dict[str, Callable[[str], Path]] = {
     "before": before,
     "trimmed": trimmed,
     MINI: lambda vocabulary: locate(MINI),  # noqa: ARG005 - all are called alike
-    "spanbert-minilm": lambda vocabulary: locate("spanbert-minilm"),  # noqa: ARG005
+    "spanbert-minilm": lambda vocabulary: ROOT / "build" / "spanbert-minilm",  # noqa: ARG005
     "minilm": lambda vocabulary: minilm(),  # noqa: ARG005
 }
 
