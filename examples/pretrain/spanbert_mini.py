@@ -35,12 +35,7 @@ TOKENS = 16_000_000
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data" / "pretrain")
-    parser.add_argument("--output", type=Path, required=True, help="where the run is kept until it ends")
-    parser.add_argument("--store", type=Path, default=ROOT / "src" / "spanbert" / "models" / NAME)
-    parser.add_argument("--tokens", type=int, default=TOKENS)
-    options = parser.parse_args()
+    options = asked(__doc__, NAME, TOKENS)
     console = Console(stderr=True)
     files = [str(options.data / f"{name}-00.jsonl.gz") for name in SOURCES]
     vocabulary = options.output.with_name(f"{options.output.name}-vocabulary")
@@ -49,13 +44,34 @@ def main() -> None:
         tokenizer = train_vocabulary(read_texts(files), PIECES)
         write_vocabulary(tokenizer, vocabulary, 512)
     model = continued(minilm(), vocabulary=vocabulary, layers=LAYERS, settings=SETTINGS)
+    store(read_through(model, files, options, evaluations=12, rates=RATES), options.store)
+    console.print(f"{NAME} is in {options.store}")
+
+
+def asked(description: str | None, name: str, tokens: int) -> argparse.Namespace:
+    """What the command line of a recipe says."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data" / "pretrain")
+    parser.add_argument("--output", type=Path, required=True, help="where the run is kept until it ends")
+    parser.add_argument("--store", type=Path, default=ROOT / "src" / "spanbert" / "models" / name)
+    parser.add_argument("--tokens", type=int, default=tokens)
+    return parser.parse_args()
+
+
+def read_through(
+    model: SpanModel, files: list[str], options: argparse.Namespace, evaluations: int, rates: dict[str, float]
+) -> SpanModel:
+    """The model after pre-training on these files, from where the run was cut off."""
     config = PretrainConfig(
-        tokens=options.tokens, max_tokens=4096, evaluations=12, output=str(options.output), resume="auto", **RATES
+        tokens=options.tokens,
+        max_tokens=4096,
+        evaluations=evaluations,
+        output=str(options.output),
+        resume="auto",
+        **rates,
     )
     with bar("pre-training") as progress:
-        trained = pretrain(model, read_texts(files), config, [TrainingDisplay(progress, "evaluation")])
-    store(trained, options.store)
-    console.print(f"{NAME} is in {options.store}")
+        return pretrain(model, read_texts(files), config, [TrainingDisplay(progress, "evaluation")])
 
 
 def store(model: SpanModel, folder: Path) -> None:

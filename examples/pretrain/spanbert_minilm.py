@@ -8,7 +8,6 @@ was cut off.
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,11 +16,10 @@ import numpy as np
 from examples.encoder import minilm
 from examples.pretrain.entities import SOURCES as ENTITIES
 from examples.pretrain.entities import documents
-from examples.pretrain.spanbert_mini import ROOT, SOURCES
+from examples.pretrain.spanbert_mini import SOURCES, asked, read_through
 from rich.console import Console
 
-from spanbert import PretrainConfig, SpanModel, continued, pretrain, read_texts
-from spanbert.cli.show import TrainingDisplay, bar
+from spanbert import SpanModel, continued, read_texts
 from spanbert.pretraining.vocabulary import write_vocabulary
 from spanbert.tokenization import Tokenizer
 
@@ -33,22 +31,11 @@ _AT_ONCE = 500
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data" / "pretrain")
-    parser.add_argument("--output", type=Path, required=True, help="where the run is kept until it ends")
-    parser.add_argument("--store", type=Path, default=ROOT / "src" / "spanbert" / "models" / NAME)
-    parser.add_argument("--tokens", type=int, default=TOKENS)
-    options = parser.parse_args()
-    console = Console(stderr=True)
+    options = asked(__doc__, NAME, TOKENS)
     files = [str(options.data / f"{name}-00.jsonl.gz") for name in SOURCES]
     model = continued(trimmed(options.output.with_name(f"{options.output.name}-trimmed"), files), settings=SETTINGS)
-    config = PretrainConfig(
-        tokens=options.tokens, max_tokens=4096, evaluations=6, output=str(options.output), resume="auto", **RATES
-    )
-    with bar("pre-training") as progress:
-        trained = pretrain(model, read_texts(files), config, [TrainingDisplay(progress, "evaluation")])
-    store(trained, options.store)
-    console.print(f"{NAME} is in {options.store}")
+    store(read_through(model, files, options, evaluations=6, rates=RATES), options.store)
+    Console(stderr=True).print(f"{NAME} is in {options.store}")
 
 
 def trimmed(folder: Path, files: list[str]) -> Path:
