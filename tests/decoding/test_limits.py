@@ -72,3 +72,9 @@ def test_two_spans(limits: Limits, policy: str, one: tuple[int, int, int], other
     expected = not legal_pair(policy, limits, (*one, 1.0), (*other, 1.0))
     assert limits.rules(policy, LABELS).conflict(one, other) == expected
     assert limits.rules(policy, LABELS).conflict(other, one) == expected
+
+
+def test_limits_take_no_memory_that_grows_with_very_many_labels():
+    """Pairs of labels are written down, so their number has a bound."""
+    with pytest.raises(UsageError, match="limits over 1,001 labels"):
+        Limits(at_most={"1": 2}).rules("flat", [str(number) for number in range(1001)])

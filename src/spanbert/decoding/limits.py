@@ -12,6 +12,7 @@ from ..errors import UsageError, nearest
 _FORM = '{"contains": {"ORG": ["LOC"]}, "at_most": {"DATE": 1}, "forbidden": [["ORG", "PER"]]}'
 _KEYS = ("contains", "at_most", "forbidden")
 UNLIMITED = 2**62
+MOST_LABELS = 1000  # of a model with limits
 
 Place = tuple[int, int, int]
 """start, end, label."""
@@ -64,7 +65,14 @@ class Limits:
         }
 
     def rules(self, policy: str, labels: Sequence[str]) -> Rules:
-        """With ids: the places of the labels. Raises UsageError for a label that is not among them."""
+        """With ids: the places of the labels. Raises UsageError for a label that is not among them, and
+        for more than `MOST_LABELS`."""
+        if len(labels) > MOST_LABELS:
+            raise UsageError(
+                f"limits over {len(labels):,} labels",
+                f"at most {MOST_LABELS:,}: each pair of them is written down",
+                "leave the limits out, or merge labels",
+            )
         ids = {label: number for number, label in enumerate(labels)}
 
         def number(label: str) -> int:

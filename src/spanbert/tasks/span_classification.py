@@ -69,7 +69,8 @@ class SpanClassification:
                 raise UsageError(
                     f"{name} {value!r}", f"one of {', '.join(choices)}", nearest(value, choices) or "pick one"
                 )
-        _ = self.rules if self.ready else self.limits  # raises UsageError for what cannot be read
+        if self.settings.limits is not None:
+            _ = self.rules if self.ready else self.limits  # raises UsageError for what cannot be read
 
     @property
     def limits(self) -> Limits:
