@@ -87,10 +87,11 @@ def test_files_functions_and_package_stay_small():
     assert long == []
     apart = {  # formats, verbs and scores grow by files, each small; pre-training and advice find no spans
         home: sum(size for path, size in sizes.items() if place(path) in home)
-        for home in (("formats", "cli"), ("pretraining",), ("decoding",), ADVISING, MEASURING)
+        for home in (("formats",), ("cli",), ("pretraining",), ("decoding",), ADVISING, MEASURING)
     }
     assert apart[ADVISING] <= 1000 and apart[("decoding",)] <= 1700
-    assert apart["formats", "cli"] <= 3800 and apart[("pretraining",)] <= 1100 and apart[MEASURING] <= 4500
+    assert apart[("formats",)] <= 2600 and apart[("cli",)] <= 1900 and apart[("pretraining",)] <= 1100
+    assert apart[MEASURING] <= 4900
     assert sum(sizes.values()) - sum(apart.values()) <= 7000  # the core
 
 

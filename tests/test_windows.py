@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spanbert.tokenization import Pieces
+from spanbert.tokenization import Frame, Pieces
 from spanbert.windows import Window, concatenate, coverage, cut
 
 CLS, SEP = 101, 102
+FRAME = Frame.plain(CLS, SEP)
 
 
 def made(total: int) -> Pieces:
@@ -25,7 +26,7 @@ def owner(windows: list[Window], first: int, last: int) -> list[int]:
 
 def test_one_window_by_hand():
     """Three pieces in a window of 5: both special tokens fit exactly. Sums of first and last go from 0 to 4 <= 6."""
-    (window,) = cut(made(3), 5, 1, CLS, SEP)
+    (window,) = cut(made(3), 5, 1, FRAME)
     assert window.ids.tolist() == [CLS, 1000, 1001, 1002, SEP]
     assert window.pieces.tolist() == [-1, 0, 1, 2, -1]
     assert window.token_types.tolist() == [0, 0, 0, 0, 0]
@@ -38,7 +39,7 @@ def test_two_windows_by_hand():
 
     The border of ownership is 5 + 4 = 9: [4, 5] sums to 9 and has context 0 in both; the tie goes to the first.
     """
-    first, second = cut(made(10), 8, 2, CLS, SEP)
+    first, second = cut(made(10), 8, 2, FRAME)
     assert (first.bounds, second.bounds) == ((0, 5), (4, 9))
     assert (first.low, first.high, second.low, second.high) == (-1, 9, 9, 20)
     assert owner([first, second], 4, 5) == [0]
@@ -48,16 +49,16 @@ def test_two_windows_by_hand():
 
 def test_windows_are_spread_evenly():
     """11 pieces need ceil((11 - 2) / 4) = 3 windows of 6; firsts at 0, 2.5, 5, of which 2.5 is rounded to 2."""
-    assert [window.bounds for window in cut(made(11), 8, 2, CLS, SEP)] == [(0, 5), (2, 7), (5, 10)]
+    assert [window.bounds for window in cut(made(11), 8, 2, FRAME)] == [(0, 5), (2, 7), (5, 10)]
 
 
 def test_the_overlap_is_at_most_half_the_room():
     """Room 6, wanted 100: 3 are shared. 9 pieces need ceil((9 - 3) / 3) = 2 windows, [0, 5] and [3, 8]."""
-    assert [window.bounds for window in cut(made(9), 8, 100, CLS, SEP)] == [(0, 5), (3, 8)]
+    assert [window.bounds for window in cut(made(9), 8, 100, FRAME)] == [(0, 5), (3, 8)]
 
 
 def test_no_pieces_no_window():
-    assert cut(made(0), 8, 2, CLS, SEP) == []
+    assert cut(made(0), 8, 2, FRAME) == []
     assert coverage("", made(0), []).complete
     assert coverage("  \n", made(0), []).complete
     assert coverage("  \n", made(0), []).windows == 0
@@ -75,7 +76,7 @@ def test_every_span_that_fits_has_exactly_one_owner_and_lies_in_it(size: int, wa
     """
     overlap = min(wanted, (size - 2) // 2)
     for total in range(1, 61):
-        windows = cut(made(total), size, wanted, CLS, SEP)
+        windows = cut(made(total), size, wanted, FRAME)
         first, last = np.triu_indices(total)
         begin, end = np.array([window.bounds for window in windows]).T[..., None]
         low, high = np.array([(window.low, window.high) for window in windows]).T[..., None]
@@ -89,7 +90,7 @@ def test_every_span_that_fits_has_exactly_one_owner_and_lies_in_it(size: int, wa
 
 @given(st.integers(1, 2000), st.integers(3, 130), st.integers(0, 80))
 def test_windows_cover_the_document(total: int, size: int, wanted: int):
-    windows = cut(made(total), size, wanted, CLS, SEP)
+    windows = cut(made(total), size, wanted, FRAME)
     room = size - 2
     overlap = min(wanted, room // 2)
     seen = np.zeros(total, dtype=int)
@@ -114,8 +115,8 @@ def test_coverage_is_complete_with_all_windows():
     text = " " + " ".join("abcdefghij") + " \n "
     base = made(10)
     pieces = Pieces(base.ids, base.starts + 1, base.ends + 1, base.words)
-    windows = cut(pieces, 8, 2, CLS, SEP)
-    found = coverage(text, pieces, windows)
+    windows = cut(pieces, 8, 2, FRAME)
+    found = coverage(text, pieces, [window.bounds for window in windows])
     assert (found.characters_read, found.characters, found.windows) == (23, 23, 2)
     assert found.complete
 
@@ -126,27 +127,25 @@ def test_coverage_of_a_part():
     the other, [4, 9], reads `e f g h i j`, 11 as well; together they read all, and shared pieces count once.
     """
     text, pieces = " ".join("abcdefghij"), made(10)
-    first, second = cut(pieces, 8, 2, CLS, SEP)
-    assert coverage(text, pieces, [first]).characters_read == 11
-    assert coverage(text, pieces, [second]).characters_read == 11
-    assert not coverage(text, pieces, [first]).complete
-    assert coverage(text, pieces, [first, second]).complete
-    assert coverage(text, pieces, [first, first]).characters_read == 11
+    first, second = cut(pieces, 8, 2, FRAME)
+    assert coverage(text, pieces, [first.bounds]).characters_read == 11
+    assert coverage(text, pieces, [second.bounds]).characters_read == 11
+    assert not coverage(text, pieces, [first.bounds]).complete
+    assert coverage(text, pieces, [first.bounds, second.bounds]).complete
+    assert coverage(text, pieces, [first.bounds, first.bounds]).characters_read == 11
     assert coverage(text, pieces, []).characters_read == 0
 
 
 def test_coverage_counts_a_shared_grapheme_once():
     """Two pieces stand for the one grapheme [0, 2) and a third for [2, 3): without the third, 2 of 3 are read."""
     pieces = Pieces(np.arange(3), np.array([0, 0, 2]), np.array([2, 2, 3]), np.arange(3))
-    window = Window(np.arange(2), np.zeros(2, dtype=int), np.array([0, 1]), -1, 6)
-    assert coverage("e\u0301x", pieces, [window]).characters_read == 2
+    assert coverage("e\u0301x", pieces, [(0, 1)]).characters_read == 2
 
 
 def test_coverage_skips_what_lies_between_parts():
     """Pieces 0-1 and 4 of `a b c d e` were read: `a b` and `e`, 3 + 1 characters of 9."""
     pieces = made(5)
-    parts = [Window(np.arange(len(p)), np.zeros(len(p), dtype=int), np.array(p), -1, 10) for p in ([-1, 0, 1], [4, -1])]
-    found = coverage("a b c d e", pieces, parts)
+    found = coverage("a b c d e", pieces, [(0, 1), (4, 4)])
     assert (found.characters_read, found.characters, found.windows) == (4, 9, 2)
 
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 
 from .errors import DataError, at
 
+ANSWER = "answer"
+"""Label of the spans that answer a question."""
 JSON = object  # what `json.loads` gives; documents carry it in `meta` without reading it
 _LABEL = re.compile(r"[^\s\x00-\x1f\x7f\ud800-\udfff]{1,100}")
 
@@ -88,6 +90,11 @@ class Question:
     text: str
     answers: tuple[Span, ...] | None = None
     no_answer: float | None = None
+    """The probability that the text does not answer it."""
+    n_best: tuple[Span, ...] = ()
+    """Predicted: the most probable answers, however improbable; no two of them overlap."""
+    texts: tuple[str, ...] = ()
+    """Right answers as somebody wrote them, which need not stand in the text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +129,7 @@ class Document:
     def __post_init__(self) -> None:
         with at(document=self.id):
             check_text(self.text)
-            answers = [span for question in self.questions for span in question.answers or ()]
+            answers = [span for question in self.questions for span in (*(question.answers or ()), *question.n_best)]
             members = [span for cluster in self.clusters for span in cluster.spans]
             for span in (*self.spans, *answers, *members):
                 if span.end > len(self.text):
@@ -156,10 +163,24 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class Answers:
+    """What was decoded for one question."""
+
+    candidates: tuple[Candidate, ...]
+    """The most probable first; no two of them overlap."""
+    no_answer: float
+    """Log-odds that the text does not answer it."""
+    most: int
+    """How many of the candidates may be its answers at once."""
+
+
+@dataclass(frozen=True, slots=True)
 class Decoded:
     """What a task read off the scores of one document, still with raw logits."""
 
     spans: tuple[Candidate, ...] = ()
+    answers: tuple[Answers, ...] = ()
+    """One for each question of the document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +192,8 @@ class Judged:
     right: tuple[bool, ...]
     gold: Mapping[str, int] = field(default_factory=dict)
     """Gold items by label."""
+    silence: tuple[bool, ...] = ()
+    """Where saying nothing can be right too: whether it would be, in the place of each."""
 
 
 def check_label(label: object, where: str) -> None:
@@ -259,4 +282,8 @@ def _question_to_json(question: Question, text: str) -> dict[str, JSON]:
         record["answers"] = [_span_to_json(span, text) for span in question.answers]
     if question.no_answer is not None:
         record["no_answer"] = question.no_answer
+    if question.n_best:
+        record["n_best"] = [_span_to_json(span, text) for span in question.n_best]
+    if question.texts:
+        record["texts"] = list(question.texts)
     return record

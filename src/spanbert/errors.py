@@ -55,6 +55,10 @@ class CheckFailed(SpanbertError):
     exit_code = 1
 
 
+class SpanbertWarning(UserWarning):
+    """Something was done in another way than was asked for."""
+
+
 class UsageError(SpanbertError):
     """Flags, arguments or settings that do not fit together."""
 

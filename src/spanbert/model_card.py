@@ -18,7 +18,7 @@ def model_card(bundle: Bundle) -> str:
     lines = [
         "---",
         "library_name: spanbert",
-        "pipeline_tag: token-classification" if labels else "pipeline_tag: fill-mask",
+        *(f"pipeline_tag: {task.pipeline}" for task in list(bundle.tasks.values())[:1]),
         *([f"license: {about['license']}"] if "license" in about else []),
         "---",
         "",
@@ -44,7 +44,8 @@ def model_card(bundle: Bundle) -> str:
     for title, text in about.get("sections", {}).items():
         lines += ["", f"## {title}", "", text]
     name = about.get("title", "this folder")
-    use = [f'model = SpanModel.from_pretrained("{name}")', 'document = model.predict("Text of any length.")']
+    examples = dict.fromkeys(task.example for task in bundle.tasks.values())
+    use = [f'model = SpanModel.from_pretrained("{name}")', *examples]
     if not labels:  # an encoder, which finds nothing by itself
         use = [f'model = SpanModel.create("{name}", task="{ANNOTATED[0]}")  # then train it']
     lines += ["", "## Use", "", "```python", "from spanbert import SpanModel", "", *use, "```", ""]

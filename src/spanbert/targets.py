@@ -33,6 +33,16 @@ class TagTargets:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class AnswerTargets:
+    """Answers to the question that a window asks."""
+
+    answers: IntArray
+    """A x 2: first and last piece of the document; none: it has no answer."""
+    weight: float = 1.0
+    """For how many windows this one stands."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class MaskTargets:
     """The hidden pieces of one window, M of them; positions are those of the window."""
 

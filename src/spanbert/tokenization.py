@@ -67,6 +67,26 @@ class Pieces:
         return run is not None and self.span(*run) == (start, end)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """What stands around the pieces of a window: special ones, and a question or the like before them."""
+
+    before: IntArray
+    after: IntArray
+    types: IntArray
+    """Segment of each position of `before`."""
+    type_of_pieces: int = 0
+    """Segment of the pieces and of what stands after them."""
+
+    @classmethod
+    def plain(cls, first: int, last: int) -> Frame:
+        """`[CLS] pieces [SEP]`, given the ids of the two."""
+        return cls(np.array([first]), np.array([last]), np.zeros(1, dtype=np.int64))
+
+    def __len__(self) -> int:
+        return len(self.before) + len(self.after)
+
+
 class Tokenizer:
     """The tokenizer of an encoder: WordPiece, byte-level or SentencePiece. `lowercase` says what it does to case."""
 
@@ -220,6 +240,34 @@ class Tokenizer:
         if self._spaced:
             found = map(_trim, found, texts)
         return list(map(_snap, found, texts))
+
+    @cached_property
+    def frame(self) -> Frame:
+        """That of a text by itself."""
+        return Frame.plain(self.cls, self.sep)
+
+    def asking(self, question: IntArray) -> Frame:
+        """That of a text after a question, given the ids of its pieces: `[CLS] question [SEP] text [SEP]`.
+
+        Special pieces and segments are those that the encoder was trained with, as far as its tokenizer says.
+        """
+        borders, types = self._pair
+        before = np.concatenate([[self.cls], question, np.full(borders, self.sep)])
+        segments = np.concatenate([np.full(1 + len(question), types[0]), np.full(borders, types[0])])
+        return Frame(before, np.array([self.sep]), segments, types[1])
+
+    @cached_property
+    def _pair(self) -> tuple[int, tuple[int, int]]:
+        """How many special pieces part two texts, and the segment of each text."""
+        word = self.token(int(self.ordinary[-1])) if len(self.ordinary) else ""
+        if self._backend.post_processor is None or not word:
+            return (1, (0, 1)) if self._names["sep"] == SPECIAL["sep"] else (2, (0, 0))
+        encoding = self._backend.encode(word, word)
+        sides, types = encoding.sequence_ids, encoding.type_ids
+        if 0 not in sides or 1 not in sides:
+            return 1, (0, 1)
+        first, second = len(sides) - 1 - sides[::-1].index(0), sides.index(1)
+        return max(1, second - first - 1), (types[first], types[second])
 
     def save(self, folder: Path, longest: int) -> None:
         """Write `tokenizer.json` and `tokenizer_config.json`; `longest` = pieces the encoder can read."""

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .documents import Coverage
-from .tokenization import IntArray, Pieces
+from .tokenization import Frame, IntArray, Pieces
 
 Table = Mapping[str, npt.NDArray[Any]]
 """Named columns of equal length; the column `window` says which window of the batch a row comes from."""
@@ -45,13 +45,13 @@ class Window:
         return int(real[0]), int(real[-1])
 
 
-def cut(pieces: Pieces, size: int, overlap: int, cls: int, sep: int) -> list[Window]:
-    """Windows of at most `size` positions, `[CLS] pieces [SEP]`, neighbours sharing about `overlap` pieces.
+def cut(pieces: Pieces, size: int, overlap: int, frame: Frame, unit: int = 0) -> list[Window]:
+    """Windows of at most `size` positions, pieces in their frame, neighbours sharing about `overlap` pieces.
 
     The windows of one document are equally long and evenly spread, so their real overlap is at least the wanted
     one; a span of up to `overlap` + 1 pieces lies whole in some window. Without visible pieces there is no window.
     """
-    room, total = size - 2, len(pieces)
+    room, total = size - len(frame), len(pieces)
     overlap = min(overlap, room // 2)
     count = min(total, 1) if total <= room else -(-(total - overlap) // (room - overlap))
     firsts = np.linspace(0, max(total - room, 0), count).round().astype(np.int64)
@@ -61,27 +61,33 @@ def cut(pieces: Pieces, size: int, overlap: int, cls: int, sep: int) -> list[Win
     for k, (a, b) in enumerate(zip(firsts.tolist(), lasts.tolist(), strict=True)):
         low = a + int(lasts[k - 1]) if k else -1
         high = b + int(firsts[k + 1]) if k + 1 < count else 2 * total
-        window = _framed(pieces.ids[a : b + 1], numbers[a : b + 1], (cls, sep), low, high)
+        window = _framed(pieces.ids[a : b + 1], numbers[a : b + 1], frame, low, high, unit)
         if window.pieces.max() >= 0:
             windows.append(window)
     return windows
 
 
-def split(pieces: Pieces, size: int, cls: int, sep: int) -> list[Window]:
+def split(pieces: Pieces, size: int, frame: Frame) -> list[Window]:
     """Windows like those of `cut` that do not overlap and are nearly equally long; each owns what lies inside it."""
     total = len(pieces)
-    edges = np.linspace(0, total, -(-total // (size - 2)) + 1).round().astype(np.int64)
+    edges = np.linspace(0, total, -(-total // (size - len(frame))) + 1).round().astype(np.int64)
     numbers = np.where(pieces.visible, np.arange(total), -1)
     return [
-        _framed(pieces.ids[a:end], numbers[a:end], (cls, sep), 2 * a - 1, 2 * end)
-        for a, end in pairwise(edges.tolist())
+        _framed(pieces.ids[a:end], numbers[a:end], frame, 2 * a - 1, 2 * end) for a, end in pairwise(edges.tolist())
     ]
 
 
-def _framed(ids: IntArray, numbers: IntArray, frame: tuple[int, int], low: int, high: int) -> Window:
-    """The window of these pieces between its two special ones."""
-    framed = np.concatenate([frame[:1], ids, frame[1:]])
-    return Window(framed, np.zeros_like(framed), np.concatenate([[-1], numbers, [-1]]), low, high)
+def _framed(ids: IntArray, numbers: IntArray, frame: Frame, low: int, high: int, unit: int = 0) -> Window:
+    """The window of these pieces in their frame."""
+    behind = np.full(len(ids) + len(frame.after), frame.type_of_pieces)
+    return Window(
+        np.concatenate([frame.before, ids, frame.after]),
+        np.concatenate([frame.types, behind]),
+        np.concatenate([np.full(len(frame.before), -1), numbers, np.full(len(frame.after), -1)]),
+        low,
+        high,
+        unit,
+    )
 
 
 def concatenate(tables: Sequence[Table]) -> Table:
@@ -89,11 +95,14 @@ def concatenate(tables: Sequence[Table]) -> Table:
     return {name: np.concatenate([table[name] for table in tables]) for name in tables[0]} if tables else {}
 
 
-def coverage(text: str, pieces: Pieces, windows: Sequence[Window]) -> Coverage:
-    """Distinct characters read. White space and deleted characters between neighbours that were read count as read."""
+def coverage(text: str, pieces: Pieces, windows: Sequence[tuple[int, int]]) -> Coverage:
+    """Distinct characters read, given the `bounds` of all windows.
+
+    White space and deleted characters between neighbours that were read count as read.
+    """
     seen = ~pieces.visible
-    for window in windows:
-        seen[window.pieces[window.pieces >= 0]] = True
+    for first, last in windows:
+        seen[first : last + 1] = True
     if seen.all():
         return Coverage(len(text), len(text), len(windows))
     read = np.zeros(len(text), dtype=bool)

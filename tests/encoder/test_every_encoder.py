@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 import torch
 
 from spanbert import Document, Span, SpanModel, TrainConfig, train
+from spanbert.documents import Question
 from spanbert.encoder.families import FAMILIES
 from spanbert.encoder.loading import encoder_from, read_config, read_weights
 from spanbert.encoder.stock import KINDS
@@ -220,6 +222,33 @@ def test_a_model_of_tags_loads_in_the_stock_class(folder: Path, tmp_path: Path) 
         found = network.heads["token-classification"].classifier(vectors).numpy()
     if inputs["input_ids"][0].tolist() == ids.tolist():
         np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_answers_questions(folder: Path, tmp_path: Path) -> None:
+    """Framed as the type's own tokenizer frames two texts; the same alone, in company and after saving."""
+    from transformers import AutoTokenizer
+
+    asked = [
+        Document(
+            d.id, d.text, questions=(Question(d.id, "Müller met", tuple(replace(s, label="answer") for s in d.spans)),)
+        )
+        for d in documents()
+    ]
+    model = SpanModel.create(folder, task="question-answering", settings={"longest_question": 16})
+    model = train(model, asked[:16], asked[16:], TrainConfig(epochs=1, max_tokens=256, learning_rate=1e-3))
+    model.save_pretrained(tmp_path / "model")
+    again = SpanModel.from_pretrained(tmp_path / "model")
+    together = model.predict(asked[16:], threshold=0.0)
+    assert again.predict(asked[16:], threshold=0.0) == together
+    for document, found in zip(asked[16:], together, strict=True):
+        (alone,), (question,) = model.predict(document, threshold=0.0).questions, found.questions
+        assert [(s.start, s.end) for s in alone.n_best] == [(s.start, s.end) for s in question.n_best] != []
+    if json.loads((folder / "config.json").read_text())["model_type"] == "roberta":
+        pair = AutoTokenizer.from_pretrained(folder)("Müller met", "Anna in the river")
+        document = Document("d", "Anna in the river", questions=(Question("q", "Müller met"),))
+        (pieces,) = model.bundle.tokenizer.pieces([document.text])
+        (example,) = model.bundle.tasks["question-answering"].examples(document, pieces, None)
+        assert example.windows[0].ids.tolist() == pair["input_ids"]
 
 
 @pytest.mark.parametrize("kind", KINDS)

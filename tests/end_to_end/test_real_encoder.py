@@ -32,7 +32,7 @@ def test_packed_equals_stock_on_real_texts(minilm: Path):
 
     encoder, tokenizer = load_base(minilm)
     texts = [document.text for document in read_documents(FIRE / "test.jsonl.gz")][:60]
-    groups = [cut(pieces, 128, 32, tokenizer.cls, tokenizer.sep) for pieces in tokenizer.pieces(texts)]
+    groups = [cut(pieces, 128, 32, tokenizer.frame) for pieces in tokenizer.pieces(texts)]
     batch = lay_out(groups, range(len(groups)))
     stock = BertModel.from_pretrained(minilm, dtype=torch.float32).eval()
     with torch.inference_mode():

@@ -14,7 +14,7 @@ from spanbert.heads.pairs import PairHead
 from spanbert.heads.tags import TagHead
 from spanbert.packing import Batch, lay_out
 from spanbert.targets import PairTargets, TagTargets
-from spanbert.tokenization import Pieces
+from spanbert.tokenization import Frame, Pieces
 from spanbert.windows import cut
 
 CONFIG = EncoderConfig(vocab_size=20, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=16)
@@ -34,7 +34,7 @@ def batch() -> Batch:
     groups = []
     for total in (7, 4, 7):
         places = np.arange(total)
-        groups.append(cut(Pieces(places + 5, places, places + 1, places), 20, 0, 2, 3))
+        groups.append(cut(Pieces(places + 5, places, places + 1, places), 20, 0, Frame.plain(2, 3)))
     return lay_out(groups, range(3))
 
 

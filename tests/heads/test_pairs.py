@@ -17,7 +17,7 @@ from spanbert.heads import pairs
 from spanbert.heads.pairs import ROWS_PER_PIECE, PairHead
 from spanbert.packing import Batch, lay_out
 from spanbert.targets import PairTargets
-from spanbert.tokenization import Pieces
+from spanbert.tokenization import Frame, Pieces
 from spanbert.windows import Window, cut
 
 WIDTH = 6
@@ -25,7 +25,7 @@ WIDTH = 6
 
 def document(total: int, room: int = 1000, overlap: int = 0) -> list[Window]:
     places = np.arange(total)
-    return cut(Pieces(places, places, places + 1, places), room + 2, overlap, 0, 0)
+    return cut(Pieces(places, places, places + 1, places), room + 2, overlap, Frame.plain(0, 0))
 
 
 def batch_of(*groups: Sequence[Window]) -> Batch:

@@ -15,13 +15,13 @@ from torch import Tensor
 from spanbert.heads.tags import OUTSIDE_FIRST, TagHead
 from spanbert.packing import Batch, lay_out
 from spanbert.targets import TagTargets
-from spanbert.tokenization import Pieces
+from spanbert.tokenization import Frame, Pieces
 from spanbert.windows import Window, cut
 
 
 def document(total: int, room: int = 1000, overlap: int = 0) -> list[Window]:
     places = np.arange(total)
-    return cut(Pieces(places, places, places + 1, places), room + 2, overlap, 0, 0)
+    return cut(Pieces(places, places, places + 1, places), room + 2, overlap, Frame.plain(0, 0))
 
 
 def batch_of(*groups: Sequence[Window]) -> Batch:

@@ -22,6 +22,10 @@ from spanbert.training.data import Corpus, check, doubts, generator, hold_out, p
 TASKS = ("span-classification", "token-classification")
 
 
+def spans_of(document: Document) -> tuple[Span, ...]:
+    return document.spans
+
+
 @pytest.fixture(scope="module")
 def tokenizer(tiny_encoder: Path) -> Tokenizer:
     return Tokenizer.from_folder(tiny_encoder)
@@ -120,8 +124,8 @@ def test_generator_is_a_value():
 def test_corpus(tokenizer: Tokenizer):
     """`undo` is un + ##do, so the second span has 3 pieces; the span of white space has none."""
     documents = [Document("a", "Anna undo the", (Span(0, 4, "X"), Span(0, 9, "X"), Span(4, 5, "X")))]
-    assert Corpus.read(documents, tokenizer).longest_span == 3
-    assert Corpus.read([Document("a", "")], tokenizer).longest_span == 1
+    assert Corpus.read(documents, tokenizer).longest_span(spans_of) == 3
+    assert Corpus.read([Document("a", "")], tokenizer).longest_span(spans_of) == 1
 
 
 def test_fingerprint(tokenizer: Tokenizer):
@@ -139,12 +143,12 @@ def test_fingerprint(tokenizer: Tokenizer):
 
 def test_hold_out_is_a_tenth_by_id(toy_documents: Callable):
     documents = toy_documents(50, 3)
-    train, dev = hold_out(documents)
+    train, dev = hold_out(documents, spans_of)
     assert (len(train), len(dev)) == (45, 5)
     assert {d.id for d in train} | {d.id for d in dev} == {d.id for d in documents}
     assert train == [d for d in documents if d not in dev]  # order is kept
-    assert {d.id for d in hold_out(documents[::-1])[1]} == {d.id for d in dev}
-    assert [len(part) for part in hold_out(documents[:3])] == [2, 1]
+    assert {d.id for d in hold_out(documents[::-1], spans_of)[1]} == {d.id for d in dev}
+    assert [len(part) for part in hold_out(documents[:3], spans_of)] == [2, 1]
 
 
 GOOD = Document("good", "Anna met Bert", (Span(0, 4, "PERSON"),))
@@ -153,53 +157,55 @@ GOOD = Document("good", "Anna met Bert", (Span(0, 4, "PERSON"),))
 def test_refused():
     for train, dev, which in (([], [GOOD], "training"), ([GOOD], [], "held-out")):
         with pytest.raises(DataError, match=f"no {which} documents"):
-            check(train, dev, ())
+            check(train, dev, (), spans_of)
     with pytest.raises(DataError, match="none of the 1 held-out documents has a span"):
-        check([GOOD], [Document("c", "house")], ())
+        check([GOOD], [Document("c", "house")], (), spans_of)
     with pytest.raises(DataError, match="none of the 2 training documents has a span"):
-        check([Document("a", "Anna"), Document("b", "")], [GOOD], ())
+        check([Document("a", "Anna"), Document("b", "")], [GOOD], (), spans_of)
     with pytest.raises(DataError, match="without any text"):
-        check([Document("a", " \n", (Span(0, 1, "PERSON"),))], [GOOD], ())
+        check([Document("a", " \n", (Span(0, 1, "PERSON"),))], [GOOD], (), spans_of)
 
 
 def test_unknown_labels_are_named_with_document_and_suggestion():
     wrong = Document("dev-7", "Anna met Bert", (Span(0, 4, "PERSON"), Span(9, 13, "PRESON")))
     with pytest.raises(DataError) as error:
-        check([GOOD], [GOOD, wrong], ())
+        check([GOOD], [GOOD, wrong], (), spans_of)
     for part in ("document 'dev-7'", "label 'PRESON' in the held-out data", "did you mean 'PERSON'", "labels of the"):
         assert part in str(error.value)
     with pytest.raises(DataError, match="label 'PRESON' in the training data") as error:
-        check([wrong], [GOOD], ("PERSON", "ORG"))
+        check([wrong], [GOOD], ("PERSON", "ORG"), spans_of)
     assert "one of ORG, PERSON" in str(error.value)
     far = Document("dev-8", "Anna", (Span(0, 4, "DATE"),))
     with pytest.raises(DataError, match="add training examples"):
-        check([GOOD], [far], ())
+        check([GOOD], [far], (), spans_of)
 
 
 def test_accepted():
-    check([GOOD, Document("a", ""), Document("b", "no span")], [GOOD], ())
-    check([GOOD], [Document("c", "Acme", (Span(0, 4, "ORG"),))], ("PERSON", "ORG"))
+    check([GOOD, Document("a", ""), Document("b", "no span")], [GOOD], (), spans_of)
+    check([GOOD], [Document("c", "Acme", (Span(0, 4, "ORG"),))], ("PERSON", "ORG"), spans_of)
 
 
 def test_hold_out_keeps_rare_labels_for_training():
     """Only one document has RARE, so it stays in training, wherever its id falls."""
     common = [Document(f"c{n}", "Anna", (Span(0, 4, "PERSON"),)) for n in range(20)]
     for name in map(str, range(30)):
-        train, dev = hold_out([*common, Document(name, "Anna", (Span(0, 4, "RARE"),))])
+        train, dev = hold_out([*common, Document(name, "Anna", (Span(0, 4, "RARE"),))], spans_of)
         assert (len(train), len(dev)) == (19, 2)
         assert name in {document.id for document in train}
 
 
 def test_one_document_cannot_be_held_out_from():
     with pytest.raises(DataError, match="fewer than two training documents"):
-        hold_out([GOOD])
+        hold_out([GOOD], spans_of)
 
 
 def test_what_is_held_out_has_spans():
     """As in the sample of `spanbert init`: the document without a span would tell nothing about the weights."""
     spans = (Span(0, 4, "PERSON"),)
     for name in map(str, range(20)):
-        _, dev = hold_out([Document("a", "Anna", spans), Document("b", "Anna", spans), Document(name, "house")])
+        _, dev = hold_out(
+            [Document("a", "Anna", spans), Document("b", "Anna", spans), Document(name, "house")], spans_of
+        )
         assert all(document.spans for document in dev)
 
 
@@ -221,16 +227,16 @@ def test_the_fingerprint_is_the_same_in_every_process():
 def test_labels_that_differ_in_case_are_refused_unless_listed():
     document = Document("a", "Anna met Bert", (Span(0, 4, "PER"), Span(9, 13, "per")))
     with pytest.raises(DataError) as caught:
-        check([document], [document], ())
+        check([document], [document], (), spans_of)
     assert caught.value.found == "labels 'PER' and 'per', which differ in case only"
-    check([document], [document], ("PER", "per"))
+    check([document], [document], ("PER", "per"), spans_of)
 
 
 def test_a_vocabulary_of_labels_is_refused():
     documents = [Document(f"d{n}", "Anna", (Span(0, 4, f"L{n}"),)) for n in range(1001)]
     with pytest.raises(DataError, match="1,001 different labels"):
-        check(documents, documents, ())
-    check(documents[:1000], documents[:1000], ())
+        check(documents, documents, (), spans_of)
+    check(documents[:1000], documents[:1000], (), spans_of)
 
 
 def test_nearly_equal_texts_are_told(tokenizer: Tokenizer):

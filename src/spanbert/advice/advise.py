@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from ..documents import Document
+from ..documents import Document, Span
 from ..errors import DataError
 from ..training.data import Corpus, check, doubts, hold_out
 from . import consistency, reach
@@ -62,11 +62,17 @@ def advise(
 def _refusals(train: Sequence[Document], dev: Sequence[Document] | None) -> Iterator[Finding]:
     """Why training would refuse these documents, in its own words."""
     try:
-        check(*(hold_out(train) if dev is None and train else (train, dev or ())), labels=())
+        parts = hold_out(train, _annotated) if dev is None and train else (train, dev or ())
+        check(*parts, labels=(), annotations=_annotated)
     except DataError as error:
         where = f"{error.place}: " if error.place else ""
         what = f"training would stop: {where}{error.found} (expected: {error.expected})"
         yield Finding("refused", ERROR, 1, what, error.fix)
+
+
+def _annotated(document: Document) -> list[Span]:
+    """All that any task could learn to find."""
+    return [*document.spans, *(span for question in document.questions for span in question.answers or ())]
 
 
 def _strange_pieces(documents: Sequence[Document], reader: reach.Reader) -> Iterator[Finding]:

@@ -17,7 +17,7 @@ from ..models import BASE, shipped
 from ..tasks import ANNOTATED, gold, settings_from, task_class
 from ..tasks.task import Settings, Task
 from ..tokenization import Tokenizer
-from ..training.data import Corpus
+from ..training.data import Annotations, Corpus
 from .findings import ERROR, WARNING, Finding, spans_shown
 
 MOST_LOST = 0.05
@@ -125,21 +125,30 @@ def _bare(documents: Sequence[Document]) -> Iterator[Choice]:
 
 def _read(documents: Sequence[Document], reader: Reader, window: int | None) -> Iterator[Choice]:
     corpus = Corpus.read([replace(document, spans=_asked(document)) for document in documents], reader.tokenizer)
-    advised = recommended_window(corpus.longest_span, reader.longest, window)
+    names = _fitting(corpus, reader)
+    longest = max(map(corpus.longest_span, names.values()))
+    advised = recommended_window(longest, reader.longest, window)
     size = min(window or advised, reader.longest)
-    for name in ANNOTATED:
+    for name, learnt in names.items():
         for policy in POLICIES:
             try:
                 task: Task = task_class(name)(settings_from(name, {"policy": policy, "window": size}), reader.tokenizer)
             except UsageError:  # this task has no such policy
                 continue
-            task = task.adapted(corpus.documents, corpus.longest_span)
+            task = task.adapted(corpus.documents, corpus.longest_span(learnt))
             lost = [
                 Lost(document, span, reason)
                 for document, pieces in zip(corpus.documents, corpus.pieces, strict=True)
                 for span, reason in task.unreachable(document, pieces)
             ]
             yield Choice(name, policy, advised, (*lost, *_not_asked(documents)))
+
+
+def _fitting(corpus: Corpus, reader: Reader) -> dict[str, Annotations]:
+    """The tasks that would learn something from these documents, all where none would, and what they learn from."""
+    tasks = {name: task_class(name)(settings_from(name, {}), reader.tokenizer) for name in ANNOTATED}
+    fitting = {name: task.annotations for name, task in tasks.items() if any(map(task.annotations, corpus.documents))}
+    return fitting or {name: task.annotations for name, task in tasks.items()}
 
 
 def _asked(document: Document) -> tuple[Span, ...]:

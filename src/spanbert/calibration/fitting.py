@@ -39,6 +39,8 @@ class Outcomes:
     """Number of the document each stands in."""
     gold: dict[str, IntArray]
     """Gold spans of each label in each document, for recall."""
+    silence: BoolArray | None = None
+    """Where saying nothing can be right too: whether it would be, in the place of each."""
 
     def __len__(self) -> int:
         return len(self.logits)
@@ -52,6 +54,7 @@ class Outcomes:
             "labels": [place[label] for label in self.labels],
             "documents": self.documents.tolist(),
             "gold": {label: counts.tolist() for label, counts in self.gold.items()},
+            **({} if self.silence is None else {"silence": self.silence.astype(int).tolist()}),
         }
 
     @classmethod
@@ -65,9 +68,11 @@ class Outcomes:
             tuple(names[number] for number in record["labels"]),
             documents,
             gold,
+            np.array(record["silence"], dtype=np.bool_) if "silence" in record else None,
         )
         sizes = {len(counts) for counts in gold.values()}
-        if not len(found.logits) == len(found.right) == len(found.labels) == len(documents) or len(sizes) != 1:
+        columns = (found.right, found.labels, documents, *(() if found.silence is None else (found.silence,)))
+        if any(len(column) != len(found.logits) for column in columns) or len(sizes) != 1:
             raise ValueError("columns of unequal length")
         if len(documents) and not 0 <= documents.min() <= documents.max() < min(sizes):
             raise ValueError("a document that is not there")
@@ -84,7 +89,8 @@ class Outcomes:
     def take(self, chosen: BoolArray) -> Outcomes:
         """Some of them."""
         labels = tuple(label for label, is_in in zip(self.labels, chosen.tolist(), strict=True) if is_in)
-        return Outcomes(self.logits[chosen], self.right[chosen], labels, self.documents[chosen], self.gold)
+        silence = None if self.silence is None else self.silence[chosen]
+        return Outcomes(self.logits[chosen], self.right[chosen], labels, self.documents[chosen], self.gold, silence)
 
 
 @dataclass(frozen=True, slots=True)

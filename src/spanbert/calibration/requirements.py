@@ -206,19 +206,44 @@ def _away(value: float) -> float:
     return value if abs(value) > _TINY else _TINY
 
 
+def best_threshold(outcomes: Outcomes, probabilities: FloatArray) -> float:
+    """The one to be used where nothing is required; it lies between two outcomes, so that rounding moves neither."""
+    if outcomes.silence is None:
+        return best_f1(outcomes, probabilities)
+    return most_right(outcomes, probabilities, outcomes.silence)
+
+
 def best_f1(outcomes: Outcomes, probabilities: FloatArray) -> float:
     """The threshold with the best F1 over all labels; 0.5 where nothing is right at any."""
     gold = sum(int(counts.sum()) for counts in outcomes.gold.values())
     order = np.argsort(-probabilities, kind="stable")
     hits, told = np.cumsum(outcomes.right[order]), np.arange(1, len(order) + 1)
-    scores = 2 * hits / np.maximum(told + gold, 1)
-    last = np.append(np.diff(probabilities[order]) != 0, True)  # equal probabilities stay or go together
-    scores = np.where(last, scores, -1.0)
     if not len(order) or not outcomes.right.any():
         return 0.5
-    at = int(np.argmax(scores))
-    lower = probabilities[order[at + 1]] if at + 1 < len(order) else 0.0
-    return float((probabilities[order[at]] + lower) / 2)  # between two spans, so that rounding moves neither
+    scores = np.where(_last_of_equals(probabilities[order]), 2 * hits / np.maximum(told + gold, 1), -1.0)
+    return _below(probabilities[order], int(np.argmax(scores)))
+
+
+def most_right(outcomes: Outcomes, probabilities: FloatArray, silence: BoolArray) -> float:
+    """The threshold at which most of what is said or left unsaid is right, the lowest of such; `silence` as there."""
+    order = np.argsort(-probabilities, kind="stable")
+    gains = np.cumsum(outcomes.right[order].astype(np.int64) - silence[order])
+    ends = np.flatnonzero(_last_of_equals(probabilities[order]))
+    best = gains[ends].max(initial=0)
+    if best <= 0 and not outcomes.right.any():
+        return 0.5
+    at = int(ends[gains[ends] == best][-1])
+    return 0.0 if at + 1 == len(order) else _below(probabilities[order], at)
+
+
+def _last_of_equals(falling: FloatArray) -> BoolArray:
+    """Equal probabilities stay or go together."""
+    return np.append(np.diff(falling) != 0, True)
+
+
+def _below(falling: FloatArray, at: int) -> float:
+    """Halfway between this probability and the next."""
+    return float((falling[at] + (falling[at + 1] if at + 1 < len(falling) else 0.0)) / 2)
 
 
 def label_thresholds(found: Sequence[Promise]) -> Mapping[str, float]:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import contextlib
 import io
 import sys
+import warnings
 from importlib import import_module
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from .. import __version__
+from ..errors import SpanbertWarning, plain
 from .flags import guarded, spelled
 
 VERBS = {
@@ -27,6 +29,7 @@ VERBS = {
     "evaluate": "Score a model on annotated text, with intervals.",
     "compare": "Say whether one system is really better than another.",
     "predict": "Find spans in text of any length.",
+    "ask": "Answer questions about a document.",
     "select": "Choose the texts to annotate next.",
     "info": "Show what a model is and how good it was measured to be.",
     "doctor": "Check this machine and the installation.",
@@ -36,6 +39,7 @@ VERBS = {
 def main() -> None:
     """Entry point of the `spanbert` command. Only the module of the verb that runs is imported."""
     arguments = spelled(sys.argv[1:])
+    warnings.showwarning = _show_warning  # type: ignore[assignment]  # it takes what is left as it comes
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # what a locale cannot show is no reason to fail
             with contextlib.suppress(OSError):
@@ -69,6 +73,14 @@ def _root(
     ] = False,
 ) -> None:
     """Options of the program itself."""
+
+
+def _show_warning(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any) -> None:
+    """Ours as a line for people; those of libraries as they are."""
+    if issubclass(category, SpanbertWarning):
+        typer.echo(f"warning: {plain(str(message))}", err=True)
+    else:
+        typer.echo(warnings.formatwarning(message, category, filename, lineno), err=True, nl=False)
 
 
 def _elsewhere() -> None:

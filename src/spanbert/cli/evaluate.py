@@ -48,7 +48,7 @@ def command(
     documents = read_all(data, input_format, Reading(**settings), name="data", verbose=verbose)
     learned = read_all(train, input_format, Reading(**settings), name="train", verbose=verbose) if train else None
 
-    if not any(document.spans for document in documents):
+    if not any(document.spans or document.questions for document in documents):
         talk().print("warning: the data have no spans at all, so there is nothing to find", markup=False)
     if report is not None:
         with on_disk(report):  # found out now, not after the model has read everything

@@ -33,6 +33,9 @@ ALIASES = {
     "--max-seq-length": "--window",
     "--doc-stride": "--overlap",
     "--lr": "--learning-rate",
+    "--max-query-length": "--longest-question",
+    "--max-answer-length": "--longest-answer",
+    "--n-best-size": "--n-best",
     "--normalize": "--normalise",
 }
 """The `transformers` spellings; in any flag `_` may stand for `-`."""

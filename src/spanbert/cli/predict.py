@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +18,7 @@ from ..errors import UsageError, plain
 from ..formats import FORMATS, Reading, ReadReport, read_documents, write_documents
 from ..models import EXTRACTOR
 from .flags import with_settings
-from .show import counted, highlighted, number, talk, told
+from .show import answer_in_place, counted, highlighted, number, talk, told
 
 if TYPE_CHECKING:
     from ..inference.span_model import SpanModel
@@ -78,6 +79,7 @@ def command(
             lost = write_documents(predicted, output, format)
             for what, times in lost.items():
                 talk().print(f"  {times:,} {what} left out: {format} cannot hold them", markup=False)
+        seen.check(loaded)
     finally:
         if report.documents:
             told(report, "input", verbose=verbose)
@@ -100,6 +102,7 @@ class _Seen:
 
     def __init__(self) -> None:
         self.spans = self.read = self.characters = self.windows = self.documents = self.cut = 0
+        self.questions = self.answered = 0
         self.unread: list[str] = []
 
     def of(self, documents: Iterable[Document]) -> Iterator[Document]:
@@ -107,6 +110,8 @@ class _Seen:
         for document in documents:
             self.documents += 1
             self.spans += len(document.spans)
+            self.questions += len(document.questions)
+            self.answered += sum(bool(question.answers) for question in document.questions)
             if document.coverage is not None:
                 self.read += document.coverage.characters_read
                 self.characters += document.coverage.characters
@@ -119,7 +124,18 @@ class _Seen:
     def summary(self) -> str:
         """What was found, and how much of the text was read."""
         read = f"read {self.read:,} of {self.characters:,} characters in {number(self.windows, 'window')}"
+        if self.questions:
+            return f"answered {self.answered:,} of {number(self.questions, 'question')}; {read}"
         return f"found {number(self.spans, 'span')}; {read}"
+
+    def check(self, model: SpanModel) -> None:
+        """Refuse documents that asked nothing of a model that only answers questions."""
+        if model.asks and self.documents and not self.questions:
+            raise UsageError(
+                "no question in the documents",
+                "documents with questions: SQuAD files, MRQA files, or JSON lines with `questions`",
+                'to ask about one text: spanbert ask --model DIR --document FILE "QUESTION"',
+            )
 
     def certificate(self, model: SpanModel) -> Iterator[str]:
         """What was read, what was not, and what windows could cut."""
@@ -141,5 +157,8 @@ def _highlight(predicted: Iterable[Document], output: str, labels: tuple[str, ..
             with console.capture() as captured:  # printed by us: rich has its own way to end when a pipe is closed
                 console.print(f"── {plain(document.id)} ", markup=False, style="dim")
                 console.print(highlighted(document, labels))
+                for question in document.questions:
+                    for line in answer_in_place(replace(question, n_best=()), document.text):
+                        console.print(line)
             stream.write(captured.get())
             stream.flush()

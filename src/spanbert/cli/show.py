@@ -11,13 +11,15 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
-from ..documents import Document, Span
+from ..documents import Document, Question, Span
 from ..errors import plain
 from ..formats import Reading, ReadReport, read_documents
 from ..training.tracking import Evaluated, Event, Finished, Started, Stepped, Warned
 
 COLOURS = ("cyan", "green", "yellow", "magenta", "blue", "red")
 LISTED = 10
+AROUND = 300
+"""Characters that are shown on each side of an answer."""
 
 T = TypeVar("T")
 
@@ -45,6 +47,30 @@ def highlighted(document: Document, labels: Sequence[str]) -> Text:
         text.append("[" if opens else f"|{plain(span.label)}{score}]", style=f"bold {colour}")
     text.append(plain(document.text[at:]))
     return text
+
+
+def answer_in_place(question: Question, text: str, name: str = "") -> Iterator[Text]:
+    """A question with its answers, each marked in the paragraph it stands in; or that it has none, and how probably.
+
+    Those of the n-best that are no answers are shown too, dimmed. name: of the document, where it should be told.
+    """
+    where = f" ({name})" if name else ""
+    yield Text(f"? {plain(question.text)}{plain(where)}", style="bold")
+    answers = question.answers or ()
+    for span in (*answers, *(each for each in question.n_best if each not in answers)):
+        begin = max(text.rfind("\n", 0, span.start) + 1, span.start - AROUND)
+        end = text.find("\n", span.end)
+        end = min(len(text) if end < 0 else end, span.end + AROUND)
+        before = "… " if begin > 0 and text[begin - 1] != "\n" else ""
+        score = f"  {min(span.score or 0.0, 0.995):.2f}  ".replace("0.", ".", 1)
+        line = Text(score, style="" if span in answers else "dim")
+        line.append(before + plain(text[begin : span.start]))
+        line.append(f"[{plain(text[span.start : span.end])}]", style="bold green" if span in answers else "bold")
+        line.append(plain(text[span.end : end]) + (" …" if end < len(text) and text[end] != "\n" else ""))
+        yield line
+    if not answers:
+        silent = question.no_answer or 0.0
+        yield Text(f"  no answer that is probable enough (none at all: {silent:.2f})", style="yellow")
 
 
 def read_all(

@@ -11,7 +11,9 @@ import typer
 from ..errors import UsageError
 from ..formats import Reading
 from ..models import BASE
-from ..tasks import ANNOTATED, settings_class
+from ..tasks import ANNOTATED, settings_class, task_class
+from ..tasks.presets import PRESETS
+from ..tasks.presets import preset as find_preset
 from ..training.config import TrainConfig
 from .flags import kinds_of_values, read_config, split, with_settings
 from .show import TrainingDisplay, bar, read_all, talk
@@ -34,6 +36,9 @@ def command(
     train: Annotated[list[str] | None, typer.Option(help="Annotated files (one or more).")] = None,
     dev: Annotated[list[str] | None, typer.Option(help="Held-out files; none: a tenth of the training data.")] = None,
     output: Annotated[str | None, typer.Option(help="New folder for the model.", envvar="SPANBERT_OUTPUT")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help=f"A published recipe, which other settings win over: {', '.join(PRESETS)}.")
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file with any of these settings.")] = None,
     input_format: Annotated[str | None, typer.Option(help="Format of the files; none: recognised.")] = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="List every repair of the data.")] = False,
@@ -44,7 +49,8 @@ def command(
     own = {"base_model": base_model, "task": task, "train": train, "dev": dev, "output": output}
     own |= {"input_format": input_format}
     given = {name: value for name, value in {**own, **settings}.items() if value is not None}
-    values = {"base_model": BASE} | _from_file(config) | given
+    recipe = {} if preset is None else find_preset(preset)
+    values = {"base_model": BASE, **recipe} | _from_file(config) | given
     for name in ("train", "output"):
         if not values.get(name):
             flag = "--" + name.replace("_", "-")
@@ -71,7 +77,7 @@ def command(
     with bar("training") as progress:
         trained = run(model, documents, held_out, train_config, [TrainingDisplay(progress)])
     report = trained.bundle.facts["report"]
-    _next_commands(values["output"], report)
+    _next_commands(values["output"], report, task_class(name).command)
     if json:
         typer.echo(orjson.dumps(report))
 
@@ -97,7 +103,8 @@ def _from_file(config: Path | None) -> dict[str, Any]:
     return values
 
 
-def _next_commands(output: str, report: dict[str, Any]) -> None:
+def _next_commands(output: str, report: dict[str, Any], verb: str) -> None:
+    """`verb`: what shows a model of this task at work."""
     console = talk()
     micro = report["micro"]
     interval = micro["f1_interval"]
@@ -107,6 +114,6 @@ def _next_commands(output: str, report: dict[str, Any]) -> None:
         "next:\n"
         f"  spanbert evaluate --model {output} --data FILE\n"
         f"  spanbert predict --model {output} --input FILE --output predictions.jsonl\n"
-        f"  spanbert predict --model {output} --input FILE --format highlight",
+        f"  spanbert {verb.format(model=output)}",
         markup=False,
     )

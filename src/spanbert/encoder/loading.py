@@ -30,7 +30,11 @@ _OURS = ("first_position", "shared_layers")  # fields that follow from the famil
 _NUMBERS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _MOST_LEAVES = 1000
 _DEEPEST = 4
-_TOKENS, _MASKED = "TokenClassification", "MaskedLM"  # what the stock classes with our heads are for
+_TOKENS, _MASKED, _ANSWERS = (
+    "TokenClassification",
+    "MaskedLM",
+    "QuestionAnswering",
+)  # what the stock classes with our heads are for
 _LARGEST = 1e12
 
 Config = EncoderConfig | StockConfig
@@ -248,7 +252,10 @@ def has_plain_head(config: Config) -> bool:
 
 def head_names(config: Config, stock: str | None, task: str, keys: Iterable[str]) -> dict[str, str]:
     """Name of each weight of a task's head in the file: that of the stock class where it has it, else our own."""
-    tables: dict[str | None, Mapping[str, str]] = {_TOKENS: {"classifier": "classifier"}}
+    tables: dict[str | None, Mapping[str, str]] = {
+        _TOKENS: {"classifier": "classifier"},
+        _ANSWERS: {"qa_outputs": "qa_outputs"},
+    }
     if isinstance(config, EncoderConfig):
         tables[_MASKED] = FAMILIES[config.model_type].masked
     names = {}

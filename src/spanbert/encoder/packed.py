@@ -167,7 +167,7 @@ class PackedBert(nn.Module):
         )
         x: Tensor = self.words(ids) + self.positions(positions + self.config.first_position)
         if self.types is not None:
-            x = x + self.types(types)
+            x = x + self.types(types.clamp(max=self.config.type_vocab_size - 1))
         x = self.project(F.dropout(self.norm(x), self.dropout, self.training))
         runs, rows = batch.runs, len(x)
         if device.type == "cpu" and (x.dtype == torch.bfloat16 or torch.is_autocast_enabled("cpu")):

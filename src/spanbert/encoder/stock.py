@@ -136,8 +136,8 @@ class StockEncoder(nn.Module):
         places = np.where(real, starts[:, None] + np.arange(lengths[0]), 0)
         ids = np.where(real, batch.ids[places], self.model.config.pad_token_id or 0)
         inputs = {"input_ids": self._tensor(ids), "attention_mask": self._tensor(real.astype(np.int64))}
-        if getattr(self.model.config, "type_vocab_size", 0):
-            inputs["token_type_ids"] = self._tensor(batch.token_types[places])
+        if segments := getattr(self.model.config, "type_vocab_size", 0):
+            inputs["token_type_ids"] = self._tensor(np.minimum(batch.token_types[places], segments - 1))
         vectors: Tensor = self.model(**inputs).last_hidden_state[self._tensor(real)]
         return vectors
 

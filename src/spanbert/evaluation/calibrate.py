@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ..bundle import Bundle
 from ..calibration.curve import Calibration
 from ..calibration.fitting import Fit, Outcomes, fit
-from ..calibration.requirements import OperatingPoint, Promise, Requirement, best_f1, label_thresholds, promises
+from ..calibration.requirements import OperatingPoint, Promise, Requirement, best_threshold, label_thresholds, promises
 from ..documents import JSON, Document
 from ..errors import DataError
 from ..inference.span_model import SpanModel
@@ -42,7 +42,8 @@ def calibrate(model: SpanModel, documents: Iterable[Document]) -> tuple[SpanMode
     """A model with the same weights whose probabilities and thresholds are fitted on these gold documents.
 
     They must be documents that training has not seen. The threshold of a task becomes the one with the best F1 on
-    them. Raises DataError where they are too few (`calibration/fitting.py`).
+    them; of questions that may have no answer, the one at which most are treated rightly. Raises DataError where they
+    are too few (`calibration/fitting.py`).
     """
     bundle = model.bundle
     found = outcomes(model.predictor(), list(documents))
@@ -80,7 +81,7 @@ def _calibrated(before: Calibration, found: Outcomes) -> TaskCalibration:
     chosen = fit(found)
     return TaskCalibration(
         fit=chosen,
-        threshold=best_f1(found, chosen.calibration.probabilities(found.logits, found.labels)),
+        threshold=best_threshold(found, chosen.calibration.probabilities(found.logits, found.labels)),
         before=calibration_report(before.probabilities(found.logits, found.labels), found.right),
         after=calibration_report(chosen.held_out, found.right),
     )

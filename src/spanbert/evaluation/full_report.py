@@ -12,6 +12,7 @@ import orjson
 
 from .. import __version__, durable
 from ..documents import JSON, Document
+from ..errors import UsageError
 from ..inference.predictor import Predictor
 from ..inference.span_model import SpanModel
 from ..metrics import bootstrap, breakdown
@@ -58,6 +59,12 @@ def full_report(
     train: what the model learned from; its spans tell seen from unseen. names: of model, data and the like, for people.
     """
     listed = checked(documents)
+    if not any(document.spans for document in listed) and any(document.questions for document in listed):
+        raise UsageError(
+            "questions to make a page of",
+            "annotated spans: the page is about these",
+            "leave the page out; evaluate reports questions by type and by length of answer and context",
+        )
     predictor = model.predictor(threshold=threshold, operating_point=operating_point)
     done = examined(predictor, listed)
     about = {**(names or {}), **_choices(predictor, operating_point), "precision": model.precision}

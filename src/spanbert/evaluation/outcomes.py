@@ -24,10 +24,12 @@ def outcomes(predictor: Predictor, documents: Sequence[Document]) -> dict[str, O
 def collected(judged: Sequence[Judged], labels: Sequence[str]) -> Outcomes:
     """The outcomes of several documents side by side, with logits as exact as a bundle keeps them."""
     sizes = [len(each.labels) for each in judged]
+    silence = [right for each in judged for right in each.silence]
     return Outcomes(
         logits=np.array([round(logit, 4) for each in judged for logit in each.logits], dtype=np.float64),
         right=np.array([right for each in judged for right in each.right], dtype=np.bool_),
         labels=tuple(label for each in judged for label in each.labels),
         documents=np.repeat(np.arange(len(judged)), sizes),
         gold={label: np.array([each.gold.get(label, 0) for each in judged], dtype=np.int64) for label in labels},
+        silence=np.array(silence, dtype=np.bool_) if silence else None,
     )

@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-from ..documents import Cluster, Coverage, Document, Link, Question, Relation, Span, check_text, to_json
+from ..documents import ANSWER, Cluster, Coverage, Document, Link, Question, Relation, Span, check_text, to_json
 from ..errors import DataError, at
 from . import strict_json
 from .repair import RawSpan, clean_label, merge_duplicates, probability, settle, warn_of_crossing, whole_number
@@ -25,7 +25,7 @@ _SPAN = ("start", "end", "label", "score", "text", "parts")
 _RELATION = ("head", "tail", "label", "score")
 _CLUSTER = ("spans", "links", "score")
 _LINK = ("from", "to", "score")
-_QUESTION = ("id", "question", "answers", "no_answer")
+_QUESTION = ("id", "question", "answers", "no_answer", "n_best", "texts")
 _COVERAGE = ("characters_read", "characters", "windows")
 _GAP = ("start", "end")
 _META = "put fields of your own under 'meta'"
@@ -111,11 +111,12 @@ def _document(identifier: str, text: str, fields: dict[str, object], report: Rea
     groups = [
         _raw_spans(fields, "spans", "span"),
         *(_raw_spans(cluster, "spans", "span") for cluster in clusters),
-        *(_raw_spans(question, "answers", "answer") for question in questions),
+        *(_raw_spans(question, key, ANSWER) for question in questions for key in ("answers", "n_best")),
     ]
     # One call for all groups: the unit of the offsets is a property of the document.
     settled = iter(settle(text, (span for group in groups for span in group), report))
     spans, *owned = [merge_duplicates(islice(settled, len(group)), report) for group in groups]
+    asked = owned[len(clusters) :]
     warn_of_crossing(dict.fromkeys(spans), report)
     return Document(
         identifier,
@@ -123,7 +124,7 @@ def _document(identifier: str, text: str, fields: dict[str, object], report: Rea
         tuple(dict.fromkeys(spans)),
         tuple(_relation(relation, spans, report) for relation in strict_json.items(fields, "relations")),
         tuple(_cluster(*pair, report) for pair in zip(clusters, owned, strict=False)),
-        tuple(_question(*pair, report) for pair in zip(questions, owned[len(clusters) :], strict=True)),
+        tuple(_question(*row, report) for row in zip(questions, asked[::2], asked[1::2], strict=True)),
         _annotated(fields, report),
         _coverage(fields.get("coverage"), report),
         {} if fields.get("meta") is None else strict_json.mapping(fields["meta"], "'meta'"),
@@ -157,7 +158,9 @@ def _cluster(fields: dict[str, object], spans: Sequence[Span], report: ReadRepor
     return Cluster(tuple(position), tuple(links), probability(fields.get("score"), "a cluster"))
 
 
-def _question(fields: dict[str, object], answers: Sequence[Span], report: ReadReport) -> Question:
+def _question(
+    fields: dict[str, object], answers: Sequence[Span], n_best: Sequence[Span], report: ReadReport
+) -> Question:
     text = strict_json.string(fields, "question", "a question")
     check_text(text)
     return Question(
@@ -165,6 +168,8 @@ def _question(fields: dict[str, object], answers: Sequence[Span], report: ReadRe
         text,
         None if fields.get("answers") is None else tuple(dict.fromkeys(answers)),
         probability(fields.get("no_answer"), f"question {text[:40]!r}"),
+        tuple(dict.fromkeys(n_best)),
+        strict_json.strings(fields, "texts"),
     )
 
 

@@ -76,6 +76,11 @@ def string(record: Mapping[str, object], key: str, what: str) -> str:
     return value
 
 
+def strings(record: Mapping[str, object], key: str) -> tuple[str, ...]:
+    """The strings in the list at `key`, none where there is no list. Raises DataError."""
+    return tuple(string({key: value}, key, "a list") for value in items(record, key))
+
+
 def _distinct_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
     record = dict(pairs)
     if len(record) != len(pairs):

@@ -12,8 +12,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from ..calibration.curve import Calibration
-from ..documents import Decoded, Document, Span
+from ..calibration.curve import Calibration, sigmoid
+from ..documents import Answers, Decoded, Document, Question, Span
 from ..packing import lay_out, longest_first
 from ..tasks.task import Task
 from ..tokenization import Pieces, Tokenizer
@@ -22,6 +22,8 @@ from .backend import Backend
 
 CHUNK_CHARACTERS = 400_000
 CHUNK_DOCUMENTS = 1_000
+POOL_POSITIONS = 1_000_000
+"""Positions of windows that are held at a time."""
 BATCH_POSITIONS = 2_048
 """Speed is flat from 1,024 to 8,192 positions a batch; small batches need less memory."""
 
@@ -60,14 +62,20 @@ class Predictor:
         """The document with what is probable enough."""
         document = reading.document
         spans: list[Span] = []
+        questions = document.questions
         for name in self.tasks:
             own = self.label_thresholds.get(name, {})
-            spans.extend(_above(decoded[name], self.calibrations[name], self.thresholds[name], own))
+            sure = self.calibrations[name], self.thresholds[name], own
+            spans.extend(_above(decoded[name], *sure))
+            if decoded[name].answers:
+                pairs = zip(questions, decoded[name].answers, strict=True)
+                questions = tuple(_answered(question, answers, *sure) for question, answers in pairs)
         return replace(
             document,
             spans=tuple(spans),
             relations=(),
             clusters=(),
+            questions=questions,
             annotated=None,
             coverage=coverage(document.text, reading.pieces, reading.windows),
         )
@@ -79,7 +87,8 @@ class Reading:
 
     document: Document
     pieces: Pieces
-    windows: list[Window] = field(default_factory=list)
+    windows: list[tuple[int, int]] = field(default_factory=list)
+    """First and last piece of each that was read."""
     tables: dict[str, Table] = field(default_factory=dict)
     """Per task, the rows of all its windows; no columns where there is no window."""
 
@@ -99,28 +108,49 @@ def chunks(documents: Iterable[Document]) -> Iterator[list[Document]]:
 
 
 class _Pool:
-    """The distinct windows of a chunk, whose they are and which tasks read them."""
+    """Distinct windows, whose they are and which tasks read them."""
 
     def __init__(self) -> None:
         self.windows: list[Window] = []
         self.owner: list[int] = []
         self.readers: list[tuple[str, ...]] = []
+        self.positions = 0
 
-    def add(self, reading: Reading, number: int, tasks: Mapping[str, Task]) -> None:
-        """The windows that the tasks want of document `number`; equal ones are shared."""
+    def add(self, window: Window, number: int, name: str) -> None:
+        """A window of document `number` that a task wants."""
+        self.windows.append(window)
+        self.owner.append(number)
+        self.readers.append((name,))
+        self.positions += len(window.ids)
+
+
+def _pools(readings: Sequence[Reading], tasks: Mapping[str, Task]) -> Iterator[_Pool]:
+    """The windows that the tasks want of a chunk, those that several want once, in pools of bounded size.
+
+    With one task a pool may end inside a document, so that many questions on a long one take no more memory than few.
+    """
+    pool = _Pool()
+    for number, reading in enumerate(readings):
         known: dict[tuple[int, bytes, int, int], int] = {}
         for name, task in tasks.items():
             for example in task.examples(task.visible(reading.document), reading.pieces, None):
                 for window in example.windows:
-                    key = (window.unit, window.ids.tobytes(), window.low, window.high)
-                    if key in known:
-                        self.readers[known[key]] += (name,)
-                        continue
-                    known[key] = len(self.windows)
-                    self.windows.append(window)
-                    self.owner.append(number)
-                    self.readers.append((name,))
-                    reading.windows.append(window)
+                    if len(tasks) > 1:
+                        key = (window.unit, window.ids.tobytes(), window.low, window.high)
+                        if key in known:
+                            pool.readers[known[key]] += (name,)
+                            continue
+                        known[key] = len(pool.windows)
+                    elif pool.positions > POOL_POSITIONS:
+                        yield pool
+                        pool = _Pool()
+                    pool.add(window, number, name)
+                    reading.windows.append(window.bounds)
+        if pool.positions > POOL_POSITIONS:
+            yield pool
+            pool = _Pool()
+    if pool.windows:
+        yield pool
 
 
 def read_chunk(
@@ -133,10 +163,20 @@ def read_chunk(
     """Encode a chunk and give every document the rows of its windows, per task."""
     pieces = tokenizer.pieces([document.text for document in chunk])
     readings = [Reading(document, found) for document, found in zip(chunk, pieces, strict=True)]
-    pool = _Pool()
-    for number, reading in enumerate(readings):
-        reading.tables = {name: {} for name in tasks}
-        pool.add(reading, number, tasks)
+    parts: list[dict[str, list[Table]]] = [{name: [] for name in tasks} for _ in readings]
+    for pool in _pools(readings, tasks):
+        for name, tables in _read_pool(pool, tasks, backend, floors).items():
+            for number, table in _by_owner(tables, np.array(pool.owner)):
+                parts[number][name].append(table)
+    for reading, tables_of in zip(readings, parts, strict=True):
+        reading.tables = {name: concatenate(tables) for name, tables in tables_of.items()}
+    return readings
+
+
+def _read_pool(
+    pool: _Pool, tasks: Mapping[str, Task], backend: Backend, floors: Mapping[str, float]
+) -> dict[str, list[Table]]:
+    """The rows of all its windows, per task, in no order."""
     rows: dict[str, list[Table]] = {name: [] for name in tasks}
     for names in sorted(set(pool.readers)):
         mine = [k for k, readers in enumerate(pool.readers) if readers == names]
@@ -146,10 +186,7 @@ def read_chunk(
             number_of = np.array(mine)[batch.members[batch.groups]]
             for name, table in backend.run(batch, {name: floors[name] for name in names}).items():
                 rows[name].append({**table, "window": number_of[table["window"]]})
-    for name, tables in rows.items():
-        for number, table in _by_owner(tables, np.array(pool.owner)):
-            readings[number].tables[name] = table
-    return readings
+    return rows
 
 
 def _by_owner(
@@ -175,3 +212,26 @@ def _above(
     for candidate, score in zip(spans, scores.tolist(), strict=True):
         if score >= by_label.get(candidate.label, threshold):
             yield Span(candidate.start, candidate.end, candidate.label, score)
+
+
+def _answered(
+    question: Question, decoded: Answers, calibration: Calibration, threshold: float, by_label: Mapping[str, float]
+) -> Question:
+    """The question with its probable answers, all that were decoded, and how probable it is that it has none.
+
+    Whatever calibration takes from the best answer or gives to it, it gives to or takes from the rest, of which no
+    answer keeps its share.
+    """
+    found = decoded.candidates
+    scores = calibration.probabilities([each.logit for each in found], [each.label for each in found]).tolist()
+    spans = tuple(Span(each.start, each.end, each.label, score) for each, score in zip(found, scores, strict=True))
+    answers = tuple(
+        span
+        for span, score in list(zip(spans, scores, strict=True))[: decoded.most]
+        if score >= by_label.get(span.label, threshold)
+    )
+    silent = float(sigmoid(np.array(decoded.no_answer)))
+    if found:
+        rest = float(sigmoid(np.array(-found[0].logit)))
+        silent = (1.0 - scores[0]) * min(1.0, silent / max(rest, silent, 1e-300))
+    return replace(question, answers=answers, no_answer=silent, n_best=spans)

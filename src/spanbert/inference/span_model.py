@@ -13,7 +13,7 @@ from typing import TypedDict, Unpack, overload
 import torch
 
 from .. import bundle as bundles
-from ..documents import Document, Span
+from ..documents import Document, Question, Span
 from ..encoder.files import locate
 from ..errors import UsageError, nearest
 from ..models import BASE
@@ -110,9 +110,35 @@ class SpanModel:
             return next(self.predict_stream([texts], **choices))
         return list(self.predict_stream(texts, **choices))
 
+    @overload
+    def answer(self, questions: str, text: str | Document, **choices: Unpack[Choices]) -> Question: ...  # type: ignore[overload-overlap]  # as above
+    @overload
+    def answer(self, questions: Sequence[str], text: str | Document, **choices: Unpack[Choices]) -> list[Question]: ...
+    def answer(
+        self, questions: str | Sequence[str], text: str | Document, **choices: Unpack[Choices]
+    ) -> Question | list[Question]:
+        """Questions about a text of any length: answers as spans of it, and how probable it is that it has none.
+
+        `question.answers` are those that are probable enough, `question.n_best` all that were considered. The text is
+        tokenised once for all questions, and read anew for each: to the encoder, a question changes every piece.
+        choices: as in `predict`.
+        """
+        asked = [questions] if isinstance(questions, str) else list(questions)
+        listed = tuple(Question(f"question-{number}", question) for number, question in enumerate(asked))
+        document = Document("text", text) if isinstance(text, str) else text
+        found = list(self.predict(dataclasses.replace(document, questions=listed), **choices).questions)
+        if any(question.no_answer is None for question in found):
+            raise UsageError("a model that answers no questions", "one trained for them", "see docs/questions.md")
+        return found[0] if isinstance(questions, str) else found
+
     def predict_stream(self, texts: Iterable[str | Document], **choices: Unpack[Choices]) -> Iterator[Document]:
         """Like `predict`, for any number of texts in constant memory, in their order."""
-        return self.predictor(**choices)(_documents(texts))
+        return self.predictor(**choices)(_documents(texts, bare=not self.asks))
+
+    @property
+    def asks(self) -> bool:
+        """Whether all it does is to answer questions."""
+        return all(task.asks for task in self.bundle.tasks.values())
 
     @property
     def precision(self) -> str:
@@ -181,10 +207,13 @@ class SpanModel:
         }
 
 
-def _documents(texts: Iterable[str | Document]) -> Iterator[Document]:
+def _documents(texts: Iterable[str | Document], *, bare: bool) -> Iterator[Document]:
+    """bare: whether a text will do, or only a document with questions."""
     if isinstance(texts, str):
         raise UsageError("one text", "a list or stream of texts", "use predict for one, or put it into a list")
     for number, text in enumerate(texts):
         if not isinstance(text, str | Document):
             raise UsageError(f"a {type(text).__name__} to predict on", "text or a Document", "convert it first")
+        if isinstance(text, str) and not bare:
+            raise UsageError("a text without a question", "a question about it", "model.answer(question, text)")
         yield Document(f"text-{number}", text) if isinstance(text, str) else text

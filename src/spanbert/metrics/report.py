@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -93,12 +93,20 @@ class Report:
     unreachable: tuple[Unreachable, ...] = ()
     losses: Mapping[str, float] = field(default_factory=dict)
     calibration: CalibrationReport | None = None
+    scores: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
+    """Official scores under the scorer's name, on its own scale."""
+    groups: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    """Parts of the data, each with its scores, by what they are parted by."""
+    headline: tuple[str, ...] = ()
+    """Numbers that say most, where `micro` does not."""
 
     def value(self, name: str) -> float:
         """The number called `micro/f1`, `per_label/ORG/recall`, `loss/spans`, …"""
         values = {f"loss/{loss}": value for loss, value in self.losses.items()}
         for section, estimate in self._sections().items():
             values |= {f"{section}/{rate}": getattr(estimate, rate) for rate in RATES}
+        for scorer, scores in self.scores.items():
+            values |= {f"{scorer}/{key}": value for key, value in scores.items() if value is not None}
         if name not in values:
             raise UsageError(
                 f"the report has no number {name!r}",
@@ -110,6 +118,8 @@ class Report:
     @property
     def summary(self) -> str:
         """In one line."""
+        if self.headline:
+            return "  ".join(f"{name.partition('/')[2]} {self.value(name):.1f}" for name in self.headline)
         micro = self.micro
         interval = "" if micro.f1_interval is None else f" [{micro.f1_interval[0]:.3f}, {micro.f1_interval[1]:.3f}]"
         return f"P {micro.precision:.3f}  R {micro.recall:.3f}  F1 {micro.f1:.3f}{interval}"
@@ -128,6 +138,9 @@ class Report:
             "documents": self.documents,
             "signature": self.signature,
         }
+        record |= {scorer: dict(scores) for scorer, scores in self.scores.items()}
+        if self.groups:
+            record["groups"] = {name: [dict(part) for part in parts] for name, parts in self.groups.items()}
         if self.losses:
             record["losses"] = dict(self.losses)
         if self.calibration is not None:
@@ -140,6 +153,11 @@ class Report:
         rows = [head, *(_row(name.removeprefix("per_label/"), estimate) for name, estimate in self._sections().items())]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
+        for scorer, scores in self.scores.items():
+            shown = (f"{key} {value:.4g}" for key, value in scores.items() if value is not None)
+            lines += ["", f"{scorer}: " + "  ".join(shown)]
+        for name, parts in self.groups.items():
+            lines += ["", *_group_table(name, parts)]
         lines += ["", f"documents: {self.documents}", f"unreachable gold spans: {len(self.unreachable)}"]
         lines += [f"loss {name}: {loss:.4f}" for name, loss in self.losses.items()]
         if self.calibration is not None and self.calibration.count:
@@ -166,11 +184,24 @@ def span_report(
     """The report on the spans of documents matched by position."""
     counts = count_documents(gold, predicted)
     by_label = np.concatenate([counts.by_label, counts.boundaries[:, None]], axis=1)  # boundaries: one label more
-    total = by_label.sum(axis=0)
-    drawn = bootstrap.resample(by_label, seed=seed, samples=samples) if len(gold) > 1 else None
+    report = counted_report(by_label, counts.labels, "spans:exact-set", policy, seed=seed, samples=samples)
+    return replace(report, unreachable=tuple(unreachable))
+
+
+def counted_report(
+    counts: np.ndarray,
+    labels: Sequence[str],
+    kind: str,
+    policy: str,
+    *,
+    seed: int = 0,
+    samples: int = bootstrap.SAMPLES,
+) -> Report:
+    """A report on counts [documents, labels + 1, 3], labels ignored in the last; `kind`: of what, counted how."""
+    total = counts.sum(axis=0)
+    drawn = bootstrap.resample(counts, seed=seed, samples=samples) if len(counts) > 1 else None
     per_label = {
-        label: _estimate(total[index], None if drawn is None else drawn[:, index])
-        for index, label in enumerate(counts.labels)
+        label: _estimate(total[index], None if drawn is None else drawn[:, index]) for index, label in enumerate(labels)
     }
     micro = _estimate(total[:-1].sum(axis=0), None if drawn is None else drawn[:, :-1].sum(axis=1))
     return Report(
@@ -184,13 +215,24 @@ def span_report(
         ),
         per_label=per_label,
         boundaries=_estimate(total[-1], None if drawn is None else drawn[:, -1]),
-        documents=len(gold),
+        documents=len(counts),
         signature=(
-            f"spans:exact-set|policy:{policy}|bootstrap:documents,samples={samples},seed={seed},"
-            f"level={bootstrap.LEVEL}|documents:{len(gold)}"
+            f"{kind}|policy:{policy}|bootstrap:documents,samples={samples},seed={seed},"
+            f"level={bootstrap.LEVEL}|documents:{len(counts)}"
         ),
-        unreachable=tuple(unreachable),
     )
+
+
+def _group_table(name: str, parts: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Rows of a table for people."""
+    columns = [key for key in parts[0] if key not in ("group", "f1_interval")] if parts else []
+    rows = [[name, *columns, "interval"]]
+    for part in parts:
+        cells = [f"{part[key]:.1f}" if isinstance(part[key], float) else str(part[key]) for key in columns]
+        bounds = part.get("f1_interval")
+        rows.append([str(part["group"]), *cells, "-" if bounds is None else f"{bounds[0]:.1f} to {bounds[1]:.1f}"])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
 
 
 def _estimate(counts: np.ndarray, drawn: np.ndarray | None) -> Estimate:

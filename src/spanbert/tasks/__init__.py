@@ -12,6 +12,7 @@ from ..errors import UsageError, nearest
 TASKS: dict[str, tuple[str, str, str]] = {
     "span-classification": ("span_classification", "SpanClassification", "SpanSettings"),
     "token-classification": ("token_classification", "TokenClassification", "TagSettings"),
+    "question-answering": ("question_answering", "QuestionAnswering", "AnswerSettings"),
     "span-masking": ("span_masking", "SpanMasking", "MaskingSettings"),
 }
 LEARNS_FROM_TEXT = ("span-masking",)

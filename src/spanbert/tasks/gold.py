@@ -19,6 +19,9 @@ from .task import Settings
 S = TypeVar("S", bound=Settings)
 
 ARG_MAX = "arg-max"
+PIPELINE = "token-classification"
+EXAMPLE = 'document = model.predict("Text of any length.")'
+COMMAND = "predict --model {model} --input FILE --format highlight"
 
 INSIDE_PIECE = "a border inside a piece"
 NO_PIECE = "no piece of text"
@@ -38,7 +41,7 @@ def adapted(settings: S, documents: Sequence[Document], longest_span: int) -> S:
 def windows(settings: Settings, tokenizer: Tokenizer, pieces: Pieces) -> list[Window]:
     """The windows of a document; before there was training data to learn the overlap from, it is half a window."""
     overlap = settings.window // 2 if settings.overlap is None else settings.overlap
-    return cut(pieces, settings.window, overlap, tokenizer.cls, tokenizer.sep)
+    return cut(pieces, settings.window, overlap, tokenizer.frame)
 
 
 def text_only(document: Document) -> Document:

@@ -60,6 +60,10 @@ class SpanClassification:
     settings: SpanSettings
     tokenizer: Tokenizer
     selection = "micro/f1"
+    asks = False
+    pipeline = gold.PIPELINE
+    example = gold.EXAMPLE
+    command = gold.COMMAND
     stock = None
 
     def __post_init__(self) -> None:
@@ -109,6 +113,10 @@ class SpanClassification:
     def adapted(self, documents: Sequence[Document], longest_span: int) -> Self:
         """Labels of the data, and windows that share its longest span and some context."""
         return replace(self, settings=gold.adapted(self.settings, documents, longest_span))
+
+    def annotations(self, document: Document) -> Sequence[Span]:
+        """The spans."""
+        return document.spans
 
     def visible(self, document: Document) -> Document:
         """The text."""

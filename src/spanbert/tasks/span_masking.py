@@ -95,6 +95,10 @@ class SpanMasking:
     noise: Callable[[np.random.Generator, int], IntArray] | None = None
     """Draws random pieces as often as they occur in a corpus; None: all pieces alike."""
     selection = "loss/masked"
+    asks = False
+    pipeline = "fill-mask"
+    example = ""
+    command = ""
     threshold = 0.5
     floor = 0.0
     stock = "MaskedLM"
@@ -117,13 +121,17 @@ class SpanMasking:
         """Nothing is left to the data."""
         return self
 
+    def annotations(self, document: Document) -> Sequence[Span]:  # noqa: ARG002 - it learns from text
+        """Nothing."""
+        return ()
+
     def visible(self, document: Document) -> Document:
         """The text."""
         return gold.text_only(document)
 
     def examples(self, document: Document, pieces: Pieces, draw: np.random.Generator | None) -> Iterator[Example]:  # noqa: ARG002
         """A window each, its spans hidden anew by every draw."""
-        for window in split(pieces, self.settings.window, self.tokenizer.cls, self.tokenizer.sep):
+        for window in split(pieces, self.settings.window, self.tokenizer.frame):
             yield Example((window,), None) if draw is None else self._masked(window, pieces, draw)
 
     def unreachable(self, document: Document, pieces: Pieces) -> tuple[tuple[Span, str], ...]:  # noqa: ARG002

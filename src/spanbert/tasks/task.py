@@ -71,6 +71,14 @@ class Task(Protocol):
     """Probability below which nothing is returned, until a better one was measured."""
     floor: float
     """Log-odds below which a row of the head is not worth keeping."""
+    asks: bool
+    """It reads questions: in a document without any it finds nothing."""
+    pipeline: str
+    """What model hubs call it."""
+    example: str
+    """A line of Python that uses a `model` of this task."""
+    command: str
+    """The verb and flags that show one at work, `{model}` for its folder."""
     stock: str | None
     """The stock class of `transformers` that can hold this task, as in Bert*ForTokenClassification*; None: none."""
 
@@ -90,6 +98,10 @@ class Task(Protocol):
 
     def adapted(self, documents: Sequence[Document], longest_span: int) -> Self:
         """The task with every setting filled in that was left to the training data."""
+        ...
+
+    def annotations(self, document: Document) -> Sequence[Span]:
+        """What of the annotations it learns to find."""
         ...
 
     def visible(self, document: Document) -> Document:

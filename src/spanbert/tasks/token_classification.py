@@ -58,6 +58,10 @@ class TokenClassification:
     settings: TagSettings
     tokenizer: Tokenizer
     selection = "micro/f1"
+    asks = False
+    pipeline = gold.PIPELINE
+    example = gold.EXAMPLE
+    command = gold.COMMAND
     threshold = 0.0
     floor = -math.inf
     stock = "TokenClassification"
@@ -125,6 +129,10 @@ class TokenClassification:
         # a foreign set of tags may lack what training needs to write its spans: then the head is made anew
         whole = set(settings.tags) == set(tag_schemes.tag_names(settings.labels, scheme))
         return replace(self, settings=replace(settings, scheme=scheme, tags=settings.tags if whole else ()))
+
+    def annotations(self, document: Document) -> Sequence[Span]:
+        """The spans."""
+        return document.spans
 
     def visible(self, document: Document) -> Document:
         """The text."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
 
 import numpy as np
 
-from ..documents import Document
+from ..documents import Document, Span
 from ..errors import DataError, at, nearest
 from ..near_duplicates import near_duplicates
 from ..packing import Batch, lay_out, longest_first, shuffled
@@ -21,6 +21,8 @@ from ..tokenization import Pieces, Tokenizer
 MOST_UNKNOWN = 0.05
 MOST_LABELS = 1000
 LONGEST_WORD = 100
+Annotations = Callable[[Document], Sequence[Span]]
+"""What of a document's annotations is to be found."""
 PART_POSITIONS = 4096
 """Positions that go through the network at once; a larger step is accumulated from several parts."""
 
@@ -37,14 +39,13 @@ class Corpus:
         """Tokenise every document once."""
         return cls(tuple(documents), tuple(tokenizer.pieces([document.text for document in documents])))
 
-    @property
-    def longest_span(self) -> int:
+    def longest_span(self, annotations: Annotations) -> int:
         """Pieces of the longest gold span."""
         return max(
             (
                 run[1] - run[0] + 1
                 for document, pieces in zip(self.documents, self.pieces, strict=True)
-                for span in document.spans
+                for span in annotations(document)
                 if (run := pieces.covering(span.start, span.end)) is not None
             ),
             default=1,
@@ -58,6 +59,7 @@ class Corpus:
             state.update(
                 repr(
                     (document.id, document.text, document.spans, document.annotated and sorted(document.annotated))
+                    + ((document.questions,) if document.questions else ())
                 ).encode()
             )
         return state.hexdigest()[:16]
@@ -109,7 +111,12 @@ def plan(tasks: Mapping[str, Task], corpus: Corpus, seed: int, epoch: int, budge
     return steps
 
 
-def hold_out(documents: Sequence[Document]) -> tuple[list[Document], list[Document]]:
+def annotations_of(tasks: Mapping[str, Task]) -> Annotations:
+    """Those of all tasks."""
+    return lambda document: [span for task in tasks.values() for span in task.annotations(document)]
+
+
+def hold_out(documents: Sequence[Document], annotations: Annotations) -> tuple[list[Document], list[Document]]:
     """Training and held-out documents where no held-out ones were given: a tenth, chosen by their ids.
 
     Held out are documents with spans, and none whose label no other training document has.
@@ -122,10 +129,10 @@ def hold_out(documents: Sequence[Document]) -> tuple[list[Document], list[Docume
         )
     order = sorted(range(len(documents)), key=lambda n: hashlib.sha256(documents[n].id.encode()).digest())
     wanted = max(1, len(documents) // 10)
-    left = Counter(label for document in documents for label in {span.label for span in document.spans})
+    left = Counter(label for document in documents for label in {span.label for span in annotations(document)})
     held: set[int] = set()
     for number in order:
-        labels = {span.label for span in documents[number].spans}
+        labels = {span.label for span in annotations(documents[number])}
         if len(held) < wanted and labels and all(left[label] > 1 for label in labels):
             held.add(number)
             left.subtract(labels)
@@ -181,29 +188,29 @@ def _check_names(labels: Set[str]) -> None:
             )
 
 
-def check(train: Sequence[Document], dev: Sequence[Document], labels: Sequence[str]) -> None:
+def check(train: Sequence[Document], dev: Sequence[Document], labels: Sequence[str], annotations: Annotations) -> None:
     """Refuse data that cannot be learnt from; `labels` are those asked for, () = those of the training data."""
     if not train or not dev:
         which = "training" if not train else "held-out"
         raise DataError(f"no {which} documents", "at least one document", "check the file that was given")
-    if not any(document.spans for document in train):
+    if not any(annotations(document) for document in train):
         raise DataError(
             f"none of the {len(train)} training documents has a span",
             "annotated documents",
             "check the format and that the annotations were exported",
         )
-    if not any(document.spans for document in dev):
+    if not any(annotations(document) for document in dev):
         raise DataError(
             f"none of the {len(dev)} held-out documents has a span",
             "annotated documents, by which the best weights are chosen",
             "check the file, or leave --dev out: then a tenth of the training documents is held out",
         )
-    known = set(labels) or {span.label for document in train for span in document.spans}
+    known = set(labels) or {span.label for document in train for span in annotations(document)}
     if not labels:
         _check_names(known)
     for name, documents in (("training", train), ("held-out", dev)):
         for document in documents:
-            for span in document.spans:
+            for span in annotations(document):
                 if span.label not in known:
                     with at(document=document.id):
                         raise DataError(

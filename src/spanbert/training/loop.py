@@ -55,8 +55,9 @@ def train(
     """
     config = config or TrainConfig()
     with held(config) as hold:
-        train, dev = data.hold_out(train) if dev is None else (train, dev)
-        data.check(train, dev, model.labels)
+        annotations = data.annotations_of(model.bundle.tasks)
+        train, dev = data.hold_out(train, annotations) if dev is None else (train, dev)
+        data.check(train, dev, model.labels, annotations)
         corpus = Corpus.read(train, model.bundle.tokenizer)
         bundle = _adapted(model.bundle, corpus)
         held_out = Corpus.read(dev, model.bundle.tokenizer)
@@ -355,13 +356,25 @@ def take_step(
 
 def _adapted(bundle: Bundle, corpus: Corpus) -> Bundle:
     """A copy with the settings that the data decide, and new heads where these changed what a head must say."""
-    tasks = {name: task.adapted(corpus.documents, corpus.longest_span) for name, task in bundle.tasks.items()}
+    tasks = {
+        name: task.adapted(corpus.documents, corpus.longest_span(task.annotations))
+        for name, task in bundle.tasks.items()
+    }
     network = copy.deepcopy(bundle.network)
     for name, task in tasks.items():
         if name not in network.heads or task.outputs != bundle.tasks[name].outputs:
             network.heads[name] = task.head(network.encoder)  # type: ignore[assignment]
+        elif task.settings != bundle.tasks[name].settings:
+            known = network.heads[name].state_dict()
+            with torch.random.fork_rng():  # its first weights are not used
+                network.heads[name] = task.head(network.encoder)  # type: ignore[assignment]
+            network.heads[name].load_state_dict(known)
     facts = {"base_model": bundle.facts.get("base_model", {})}
-    return Bundle(network, bundle.tokenizer, tasks, dict(bundle.calibrations), dict(bundle.thresholds), facts)
+    thresholds = {  # a measured one stays until it is measured anew
+        name: tasks[name].threshold if threshold == bundle.tasks[name].threshold else threshold
+        for name, threshold in bundle.thresholds.items()
+    }
+    return Bundle(network, bundle.tokenizer, tasks, dict(bundle.calibrations), thresholds, facts)
 
 
 def _fingerprint(config: TrainConfig, bundle: Bundle, material: Material) -> str:

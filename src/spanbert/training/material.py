@@ -104,7 +104,7 @@ class AnnotatedDocuments:
     def about(self, bundle: Bundle) -> tuple[Mapping[str, JSON], Sequence[str]]:
         """How much there is, and what of it cannot be learnt."""
         train, held_out = self.train.documents, self.held_out.documents
-        spans = sum(len(document.spans) for document in train)
+        spans = sum(map(len, map(data.annotations_of(bundle.tasks), train)))
         labels = [label for task in bundle.tasks.values() for label in task.settings.labels]
         reasons = Counter(
             missed.reason for task in bundle.tasks.values() for missed in unreachable(task, train, self.train.pieces)

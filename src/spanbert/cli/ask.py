@@ -1,0 +1,67 @@
+"""`spanbert ask`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.console import Console
+
+from ..documents import Question, to_json
+from ..errors import UsageError
+from ..formats import Reading
+from .flags import with_settings
+from .show import answer_in_place, read_all
+
+
+@with_settings([Reading], skip=())
+def command(
+    *,
+    questions: Annotated[list[str], typer.Argument(help="One or more questions, each in quotes.")],
+    model: Annotated[str, typer.Option(help="Folder of a model trained for questions, or a hub name.")],
+    document: Annotated[str, typer.Option(help="File to read; - is standard input.")],
+    threshold: Annotated[
+        float | None, typer.Option(help="Least probability of an answer; none: the model's own.")
+    ] = None,
+    n_best: Annotated[int, typer.Option(help="How many answers to show of each question.")] = 1,
+    input_format: Annotated[str | None, typer.Option(help="Format of the file; none: recognised.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+    json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each question.")] = False,
+    settings: dict[str, Any],
+) -> None:
+    """Example: spanbert ask --model my-reader --document filing.txt "When does the agreement end?" """
+    if n_best < 1:
+        raise UsageError(f"--n-best {n_best}", "a whole number from 1 on", "leave it out for the best answer alone")
+    documents = read_all([document], input_format, Reading(**settings), name=Path(document).name)
+
+    from ..inference.span_model import SpanModel
+
+    loaded = SpanModel.from_pretrained(model, device, dtype)
+    console = Console(highlight=False, soft_wrap=True)
+    for each in documents:
+        found = loaded.answer(questions, each, threshold=threshold)
+        for question in found:
+            alone = n_best == 1 and question.answers  # where none is given, the best guess says more than nothing
+            shown = replace(question, n_best=() if alone else question.n_best[:n_best])
+            if json:
+                whole = to_json(replace(each, spans=(), relations=(), clusters=(), questions=(shown,)))
+                record = _only(whole["questions"])
+                typer.echo(orjson.dumps({"document": each.id, **record}))
+            else:
+                _show(console, shown, each.text, several=len(documents) > 1, name=each.id)
+
+
+def _only(questions: Any) -> dict[str, Any]:
+    (question,) = questions
+    return dict(question)
+
+
+def _show(console: Console, question: Question, text: str, *, several: bool, name: str) -> None:
+    with console.capture() as captured:
+        for line in answer_in_place(question, text, name if several else ""):
+            console.print(line)
+    typer.echo(captured.get(), nl=False)

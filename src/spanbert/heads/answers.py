@@ -1,0 +1,144 @@
+"""Start and end scores of answers; the first position of a window is the answer "none here".
+
+Devlin et al. 2019, section 4.2 and 4.3; Joshi et al. 2020 (SpanBERT), appendix B. One linear layer with two outputs,
+as in the stock question-answering class, so that its weights load there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..packing import Batch
+from ..targets import AnswerTargets
+from ..tokenization import IntArray
+
+KEPT = 20
+"""Pairs that a window hands on."""
+CELLS = 4_000_000
+
+
+class AnswerHead(nn.Module):
+    """Scores of starts and ends; a pair is told by its odds against "none here"."""
+
+    weights: Mapping[str, float] = {"answers": 1.0}
+    over_vocabulary = False
+
+    def __init__(self, width: int, longest: int, dropout: float = 0.1) -> None:
+        """longest: pieces that an answer may have."""
+        super().__init__()
+        self.longest = longest
+        self.dropout = nn.Dropout(dropout)
+        self.qa_outputs = nn.Linear(width, 2)
+        nn.init.normal_(self.qa_outputs.weight, std=0.02)
+        nn.init.zeros_(self.qa_outputs.bias)
+
+    def forward(self, vectors: Tensor, batch: Batch, floor: float) -> Mapping[str, Tensor]:  # noqa: ARG002 - odds of one window say little
+        """Columns `window`, `unit`, `first`, `last` (pieces of the document), `logit`: the `KEPT` best owned pairs.
+
+        logit: s_i + e_j - s_0 - e_0. One row more for each window, with first = last = -1: the logarithm of the sum
+        of the odds of all the pairs that it owns.
+        """
+        scores = self.qa_outputs(vectors)
+        found: list[tuple[Tensor, ...]] = []
+        for stretch in _stretches(batch, self.longest):
+            found += self._rows(scores, batch, *stretch)
+        window, first, last, logit = (torch.cat(column) for column in zip(*found, strict=True))
+        unit = torch.from_numpy(batch.unit)[window]
+        return {"window": window, "unit": unit, "first": first, "last": last, "logit": logit}
+
+    def loss(
+        self,
+        vectors: Tensor,
+        batch: Batch,
+        targets: Sequence[AnswerTargets],
+        words: Tensor | None = None,  # noqa: ARG002 - positions are no words
+    ) -> Mapping[str, Tensor]:
+        """-log of the probability that start and end are those of any of the answers, summed over windows.
+
+        The distributions are over the pieces of the document and the first position; the latter is the answer of a
+        window in which no answer stands whole.
+        """
+        scores = self.qa_outputs(self.dropout(vectors))
+        begins = np.zeros(len(batch.pieces), dtype=bool)
+        begins[batch.cu_seqlens[:-1]] = True
+        possible = torch.from_numpy((batch.pieces >= 0) | begins).to(vectors.device)
+        scores = scores.masked_fill(~possible[:, None], torch.finfo(scores.dtype).min)
+        parts, at = [], 0
+        for number, length in batch.runs:
+            parts.append(scores[at : at + number * length].view(number, length, 2).log_softmax(1).flatten(0, 1))
+            at += number * length
+        starts, ends = torch.cat(parts).unbind(1)
+        places, counted = (torch.from_numpy(array).to(vectors.device) for array in _places(batch, targets))
+        pairs = (starts[places[..., 0]] + ends[places[..., 1]]).masked_fill(~counted, -torch.inf)
+        weights = torch.tensor([targets[group].weight for group in batch.groups], device=vectors.device)
+        return {"answers": -(weights * pairs.logsumexp(1)).sum()}
+
+    def _rows(
+        self, scores: Tensor, batch: Batch, at: int, window: int, number: int, length: int
+    ) -> Iterator[tuple[Tensor, ...]]:
+        """Of `number` windows of one length that begin at a position: the best pairs, then the sums."""
+        starts, ends = scores[at : at + number * length].view(number, length, 2).unbind(2)
+        none = (starts[:, 0] + ends[:, 0])[:, None, None]
+        width = min(self.longest, length)
+        pieces = torch.from_numpy(batch.pieces[at : at + number * length]).view(number, length)
+        real = pieces >= 0
+        behind = F.pad(ends, (0, width - 1)).unfold(1, width, 1)  # n x L x K: the end k positions on
+        last = F.pad(pieces, (0, width - 1), value=-1).unfold(1, width, 1)
+        mine = slice(window, window + number)
+        low, high = (torch.from_numpy(column[mine])[:, None, None] for column in (batch.low, batch.high))
+        middle = pieces[:, :, None] + last
+        owned = real[:, :, None] & (last >= 0) & (middle > low) & (middle <= high)
+        odds = starts[:, :, None] + behind - none
+        odds = odds.masked_fill(~owned.to(odds.device), -torch.inf).flatten(1)
+        best, cells = odds.topk(min(KEPT, odds.shape[1]), dim=1)
+        sums = odds.logsumexp(1).float().cpu()
+        best, cells = best.float().cpu(), cells.cpu()
+        known = best > -torch.inf
+        rows, columns = known.nonzero(as_tuple=True)
+        first = cells[known] // width
+        yield (
+            rows + window,
+            pieces[rows, first],
+            pieces[rows, first + cells[known] % width],
+            best[rows, columns],
+        )
+        nowhere = torch.full((number,), -1)
+        yield torch.arange(window, window + number), nowhere, nowhere, sums
+
+
+def _stretches(batch: Batch, longest: int) -> Iterator[tuple[int, int, int, int]]:
+    """(position, window, number, length) of neighbouring windows of one length, few enough for memory."""
+    at = window = 0
+    for number, length in batch.runs:
+        most = max(1, CELLS // (length * min(longest, length)))
+        for begin in range(0, number, most):
+            some = min(most, number - begin)
+            yield at + begin * length, window + begin, some, length
+        at += number * length
+        window += number
+
+
+def _places(batch: Batch, targets: Sequence[AnswerTargets]) -> tuple[IntArray, np.ndarray]:
+    """W x A x 2: positions in the batch of the first and last piece of each answer that stands whole in a window.
+
+    And which of the A are there (W x A); where there is none, the first is the window's first position.
+    """
+    rows: list[list[tuple[int, int]]] = []
+    for window, group in enumerate(batch.groups.tolist()):
+        begin, end = int(batch.cu_seqlens[window]), int(batch.cu_seqlens[window + 1])
+        real = np.flatnonzero(batch.pieces[begin:end] >= 0)
+        low, high = batch.pieces[begin + real[0]], batch.pieces[begin + real[-1]]
+        shift = begin + int(real[0] - low)  # pieces of a window are consecutive
+        inside = [(a + shift, b + shift) for a, b in targets[group].answers.tolist() if low <= a and b <= high]
+        rows.append(inside or [(begin, begin)])
+    places = np.zeros((len(rows), max(map(len, rows)), 2), dtype=np.int64)
+    counted = np.zeros(places.shape[:2], dtype=bool)
+    for window, row in enumerate(rows):
+        places[window, : len(row)] = row
+        counted[window, : len(row)] = True
+    return places, counted

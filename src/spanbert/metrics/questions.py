@@ -1,0 +1,225 @@
+"""What an evaluation of question answering says: the official scores, exact answers as spans, and both by group."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ..documents import ANSWER, JSON, Document, Question
+from ..errors import DataError
+from . import bootstrap
+from .answers import (
+    AnswerScores,
+    average_precisions,
+    normalized,
+    score_mrqa,
+    score_squad_v1,
+    score_squad_v2,
+)
+from .clauses import clause_scores
+from .report import Report, counted_report
+
+ONE = "arg-max"
+"""The policy under which a question has one answer or none."""
+_TYPES = ("who", "whom", "whose", "what", "which", "when", "where", "why", "how")
+_LENGTHS = ((1, "1 word"), (3, "2-3 words"), (7, "4-7 words"), (10**9, "8 or more words"))
+_CONTEXTS = ((100, "up to 100 words"), (200, "101-200 words"), (400, "201-400 words"), (10**9, "more than 400 words"))
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question that gold says something of, with what was predicted."""
+
+    id: str
+    gold: Question
+    predicted: Question
+    document: int
+    text: str
+
+    @property
+    def accepted(self) -> tuple[str, ...]:
+        """What may be said; nothing: it has no answer."""
+        spans = tuple(self.text[answer.start : answer.end] for answer in self.gold.answers or ())
+        return tuple(dict.fromkeys((*spans, *self.gold.texts)))
+
+    @property
+    def said(self) -> str:
+        """The best of the answers given, empty where none was."""
+        answers = self.predicted.answers or ()
+        best = max(answers, key=lambda span: span.score or 0.0, default=None)
+        return "" if best is None else self.text[best.start : best.end]
+
+    @property
+    def guess(self) -> tuple[str, float]:
+        """The most probable answer, whether it was given or not, and its probability."""
+        best = max(self.predicted.n_best, key=lambda span: span.score or 0.0, default=None)
+        return (self.said, 0.0) if best is None else (self.text[best.start : best.end], best.score or 0.0)
+
+
+def answer_report(gold: Sequence[Document], predicted: Sequence[Document], *, policy: str) -> Report:
+    """The report on the questions of documents matched by position.
+
+    Questions of which nobody has said whether they have an answer are left out. Raises DataError where none is left.
+    """
+    asked = _asked(gold, predicted)
+    if not asked:
+        raise DataError(
+            "no question with answers, or said to have none",
+            "questions with gold answers",
+            "check the format of the file, and that its answers were exported",
+        )
+    points = _points(asked)
+    scores: dict[str, dict[str, Any]] = {"squad_v2": _squad_v2(asked)}
+    if all(each.accepted for each in asked):
+        pairs, said = [(each.id, each.accepted) for each in asked], {each.id: each.said for each in asked}
+        v1, mrqa = score_squad_v1(pairs, said), score_mrqa(pairs, said)
+        scores = {
+            "squad_v1": {"exact_match": v1.exact, "f1": v1.f1},
+            **scores,
+            "mrqa": {"exact_match": mrqa.exact, "f1": mrqa.f1},
+        }
+    if policy != ONE:
+        scores["cuad"] = clause_scores([(_texts(each), _guesses(each)) for each in asked])
+    counts = _counts(asked, len(gold), several=policy != ONE)
+    return replace(
+        counted_report(counts, (ANSWER,), "answers:exact-text", policy),
+        scores=scores,
+        groups={
+            "question type": _group(asked, points, _question_type, len(gold)),
+            "answer length": _group(asked, points, _answer_length, len(gold)),
+            "context length": _group(asked, points, _context_length, len(gold)),
+        },
+        headline=("squad_v2/exact", "squad_v2/f1"),
+    )
+
+
+def _asked(gold: Sequence[Document], predicted: Sequence[Document]) -> list[Asked]:
+    found: list[Asked] = []
+    taken: dict[str, int] = {}
+    for number, (document, other) in enumerate(zip(gold, predicted, strict=True)):
+        if document.id != other.id or len(document.questions) != len(other.questions):
+            raise DataError(
+                f"document {number} is {document.id!r} with {len(document.questions)} questions in gold, and "
+                f"{other.id!r} with {len(other.questions)} in the predictions",
+                "the same documents and questions in the same order",
+                "predict the very documents that are evaluated",
+            )
+        for question, answered in zip(document.questions, other.questions, strict=True):
+            if question.answers is not None or question.texts:
+                times = taken[question.id] = taken.get(question.id, 0) + 1
+                id = question.id if times == 1 else f"{question.id} ({times})"  # scorers would count one of them
+                found.append(Asked(id, question, answered, number, document.text))
+    return found
+
+
+def _points(asked: Sequence[Asked]) -> np.ndarray:
+    """[questions, 2]: exact and F1 of what was said."""
+    scored: AnswerScores = score_squad_v2(
+        [(each.id, each.accepted) for each in asked], {each.id: each.said for each in asked}
+    ).overall
+    return scored.points
+
+
+def _squad_v2(asked: Sequence[Asked]) -> dict[str, Any]:
+    """The keys of the official script. Scores are of what was said; the best ones of all guesses, by threshold."""
+    pairs = [(each.id, each.accepted) for each in asked]
+    said = score_squad_v2(pairs, {each.id: each.said for each in asked})
+    doubt = {each.id: 1.0 - each.guess[1] for each in asked}
+    guessed = score_squad_v2(pairs, {each.id: each.guess[0] for each in asked}, doubt)
+    record: dict[str, Any] = {"exact": said.overall.exact, "f1": said.overall.f1, "total": len(asked)}
+    for name, part in (("HasAns", said.on_answerable), ("NoAns", said.on_unanswerable)):
+        if part is not None:
+            record |= {f"{name}_exact": part.exact, f"{name}_f1": part.f1, f"{name}_total": len(part.ids)}
+    if guessed.best_exact is not None and guessed.best_f1 is not None:
+        record |= {
+            "best_exact": guessed.best_exact.score,
+            "best_exact_thresh": guessed.best_exact.threshold,
+            "best_f1": guessed.best_f1.score,
+            "best_f1_thresh": guessed.best_f1.threshold,
+        }
+    areas = average_precisions(guessed, doubt)
+    if areas is not None and not said.answerable.all():
+        record |= {"pr_exact_ap": areas.exact, "pr_f1_ap": areas.f1, "pr_oracle_ap": areas.oracle}
+        record |= _silence(asked)
+    return record
+
+
+def _silence(asked: Sequence[Asked]) -> dict[str, Any]:
+    """Precision and recall (percent) of saying that there is no answer; none where nothing was or is so."""
+    silent = np.array([not each.said for each in asked])
+    right = np.array([not each.accepted for each in asked])
+    both = float((silent & right).sum())
+    return {
+        "unanswerable_precision": 100.0 * both / float(silent.sum()) if silent.any() else None,
+        "unanswerable_recall": 100.0 * both / float(right.sum()) if right.any() else None,
+    }
+
+
+def _counts(asked: Sequence[Asked], documents: int, *, several: bool) -> np.ndarray:
+    """[documents, 2, 3]: answers (correct, predicted, gold) by what they say, and by their boundaries."""
+    counts = np.zeros((documents, 2, 3), dtype=np.int64)
+    for each in asked:
+        accepted = {normalized(text) for text in each.accepted}
+        places = {(span.start, span.end) for span in each.gold.answers or ()}
+        given = {(span.start, span.end) for span in each.predicted.answers or ()}
+        right = sum(normalized(each.text[start:end]) in accepted for start, end in given)
+        whole = max(len(places), 1) if several and accepted else int(bool(accepted))
+        counts[each.document, 0] += (min(right, whole), len(given), whole)
+        counts[each.document, 1] += (min(len(places & given), whole), len(given), whole)
+    return counts
+
+
+def _group(
+    asked: Sequence[Asked], points: np.ndarray, name: Callable[[Asked], str], documents: int
+) -> list[dict[str, JSON]]:
+    """For each group its questions, exact and F1 (percent), and the interval of F1 by drawing documents."""
+    members: dict[str, list[int]] = {}
+    for index, each in enumerate(asked):
+        members.setdefault(name(each), []).append(index)
+    found: list[dict[str, JSON]] = []
+    for group, indices in sorted(members.items()):
+        sums = np.zeros((documents, 2))
+        np.add.at(
+            sums, [asked[index].document for index in indices], np.stack([points[indices, 1], np.ones(len(indices))], 1)
+        )
+        bounds = bootstrap.interval(sums[sums[:, 1] > 0], lambda drawn: 100.0 * drawn[..., 0] / drawn[..., 1])
+        exact, f1 = (100.0 * points[indices].mean(axis=0)).tolist()
+        found.append(
+            {
+                "group": group,
+                "questions": len(indices),
+                "exact": exact,
+                "f1": f1,
+                "f1_interval": None if bounds is None else list(bounds),
+            }
+        )
+    return found
+
+
+def _question_type(asked: Asked) -> str:
+    words = normalized(asked.gold.text).split()
+    return next((word for word in words if word in _TYPES), "other")
+
+
+def _answer_length(asked: Asked) -> str:
+    """By the shortest right answer."""
+    if not asked.accepted:
+        return "no answer"
+    words = min(len(text.split()) for text in asked.accepted)
+    return next(name for most, name in _LENGTHS if words <= most)
+
+
+def _context_length(asked: Asked) -> str:
+    words = len(asked.text.split())
+    return next(name for most, name in _CONTEXTS if words <= most)
+
+
+def _texts(asked: Asked) -> tuple[str, ...]:
+    return asked.accepted
+
+
+def _guesses(asked: Asked) -> list[tuple[str, float]]:
+    return [(asked.text[span.start : span.end], span.score or 0.0) for span in asked.predicted.n_best]

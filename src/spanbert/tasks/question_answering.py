@@ -1,0 +1,291 @@
+"""Extractive question answering: the spans of a document that answer a question about it, or that none does.
+
+A window reads `[CLS] question [SEP] a stretch of the document [SEP]`. The head (`heads/answers.py`) tells each pair of
+pieces by its odds against the window's first position, which stands for "no answer here"; `decoding/answers.py` makes
+one distribution of them over all windows of the document. Under the policy arg-max a question has one answer or none;
+under flat it may have several, which do not overlap. A bundle of this task is a stock question-answering checkpoint
+too, and such checkpoints are read.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from ..decoding.answers import Chosen, one_answer, several_answers
+from ..documents import ANSWER, Answers, Candidate, Decoded, Document, Judged, Question, Span
+from ..errors import SpanbertWarning, UsageError, nearest
+from ..metrics.answers import normalized
+from ..metrics.questions import answer_report
+from ..metrics.report import Report
+from ..targets import AnswerTargets
+from ..tokenization import IntArray, Pieces, Tokenizer
+from ..windows import Table, Window, cut
+from . import gold
+from .gold import ARG_MAX
+from .task import Example, Settings
+
+if TYPE_CHECKING:
+    from ..encoder.loading import Encoder
+    from ..heads.head import Head
+
+POLICIES = (ARG_MAX, "flat")
+SCORERS = ("ends", "pairs")
+SHORTEST = 30
+"""Pieces that an answer may have at least, whatever the training data."""
+TOO_LONG = "longer than the longest answer"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerSettings(Settings):
+    """Settings of question answering."""
+
+    labels: tuple[str, ...] = (ANSWER,)
+    """Always answer."""
+    policy: str = ARG_MAX
+    """How many answers a question may have: arg-max (one or none) or flat (several that do not overlap)."""
+    scorer: str = "ends"
+    """What scores a pair of pieces: ends (a start and an end) or pairs (the span scorer)."""
+    longest_question: int = 64
+    """Pieces of a question that are read, at most half a window; the rest is cut off, with a warning."""
+    longest_answer: int | None = None
+    """Pieces that an answer may have; none given: those of the longest training answer, but no fewer than 30."""
+    n_best: int = 20
+    """Answers that are told of each question, the improbable ones included."""
+    null_windows: int | None = 2
+    """Windows without an answer that are drawn of each question in an epoch, weighted so that they stand for all of
+    them; 0: all are read."""
+    unanswerable: bool | None = None
+    """Whether a question may have no answer; none given: whether one of the training data has none."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, choices in (("policy", POLICIES), ("scorer", SCORERS)):
+            value = getattr(self, name)
+            if value not in choices:
+                raise UsageError(
+                    f"{name} {value!r} for questions",
+                    f"one of {', '.join(choices)}",
+                    nearest(value, choices) or "pick one",
+                )
+        if self.labels != (ANSWER,):
+            raise UsageError(f"labels {', '.join(self.labels)} for questions", ANSWER, "leave the labels out")
+        least = {"longest_question": 1, "longest_answer": 1, "n_best": 1, "null_windows": 0}
+        for name, lowest in least.items():
+            value = getattr(self, name)
+            if value is not None and (type(value) is not int or value < lowest):
+                raise UsageError(f"{name} = {value!r}", f"a whole number from {lowest} on", "leave it out")
+
+
+@dataclass(frozen=True)
+class QuestionAnswering:
+    """See the top of this file; the contract is `tasks/task.py`."""
+
+    settings: AnswerSettings
+    tokenizer: Tokenizer
+    selection = "squad_v2/best_f1"
+    asks = True
+    pipeline = "question-answering"
+    example = 'question = model.answer("When does it end?", "Text of any length.")'
+    command = 'ask --model {model} --document FILE "QUESTION"'
+    floor = -math.inf
+    stock = "QuestionAnswering"
+
+    def __post_init__(self) -> None:
+        if self.settings.scorer == "pairs":
+            object.__setattr__(self, "stock", None)  # no stock class has a span scorer
+
+    @classmethod
+    def adopted(cls, config: Mapping[str, object]) -> AnswerSettings:  # noqa: ARG003 - it says nothing of questions
+        """Settings of a stock checkpoint."""
+        return AnswerSettings()
+
+    def stock_config(self) -> dict[str, object]:
+        """Nothing beyond the encoder's."""
+        return {}
+
+    @property
+    def threshold(self) -> float:
+        """What is more likely right than not; where every question has an answer, the best one however improbable."""
+        return 0.5 if self.settings.unanswerable or self.settings.policy != ARG_MAX else 0.0
+
+    @property
+    def ready(self) -> bool:
+        """Always."""
+        return True
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Start and end, or pairs."""
+        return ("start", "end") if self.settings.scorer == "ends" else ("pair",)
+
+    @property
+    def longest_answer(self) -> int:
+        """Pieces."""
+        return self.settings.longest_answer or SHORTEST
+
+    def adapted(self, documents: Sequence[Document], longest_span: int) -> Self:
+        """The longest answer, windows that share it and some context, and whether a question may have none."""
+        s = gold.adapted(self.settings, documents, longest_span)
+        silent = any(question.answers == () and not question.texts for d in documents for question in d.questions)
+        return replace(
+            self,
+            settings=replace(
+                s,
+                longest_answer=s.longest_answer or max(SHORTEST, min(longest_span, s.window)),
+                unanswerable=silent if s.unanswerable is None else s.unanswerable,
+            ),
+        )
+
+    def annotations(self, document: Document) -> tuple[Span, ...]:
+        """The answers to all questions."""
+        return tuple(
+            replace(answer, label=ANSWER) for question in document.questions for answer in question.answers or ()
+        )
+
+    def visible(self, document: Document) -> Document:
+        """The text and the questions."""
+        asked = tuple(Question(question.id, question.text) for question in document.questions)
+        return Document(document.id, document.text, questions=asked)
+
+    def examples(self, document: Document, pieces: Pieces, draw: np.random.Generator | None) -> Iterator[Example]:
+        """A window each, for every question that was answered or said to have no answer (predicting: for every one)."""
+        ids = [found.ids for found in self.tokenizer.pieces([question.text for question in document.questions])]
+        for unit, (question, asked) in enumerate(zip(document.questions, ids, strict=True)):
+            if len(asked) > self._room:
+                warnings.warn(
+                    f"question {question.id!r} has {len(asked)} pieces, of which the first {self._room} are read",
+                    SpanbertWarning,
+                    stacklevel=2,
+                )
+            if draw is None:
+                yield from (Example((window,), None) for window in self._windows(pieces, asked, unit))
+            elif question.answers or (question.answers == () and not question.texts):
+                windows = self._windows(pieces, asked, unit)
+                yield from self._taught(windows, _runs(question, pieces), draw)
+
+    def unreachable(self, document: Document, pieces: Pieces) -> tuple[tuple[Span, str], ...]:
+        """Answers with a border inside a piece, or too long."""
+        found = []
+        for answer in self.annotations(document):
+            run = pieces.covering(answer.start, answer.end)
+            if run is None:
+                found.append((answer, gold.NO_PIECE))
+            elif not pieces.exact(answer.start, answer.end):
+                found.append((answer, gold.INSIDE_PIECE))
+            elif run[1] - run[0] >= self.longest_answer:
+                found.append((answer, TOO_LONG))
+        return tuple(dict.fromkeys(found))
+
+    def head(self, encoder: Encoder) -> Head:
+        """Starts and ends, or the span scorer."""
+        if self.settings.scorer == "pairs":
+            from ..heads.answer_pairs import AnswerPairs
+
+            return AnswerPairs(encoder.width)
+        from ..heads.answers import AnswerHead
+
+        return AnswerHead(encoder.width, self.longest_answer)
+
+    def candidates(self, document: Document, pieces: Pieces, table: Table) -> tuple[Candidate, ...]:
+        """The n-best of all questions."""
+        return tuple(each for answers in self.decode(document, pieces, table).answers for each in answers.candidates)
+
+    def decode(self, document: Document, pieces: Pieces, table: Table) -> Decoded:
+        """For each question its n-best, and the log-odds that it has no answer."""
+        units = table["unit"] if table else np.zeros(0, dtype=np.int64)
+        found = []
+        for unit in range(len(document.questions)):
+            rows = {name: column[units == unit] for name, column in table.items()}
+            found.append(self._answers(document, pieces, rows))
+        return Decoded(answers=tuple(found))
+
+    def judged(self, document: Document, decoded: Decoded) -> Judged:
+        """An answer is right where it says what one of the gold answers does, as the official scorers compare them."""
+        logits, right, silence, gold_answers = [], [], [], 0
+        several = self.settings.policy != ARG_MAX
+        for question, answers in zip(document.questions, decoded.answers, strict=True):
+            if question.answers is None and not question.texts:
+                continue
+            texts = [document.text[answer.start : answer.end] for answer in question.answers or ()]
+            accepted = {normalized(text) for text in (*texts, *question.texts)}
+            gold_answers += len(set(question.answers or ())) if several else bool(accepted)
+            for candidate in answers.candidates[: answers.most]:
+                logits.append(candidate.logit)
+                right.append(normalized(document.text[candidate.start : candidate.end]) in accepted)
+                silence.append(not accepted)
+        labels = (ANSWER,) * len(logits)
+        return Judged(
+            labels, tuple(logits), tuple(right), Counter({ANSWER: gold_answers}), () if several else tuple(silence)
+        )
+
+    def report(self, gold: Sequence[Document], predicted: Sequence[Document]) -> Report:
+        """The official scores."""
+        return answer_report(gold, predicted, policy=self.settings.policy)
+
+    @property
+    def _room(self) -> int:
+        """Pieces of a question that are read."""
+        return min(self.settings.longest_question, self.settings.window // 2)
+
+    def _windows(self, pieces: Pieces, question: IntArray, unit: int) -> list[Window]:
+        """Of one question; one without any piece has none."""
+        if not len(question):
+            return []
+        frame = self.tokenizer.asking(question[: self._room])
+        overlap = self.settings.window // 2 if self.settings.overlap is None else self.settings.overlap
+        return cut(pieces, self.settings.window, overlap, frame, unit)
+
+    def _taught(self, windows: Sequence[Window], answers: IntArray, draw: np.random.Generator) -> Iterator[Example]:
+        """Those with an answer, and some of those without; these weigh as much as all of them."""
+        holds = [_holds(window, answers) for window in windows]
+        silent = [number for number, has in enumerate(holds) if not has]
+        most = self.settings.null_windows or len(silent)
+        kept = set(silent)
+        if len(silent) > most:
+            kept = set(draw.choice(silent, most, replace=False).tolist())
+        for number, window in enumerate(windows):
+            if holds[number] or number in kept:
+                weight = 1.0 if holds[number] else len(silent) / len(kept)
+                count = weight if self.settings.scorer == "ends" else float((window.pieces >= 0).sum())
+                yield Example((window,), AnswerTargets(answers, weight), {"answers": count})
+
+    def _answers(self, document: Document, pieces: Pieces, rows: Table) -> Answers:
+        most = 1 if self.settings.policy == ARG_MAX else self.settings.n_best
+        if not rows or not len(rows["first"]):
+            return Answers((), 50.0, most)
+        pairs = rows["first"] >= 0
+        first, last, odds = (rows[name][pairs] for name in ("first", "last", "logit"))
+        short = last - first < self.longest_answer
+        first, last, odds = first[short], last[short], odds[short]
+        mass = rows["logit"][~pairs] if not pairs.all() else odds
+        starts, ends = pieces.starts[first], pieces.ends[last]
+        chosen = self._chosen(document.text, starts, ends, odds, mass)
+        found = zip(
+            starts[chosen.indices].tolist(), ends[chosen.indices].tolist(), chosen.log_odds.tolist(), strict=True
+        )
+        return Answers(tuple(Candidate(a, b, ANSWER, z) for a, b, z in found), chosen.no_answer, most)
+
+    def _chosen(self, text: str, starts: IntArray, ends: IntArray, odds: np.ndarray, mass: np.ndarray) -> Chosen:
+        if self.settings.policy != ARG_MAX:
+            return several_answers(starts, ends, odds, mass, self.settings.n_best)
+        said = [text[a:b] for a, b in zip(starts.tolist(), ends.tolist(), strict=True)]
+        return one_answer(starts, ends, odds, mass, self.settings.n_best, said)
+
+
+def _runs(question: Question, pieces: Pieces) -> IntArray:
+    """A x 2: first and last piece of each answer; a border inside a piece is moved out to the piece's own."""
+    runs = {run for answer in question.answers or () if (run := pieces.covering(answer.start, answer.end)) is not None}
+    return np.array(sorted(runs), dtype=np.int64).reshape(-1, 2)
+
+
+def _holds(window: Window, answers: IntArray) -> bool:
+    """Whether an answer stands whole in the window."""
+    low, high = window.bounds
+    return bool(((answers[:, 0] >= low) & (answers[:, 1] <= high)).any())

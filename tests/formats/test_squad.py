@@ -1,0 +1,216 @@
+"""SQuAD and MRQA files: read, repaired, written back, and predictions as the official scripts read them."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spanbert.documents import ANSWER, Coverage, Document, Question, Span
+from spanbert.errors import DataError, UsageError
+from spanbert.formats import ReadReport, read_documents, write_documents
+
+TEXT = "The  Denver Broncos won in Santa Clara."
+BRONCOS = Span(5, 19, ANSWER)
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
+
+
+def squad(*questions: dict[str, Any], title: str | None = "Super Bowl") -> str:
+    article = {"paragraphs": [{"context": TEXT, "qas": list(questions)}]}
+    return json.dumps({"version": "1.1", "data": [article if title is None else {"title": title, **article}]})
+
+
+def question(*answers: tuple[str, int], **more: Any) -> dict[str, Any]:
+    return {"id": "q", "question": "Who won?", "answers": [{"text": t, "answer_start": a} for t, a in answers], **more}
+
+
+def read(tmp_path: Path, text: str, name: str = "data.json") -> tuple[list[Document], ReadReport]:
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    report = ReadReport()
+    return list(read_documents(tmp_path / name, report=report)), report
+
+
+def test_a_paragraph_is_a_document(tmp_path: Path):
+    (document,), report = read(tmp_path, squad(question(("Denver Broncos", 5), ("Denver Broncos", 5))))
+    assert (document.id, document.text, document.meta) == ("Super Bowl-1", TEXT, {"title": "Super Bowl"})
+    assert document.questions == (Question("q", "Who won?", (BRONCOS,)),)
+    assert report.summary() == []
+
+
+def test_no_title_takes_the_name_of_the_file(tmp_path: Path):
+    (document,), _ = read(tmp_path, squad(question(), title=None))
+    assert document.id == "data-1"
+
+
+@pytest.mark.parametrize(
+    ("answers", "start", "what"),
+    [
+        (("Denver Broncos", 2), 5, "answers moved to where their text stands"),
+        (("Denver Broncos", -1), 5, "answers moved to where their text stands"),
+        (("The Denver", 0), 0, "answers moved to where their text stands"),  # one space for two
+        (("SANTA CLARA", 20), 27, "answers moved to where their text stands"),
+        ((" Denver Broncos ", 4), 5, "spans trimmed of white space"),
+    ],
+)
+def test_answers_that_stand_elsewhere(tmp_path: Path, answers: tuple[str, int], start: int, what: str):
+    (document,), report = read(tmp_path, squad(question(answers)))
+    (found,) = document.questions[0].answers or ()
+    assert found.start == start
+    assert " ".join(TEXT[found.start : found.end].split()).lower() == " ".join(answers[0].split()).lower()
+    assert any(what.split(" ", 1)[1] in line for line in report.summary()), report.summary()
+
+
+def test_the_nearest_of_several_places(tmp_path: Path):
+    data = json.loads(squad(question(("won", 22))))
+    data["data"][0]["paragraphs"][0]["context"] = "won and then lost, they won again"
+    (document,), _ = read(tmp_path, json.dumps(data))
+    assert [a.start for a in document.questions[0].answers or ()] == [24]
+
+
+def test_an_answer_that_stands_nowhere_is_right_and_teaches_nothing(tmp_path: Path):
+    (document,), report = read(tmp_path, squad(question(("Carolina", 3))))
+    assert document.questions == (Question("q", "Who won?", None, texts=("Carolina",)),)
+    assert "1 answer that are not in their text" in "\n".join(report.summary())
+
+
+def test_without_answers(tmp_path: Path):
+    """Impossible: none. No key: nobody said. Impossible with answers: they stay, and it is said."""
+    told = [
+        {"id": "a", "question": "?", "answers": [], "is_impossible": True},
+        {"id": "b", "question": "?"},
+        {"id": "c", "question": "?", "is_impossible": True},
+        {"id": "d", "question": " ", "answers": []},
+        {"id": 5, "question": "?", "answers": [{"text": "won", "answer_start": 20}], "is_impossible": True},
+        {"id": "a", "question": "?", "answers": []},
+    ]
+    (document,), report = read(tmp_path, squad(*told))
+    assert [q.answers for q in document.questions] == [(), None, (), (), (Span(20, 23, ANSWER),), ()]
+    said = "\n".join(report.summary())
+    for words in ("without text", "with the id of another", "said to be impossible", "ids that are numbers"[4:]):
+        assert words in said
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"data": [{"title": "x", "paragraphs": [{"qas": []}]}]}', "a paragraph without 'context'"),
+        ('{"data": [{"paragraphs": [{"context": "x", "qas": [{"question": "y"}]}]}]}', "id None of a question"),
+        ('{"data": [{"paragraphs": [{"context": "x", "qas": [{"id": "y"}]}]}]}', "a question without 'question'"),
+        (squad(question(), {"id": "r", "question": "?", "answers": [{"text": "won"}]}), "answer_start None"),
+        ('{"data": [{"paragraphs": {}}]}', "'paragraphs' is an object"),
+        ('{"data": [{"paragraphs": [{"context": "x", "qas": [', "invalid JSON"),
+    ],
+)
+def test_what_cannot_be_read(tmp_path: Path, text: str, words: str):
+    with pytest.raises(DataError, match=words):
+        read(tmp_path, text)
+
+
+def gold() -> list[Document]:
+    return [
+        Document(
+            "A-1",
+            TEXT,
+            questions=(Question("q", "Who won?", (BRONCOS,)), Question("r", "When?", ())),
+            meta={"title": "A"},
+        ),
+        Document("A-2", "Nothing.", questions=(Question("s", "Why?"),), meta={"title": "A"}),
+        Document("B-1", "Rome", questions=(Question("t", "Where?", None, texts=("Oslo",)),), meta={"title": "B"}),
+    ]
+
+
+@pytest.mark.parametrize("form", ["squad", "jsonl"])
+def test_what_is_written_reads_the_same(tmp_path: Path, form: str):
+    lost = write_documents(gold(), tmp_path / "out.json", form)
+    assert lost == {}
+    assert list(read_documents(tmp_path / "out.json")) == gold()
+
+
+def test_mrqa_is_written_and_read_the_same(tmp_path: Path):
+    documents = [Document(d.id, d.text, questions=d.questions) for d in gold()]
+    assert write_documents(documents, tmp_path / "out.jsonl.gz", "mrqa") == {}
+    with gzip.open(tmp_path / "out.jsonl.gz", "rt", encoding="utf-8") as lines:
+        assert "header" in json.loads(next(lines))
+    assert list(read_documents(tmp_path / "out.jsonl.gz")) == documents
+
+
+def test_mrqa_ends_are_inclusive_and_aliases_count(tmp_path: Path):
+    """`Broncos` stands at two places by the file; `the champions` is right and stands nowhere."""
+    record = {
+        "context": TEXT,
+        "qas": [
+            {
+                "qid": "q",
+                "question": "Who?",
+                "answers": ["Denver Broncos", "the champions"],
+                "detected_answers": [{"text": "denver broncos", "char_spans": [[5, 18]], "token_spans": [[1, 2]]}],
+            }
+        ],
+    }
+    (document,), report = read(
+        tmp_path, json.dumps({"header": {"dataset": "x"}}) + "\n" + json.dumps(record), "m.jsonl"
+    )
+    assert document.questions == (Question("q", "Who?", (BRONCOS,), texts=("the champions",)),)
+    record["qas"][0]["detected_answers"][0]["char_spans"] = [[5]]
+    with pytest.raises(DataError, match="char_spans"):
+        read(tmp_path, json.dumps(record), "m.jsonl")
+
+
+def predicted() -> list[Document]:
+    """One answered, one with nothing probable enough."""
+    sure, unsure = Span(5, 19, ANSWER, 0.8), Span(20, 23, ANSWER, 0.2)
+    questions = (
+        Question("q", "Who won?", (sure,), 0.1, (sure, unsure)),
+        Question("r", "When?", (), 0.75, (unsure,)),
+        Question("s", "Empty?", (), 1.0),
+    )
+    return [Document("A-1", TEXT, questions=questions, coverage=Coverage(len(TEXT), len(TEXT), 1), meta={"title": "A"})]
+
+
+@pytest.mark.parametrize("form", ["squad", "mrqa"])
+def test_predictions_are_answers_by_id(tmp_path: Path, form: str):
+    write_documents(predicted(), tmp_path / "out.json", form)
+    assert json.loads((tmp_path / "out.json").read_text()) == {"q": "Denver Broncos", "r": "", "s": ""}
+
+
+def test_predictions_and_gold_do_not_mix(tmp_path: Path):
+    for form in ("squad", "mrqa"):
+        with pytest.raises(DataError, match="predictions and gold"):
+            write_documents([*predicted(), gold()[2]], tmp_path / form, form)
+
+
+def test_the_three_files_of_the_official_scripts(tmp_path: Path):
+    write_documents(predicted(), tmp_path / "out", "squad-predictions")
+    files = {path.name: json.loads(path.read_text()) for path in (tmp_path / "out").iterdir()}
+    assert files["predictions.json"] == {"q": "Denver Broncos", "r": "", "s": ""}
+    assert [row["text"] for row in files["nbest_predictions.json"]["r"]] == ["", "won"]
+    assert files["nbest_predictions.json"]["q"][0] == {"text": "Denver Broncos", "probability": 0.8}
+    assert files["null_odds.json"]["q"] == pytest.approx(math.log(0.1 / 0.8))
+    assert files["null_odds.json"]["r"] > 0
+    with pytest.raises(UsageError, match="predictions to read"):
+        list(read_documents(tmp_path / "out" / "predictions.json", "squad-predictions"))
+
+
+def test_predictions_of_questions_are_lossless_as_jsonl(tmp_path: Path):
+    write_documents(predicted(), tmp_path / "out.jsonl")
+    assert list(read_documents(tmp_path / "out.jsonl")) == predicted()
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="no shared data")
+def test_the_real_files_need_no_repair():
+    """Counts of the data's own README."""
+    counts = {
+        "squad_v1.1/dev-v1.1.shared36.json.gz": (1_626, 8_306, 0),
+        "squad_v2.0/dev-v2.0.shared23.json.gz": (763, 7_292, 3_599),
+        "cuad/cuad_train100.json.gz": (100, 4_100, 2_971),
+    }
+    for name, expected in counts.items():
+        report = ReadReport()
+        documents = list(read_documents(SHARED / name, report=report))
+        questions = [question for document in documents for question in document.questions]
+        assert (len(documents), len(questions), sum(q.answers == () for q in questions)) == expected
+        assert not report.repaired

@@ -1,0 +1,141 @@
+"""The answer heads against plain loops: which rows they give, and what they are taught."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from spanbert.heads import answers
+from spanbert.heads.answer_pairs import AnswerPairs
+from spanbert.heads.answers import KEPT, AnswerHead
+from spanbert.packing import Batch, lay_out
+from spanbert.targets import AnswerTargets
+from spanbert.tokenization import Frame, Pieces
+from spanbert.windows import Window, cut
+
+WIDTH = 8
+QUESTION = Frame(np.array([1, 7, 8, 2]), np.array([2]), np.zeros(4, dtype=np.int64), 1)
+
+
+def windows(total: int, size: int, overlap: int, unit: int = 0) -> list[Window]:
+    places = np.arange(total)
+    starts, ends = 2 * places, 2 * places + 1
+    ends = np.where(places == 3, starts, ends)  # a piece of white space
+    return cut(Pieces(places + 10, starts, ends, places), size, overlap, QUESTION, unit)
+
+
+def batch_of(*groups: list[Window]) -> Batch:
+    singles = [[window] for group in groups for window in group]
+    return lay_out(singles, range(len(singles)))
+
+
+def vectors(batch: Batch) -> torch.Tensor:
+    return torch.randn(len(batch.ids), WIDTH, generator=torch.Generator().manual_seed(0))
+
+
+def head(longest: int = 5) -> AnswerHead:
+    torch.manual_seed(1)
+    made = AnswerHead(WIDTH, longest).eval()
+    torch.nn.init.normal_(made.qa_outputs.weight)
+    return made
+
+
+@pytest.mark.parametrize("cells", [4_000_000, 40])
+def test_rows_are_those_of_a_plain_loop(cells: int, monkeypatch: pytest.MonkeyPatch):
+    """Two questions on 12 pieces in windows of 11, one on 4 pieces: the best owned pairs and the sum of all."""
+    monkeypatch.setattr(answers, "CELLS", cells)
+    batch = batch_of(windows(12, 11, 2, 0), windows(12, 11, 2, 1), windows(4, 11, 2, 2))
+    made, x = head(), vectors(batch)
+    scores = made.qa_outputs(x).detach()
+    table = made(x, batch, -math.inf)
+    found: dict[int, dict[tuple[int, int], float]] = {}
+    for window, unit, first, last, logit in zip(
+        *(table[name].tolist() for name in ("window", "unit", "first", "last", "logit")), strict=True
+    ):
+        assert unit == batch.unit[window]
+        found.setdefault(window, {})[first, last] = logit
+    assert len(found) == len(batch.groups)
+    for window, rows in found.items():
+        begin, end = batch.cu_seqlens[window : window + 2]
+        none = float(scores[begin].sum())
+        expected = {}
+        for i in range(begin, end):
+            for j in range(i, min(end, i + 5)):
+                a, b = batch.pieces[i], batch.pieces[j]
+                if a >= 0 and b >= 0 and batch.low[window] < a + b <= batch.high[window]:
+                    expected[a, b] = float(scores[i, 0] + scores[j, 1]) - none
+        total = rows.pop((-1, -1))
+        assert total == pytest.approx(np.logaddexp.reduce(list(expected.values())), abs=1e-4)
+        best = sorted(expected, key=expected.__getitem__, reverse=True)[:KEPT]
+        assert set(rows) == set(best)
+        assert rows == pytest.approx({pair: expected[pair] for pair in best}, abs=1e-4)
+
+
+def test_every_pair_belongs_to_one_window():
+    batch = batch_of(windows(30, 11, 3))
+    made = head(3)
+    table = made(vectors(batch), batch, -math.inf)
+    pairs = [pair for pair in zip(table["first"].tolist(), table["last"].tolist(), strict=True) if pair[0] >= 0]
+    assert len(pairs) == len(set(pairs))
+
+
+def test_loss_by_hand():
+    """One window with two answers, one where none stands whole, which weighs 3: it points at its first position."""
+    batch = batch_of(windows(12, 11, 2))
+    assert len(batch.groups) > 1
+    made, x = head(), vectors(batch)
+    answered, silent = AnswerTargets(np.array([[0, 1], [4, 4]])), AnswerTargets(np.zeros((0, 2), dtype=np.int64), 3.0)
+    targets = [answered if group == 0 else silent for group in range(len(batch.members))]
+    expected = 0.0
+    for window, group in enumerate(batch.groups):
+        begin, end = batch.cu_seqlens[window : window + 2]
+        allowed = [i for i in range(begin, end) if batch.pieces[i] >= 0 or i == begin]
+        start, last = made.qa_outputs(x).detach()[allowed].log_softmax(0).unbind(1)
+        place = {int(batch.pieces[i]): k for k, i in enumerate(allowed)}
+        gold = [(place[0], place[1]), (place[4], place[4])] if group == 0 else [(0, 0)]
+        weight = 1.0 if group == 0 else 3.0
+        expected -= weight * math.log(sum(math.exp(start[a] + last[b]) for a, b in gold))
+    assert made.loss(x, batch, targets)["answers"].item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_an_answer_that_a_window_cuts_is_none_there():
+    batch = batch_of(windows(12, 11, 2))
+    made, x = head(), vectors(batch)
+    low = int(batch.pieces[batch.pieces >= 0].max())
+    beyond = AnswerTargets(np.array([[low, low + 1]]))
+    none = AnswerTargets(np.zeros((0, 2), dtype=np.int64))
+    number = len(batch.members)
+    assert (
+        made.loss(x, batch, [beyond] * number)["answers"].item()
+        == made.loss(x, batch, [none] * number)["answers"].item()
+    )
+
+
+def test_packed_is_the_sum_of_each_alone():
+    groups = windows(12, 11, 2, 0) + windows(5, 11, 2, 1)
+    targets = [AnswerTargets(np.array([[1, 2]])) for _ in groups]
+    whole = batch_of(groups)
+    made, x = head(), vectors(batch_of(groups))
+    alone = 0.0
+    for window, group in enumerate(whole.groups.tolist()):
+        begin, end = whole.cu_seqlens[window : window + 2]
+        single = lay_out([[groups[group]]], [0])
+        alone += made.loss(x[begin:end], single, [targets[group]])["answers"].item()
+    assert made.loss(x, whole, targets)["answers"].item() == pytest.approx(alone, rel=1e-5)
+
+
+def test_pairs_give_the_rows_of_the_span_scorer_with_their_unit():
+    batch = batch_of(windows(12, 11, 2, 0), windows(12, 11, 2, 1))
+    torch.manual_seed(0)
+    made = AnswerPairs(WIDTH).eval()
+    x = vectors(batch)
+    table = made(x, batch, -math.inf)
+    rows = made.pairs(x, batch, -math.inf)
+    assert table.keys() == {"window", "unit", "first", "last", "logit"}
+    assert torch.equal(table["logit"], rows["logit"])
+    assert table["unit"].tolist() == batch.unit[table["window"]].tolist()
+    target = AnswerTargets(np.array([[1, 2]]))
+    assert made.loss(x, batch, [target] * len(batch.members))["answers"].item() > 0
