@@ -6,8 +6,8 @@
 
 Same encoder (that of `make demo`), epochs, positions a step, warm-up and decay; precision bf16 on both sides where the
 processor computes it natively. SQuAD 1.1: training and held-out paragraphs from articles of its training part, test
-from its development part. SQuAD 2.0 has no training part here: its articles are split. A set is named after its number of
-training questions; `v2` has all that the split gives.
+from its development part. SQuAD 2.0 has no training part here: its articles are split. A set is named after its number
+of training questions; `v2` has all that the split gives.
 """
 
 from __future__ import annotations

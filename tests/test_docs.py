@@ -8,11 +8,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from spanbert.documents import Document
+from spanbert.documents import ANSWER, Document, Question
 from spanbert.formats import write_documents
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -31,12 +32,34 @@ def workplace(
     for name, number, seed in (("train", 60, 1), ("dev", 15, 2), ("test", 15, 3)):
         write_documents(toy_documents(number, seed), folder / f"{name}.jsonl")
     write_documents(toy_documents(150, 6), folder / "held-out.jsonl")
+    for name, number, seed in (("questions", 40, 1), ("questions-dev", 40, 2)):
+        write_documents(questions_on(toy_documents(number, seed)), folder / f"{name}.json", "squad")
     (folder / "texts").mkdir()
     for name, seed in (("a", 4), ("b", 5)):
         texts = "\n".join(document.text for document in toy_documents(150, seed))
         (folder / "texts" / f"{name}.txt").write_text(texts)
     (folder / "report.txt").write_text("the house of Anna was big\n" * 40)
     return folder
+
+
+def questions_on(documents: list[Document]) -> list[Document]:
+    """Who is in a text, and which firm: answered by its first span, or by none."""
+    return [
+        replace(
+            document,
+            spans=(),
+            questions=tuple(
+                Question(
+                    f"{number}-{label}",
+                    f"{word} was in the house?",
+                    tuple(replace(span, label=ANSWER) for span in document.spans if span.label == label)[:1],
+                )
+                for word, label in (("Who", "PERSON"), ("Which", "ORG"))
+            ),
+            meta={"title": f"toy {number}"},
+        )
+        for number, document in enumerate(documents)
+    ]
 
 
 @pytest.mark.parametrize("page", sorted(PAGES, key=lambda page: page.name != "training.md"), ids=lambda page: page.name)
