@@ -13,6 +13,7 @@ from spanbert.calibration.requirements import (
     NEVER,
     Requirement,
     best_f1,
+    best_threshold,
     clopper_pearson,
     incomplete_beta,
     label_thresholds,
@@ -20,6 +21,27 @@ from spanbert.calibration.requirements import (
     promises,
 )
 from spanbert.errors import DataError, UsageError
+
+
+@pytest.mark.parametrize(
+    ("right", "silence", "threshold"),
+    [
+        ([1, 1, 0, 0], [0, 0, 0, 0], 0.0),  # a wrong answer costs nothing where silence is wrong too
+        ([1, 1, 0, 0], [0, 0, 1, 1], 0.55),  # 2 right, 2 rightly unsaid
+        ([1, 0, 1, 0], [0, 1, 0, 1], 0.3),  # one more right makes up for one that is not unsaid
+        ([0, 0, 1, 0], [1, 1, 0, 1], 0.95),  # whatever is said costs more than it gains
+        ([0, 0, 0, 0], [0, 0, 0, 0], 0.5),
+    ],
+)
+def test_the_threshold_at_which_most_is_right(right: list[int], silence: list[int], threshold: float):
+    probabilities = np.array([0.9, 0.7, 0.4, 0.2])
+    gold = {"answer": np.ones(4, dtype=np.int64)}
+    columns = np.zeros(4), np.array(right, dtype=bool), ("answer",) * 4, np.arange(4), gold
+    outcomes = Outcomes(*columns, np.array(silence, dtype=bool))
+    assert best_threshold(outcomes, probabilities) == pytest.approx(threshold)
+    again = Outcomes.from_json(outcomes.to_json())
+    assert again.silence.tolist() == outcomes.silence.tolist()
+    assert again.take(np.array([True, False, False, True])).silence.tolist() == [bool(silence[0]), bool(silence[3])]
 
 
 def test_incomplete_beta_by_hand():

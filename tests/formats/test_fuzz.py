@@ -38,6 +38,14 @@ TASKS = [
     {"id": 1, "data": {"text": "Marie met Zoé"}, "annotations": [{"result": [REGION, LINK]}], "predictions": [{}]},
     {"id": 2, "text": "Paris", "labels": [{"start": 0, "end": 5, "text": "Paris", "labels": ["LOC"]}]},
 ]
+ASKED = {"id": "q", "question": "Who?", "answers": [{"text": "Zoé", "answer_start": 10}], "is_impossible": False}
+ARTICLE = {"title": "t", "paragraphs": [{"context": "Marie met Zoé", "qas": [ASKED, {**ASKED, "answers": []}]}]}
+DETECTED_ANSWER = {"text": "Zoé", "char_spans": [[10, 12], [0, 4]], "token_spans": [[2, 2]]}
+CONTEXT = {
+    "id": "c",
+    "context": "Marie met Zoé",
+    "qas": [{"qid": "q", "question": "Who?", "answers": ["Zoé", "x"], "detected_answers": [DETECTED_ANSWER]}],
+}
 SEEDS: dict[str, list[bytes]] = {
     "jsonl": [json.dumps(RECORD, ensure_ascii=False).encode() + b'\n\n{"text": "x"}\n', json.dumps([RECORD]).encode()],
     "label-studio": [json.dumps(TASKS, ensure_ascii=False).encode()],
@@ -49,9 +57,21 @@ SEEDS: dict[str, list[bytes]] = {
         b"T1\tPER 0 5\tMarie\nT2\tLOC 9 12;13 16\tZo\xc3\xa9 now\nR1\tmet Arg1:T1 Arg2:T2\n"
         b"E1\tx:T1\n#1\tNote T1\ty\n*\tEquiv T1 T2\n",
     ],
+    "squad": [json.dumps({"version": "v2.0", "data": [ARTICLE]}).encode(), json.dumps({"data": [ARTICLE]}).encode()],
+    "squad-predictions": [b'{"q": "Marie"}'],
+    "mrqa": [b'{"header": {"dataset": "x"}}\n' + json.dumps(CONTEXT).encode() + b"\n"],
     "text": ["Zoé 🚀\r\n\x00\u202e".encode(), "\ufeffParis".encode(), b"\x1f\x8b\x08"],
 }
-NAMES = {"jsonl": "a.jsonl", "label-studio": "a.json", "conll": "a.conll", "brat": "a.ann", "text": "a.txt"}
+NAMES = {
+    "squad": "a.json",
+    "squad-predictions": "a.json",
+    "mrqa": "a.jsonl",
+    "jsonl": "a.jsonl",
+    "label-studio": "a.json",
+    "conll": "a.conll",
+    "brat": "a.ann",
+    "text": "a.txt",
+}
 BESIDE = "Marie met Zoé now".encode()  # the text of the .ann
 WORDS = [
     b"", b"\x00", b"\xff", b"\xc3", b"\xef\xbb\xbf", b"\n", b"\r", b"\t", b" ", b"\xe2\x80\xa8", b'"', b"\\",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import itertools
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -231,6 +232,24 @@ def test_span_scores(untrained: SpanModel):
 def test_span_scores_find_the_names(model: SpanModel):
     scores = model.span_scores(TEXT)
     assert {(0, 4, "PERSON"), (9, 13, "PERSON"), (17, 26, "ORG")} == {(s.start, s.end, s.label) for s in scores[:3]}
+
+
+def test_span_sets(untrained: SpanModel, tiny_encoder: Path):
+    """The best set is what is predicted; shares fall and sum to one at most; a score is a share of all sets too."""
+    sets = untrained.span_sets(TEXT, top=4)
+    best = untrained.predict(TEXT, threshold=0.5)
+    assert [(s.start, s.end, s.label) for s in sets[0].spans] == [(s.start, s.end, s.label) for s in best.spans]
+    shares = [each.probability for each in sets]
+    assert shares == sorted(shares, reverse=True) and 0 < sum(shares) <= 1 + 1e-9 and len(shares) == 4
+    for spans, _ in untrained.span_sets(TEXT, top=20):
+        assert all(a.end <= b.start for a, b in itertools.pairwise(spans))
+        assert all(0.0 <= span.score <= 1.0 for span in spans)
+    (empty,) = untrained.span_sets("")
+    assert empty == ((), 1.0)
+    for task, settings in ((TAGS, {}), (SPANS, {"policy": "nested"})):
+        other = SpanModel.create(tiny_encoder, task=task, labels=["X"], settings=settings)
+        with pytest.raises(UsageError, match="sets of spans of a"):
+            other.span_sets(TEXT)
 
 
 def test_bfloat16_probabilities(model: SpanModel, toy_documents: Callable):

@@ -229,11 +229,13 @@ def most_right(outcomes: Outcomes, probabilities: FloatArray, silence: BoolArray
     order = np.argsort(-probabilities, kind="stable")
     gains = np.cumsum(outcomes.right[order].astype(np.int64) - silence[order])
     ends = np.flatnonzero(_last_of_equals(probabilities[order]))
-    best = gains[ends].max(initial=0)
-    if best <= 0 and not outcomes.right.any():
+    if not outcomes.right.any():
         return 0.5
+    falling = probabilities[order]
+    if (best := gains[ends].max()) < 0:
+        return float((falling[0] + 1.0) / 2)  # it is better to say nothing
     at = int(ends[gains[ends] == best][-1])
-    return 0.0 if at + 1 == len(order) else _below(probabilities[order], at)
+    return 0.0 if at + 1 == len(order) else _below(falling, at)
 
 
 def _last_of_equals(falling: FloatArray) -> BoolArray:

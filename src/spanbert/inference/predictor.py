@@ -22,7 +22,7 @@ from .backend import Backend
 
 CHUNK_CHARACTERS = 400_000
 CHUNK_DOCUMENTS = 1_000
-POOL_POSITIONS = 1_000_000
+POOL_POSITIONS = 200_000
 """Positions of windows that are held at a time."""
 BATCH_POSITIONS = 2_048
 """Speed is flat from 1,024 to 8,192 positions a batch; small batches need less memory."""

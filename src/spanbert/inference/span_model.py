@@ -8,12 +8,14 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TypedDict, Unpack, overload
+from typing import NamedTuple, TypedDict, Unpack, overload
 
+import numpy as np
 import torch
 
 from .. import bundle as bundles
-from ..documents import Document, Question, Span
+from ..decoding.n_best import n_best_flat
+from ..documents import Candidate, Document, Question, Span
 from ..encoder.files import locate
 from ..errors import UsageError, nearest
 from ..models import BASE
@@ -30,6 +32,13 @@ class Choices(TypedDict, total=False):
     threshold: float | None
     policy: str | None
     operating_point: str | None
+
+
+class SpanSet(NamedTuple):
+    """Spans that may stand together, `score` the share of all sets that hold the span; and the share of this set."""
+
+    spans: tuple[Span, ...]
+    probability: float
 
 
 class SpanModel:
@@ -184,6 +193,46 @@ class SpanModel:
             )
             spans += [Span(c.start, c.end, c.label, score) for c, score in zip(best, scores.tolist(), strict=True)]
         return spans[:top] if len(self.bundle.tasks) == 1 else sorted(spans, key=lambda s: -(s.score or 0.0))[:top]
+
+    def span_sets(self, text: str, top: int = 5) -> list[SpanSet]:
+        """The `top` most probable sets of flat spans, each with its share among all flat sets of the candidates.
+
+        For models that score every span (span classification) under the policy flat; others raise UsageError. A set
+        weighs as much as the product of its members' calibrated odds, so limits on labels are left aside.
+        """
+        document = Document("text", text)
+        floors = {name: task.floor for name, task in self.bundle.tasks.items()}
+        reading = read_chunk([document], self.bundle.tokenizer, self._tasks(None), self.backend, floors)[0]
+        found: list[Candidate] = []
+        odds: list[float] = []
+        for name, task in self.bundle.tasks.items():
+            policy = getattr(task.settings, "policy", "")
+            if not task.weighs_sets or policy != "flat":
+                raise UsageError(
+                    f"sets of spans of a {name} model" + (f" with policy {policy}" if policy else ""),
+                    "a model that scores every span, with policy flat",
+                    "predict gives the best spans of any model",
+                )
+            candidates = task.candidates(document, reading.pieces, reading.tables[name])
+            p = self.bundle.calibrations[name].probabilities(
+                [each.logit for each in candidates], [each.label for each in candidates]
+            )
+            found += candidates
+            odds += (np.log(np.maximum(p, 1e-12)) - np.log(np.maximum(1 - p, 1e-12))).tolist()
+        places = np.array([(each.start, each.end) for each in found], dtype=np.int64).reshape(-1, 2)
+        labels = [each.label for each in found]
+        numbers = np.unique(labels, return_inverse=True)[1] if labels else np.zeros(0, dtype=np.int64)
+        best = n_best_flat(places[:, 0], places[:, 1], numbers, np.array(odds, dtype=np.float64), top)
+        return [
+            SpanSet(
+                tuple(
+                    Span(found[k].start, found[k].end, found[k].label, float(best.marginals[k]))
+                    for k in sorted(each.indices, key=lambda k: found[k].start)
+                ),
+                each.probability,
+            )
+            for each in best.sets
+        ]
 
     @cached_property
     def backend(self) -> TorchBackend:
