@@ -163,6 +163,16 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class RelationCandidate:
+    """A relation between two spans with its raw log-odds."""
+
+    head: Span
+    tail: Span
+    label: str
+    logit: float
+
+
+@dataclass(frozen=True, slots=True)
 class Answers:
     """What was decoded for one question."""
 
@@ -181,6 +191,7 @@ class Decoded:
     spans: tuple[Candidate, ...] = ()
     answers: tuple[Answers, ...] = ()
     """One for each question of the document."""
+    relations: tuple[RelationCandidate, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,16 @@ class AnswerTargets:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class RelationTargets:
+    """Relations of a pair of spans."""
+
+    holds: BoolArray
+    """C, which labels are true of it."""
+    weight: float = 1.0
+    """For how many pairs this one stands."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class MaskTargets:
     """The hidden pieces of one window, M of them; positions are those of the window."""
 

@@ -18,6 +18,8 @@ import numpy.typing as npt
 from .documents import Coverage
 from .tokenization import Frame, IntArray, Pieces
 
+HEAD_BEGINS, TAIL_BEGINS = -2, -3
+"""In `Window.pieces`: where what marks the arguments of a pair begins."""
 Table = Mapping[str, npt.NDArray[Any]]
 """Named columns of equal length; the column `window` says which window of the batch a row comes from."""
 
@@ -31,7 +33,7 @@ class Window:
     token_types: IntArray
     """L, segment of each position."""
     pieces: IntArray
-    """L, index of the document's piece at each position; -1 at special tokens, questions, markers and white space."""
+    """L, index of the document's piece at each position; below 0 at special tokens, questions, markers, white space."""
     low: int
     high: int
     """Spans owned, in pieces of the document: low < first + last <= high."""

@@ -26,7 +26,11 @@ FORMATS = {
     "squad": "spanbert.formats.squad",
     "squad-predictions": "spanbert.formats.squad_predictions",
     "mrqa": "spanbert.formats.mrqa",
+    "tacred": "spanbert.formats.tacred",
+    "spert": "spanbert.formats.spert",
+    "dygie": "spanbert.formats.dygie",
     "jsonl": "spanbert.formats.jsonl",
+    "semeval": "spanbert.formats.semeval",
     "conll": "spanbert.formats.conll",
     "text": "spanbert.formats.text",
 }

@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 
 from ..calibration.curve import Calibration, sigmoid
-from ..documents import Answers, Decoded, Document, Question, Span
+from ..documents import Answers, Decoded, Document, Question, Relation, Span
 from ..packing import lay_out, longest_first
 from ..tasks.task import Task
 from ..tokenization import Pieces, Tokenizer
@@ -47,33 +47,48 @@ class Predictor:
 
     def decoded(self, documents: Iterable[Document]) -> Iterator[tuple[Reading, Mapping[str, Decoded]]]:
         """What each task finds in each document, whatever its probability."""
-        floors = {name: task.floor for name, task in self.tasks.items()}
+        first = {name: task for name, task in self.tasks.items() if not task.reads_spans}
+        then = {name: task for name, task in self.tasks.items() if task.reads_spans}
         for chunk in chunks(documents):
-            for reading in read_chunk(chunk, self.tokenizer, self.tasks, self.backend, floors):
-                yield (
-                    reading,
-                    {
-                        name: task.decode(reading.document, reading.pieces, reading.tables[name])
-                        for name, task in self.tasks.items()
-                    },
-                )
+            readings = self._read(chunk, first or then)
+            found = [self._decode(reading, first or then) for reading in readings]
+            if first and then:
+                with_spans = [
+                    reading.document if reading.document.spans else self.probable(reading, decoded)
+                    for reading, decoded in zip(readings, found, strict=True)
+                ]
+                for number, again in enumerate(self._read(with_spans, then)):
+                    found[number] |= self._decode(again, then)
+            yield from zip(readings, found, strict=True)
+
+    def _read(self, documents: Sequence[Document], tasks: Mapping[str, Task]) -> list[Reading]:
+        floors = {name: task.floor for name, task in tasks.items()}
+        return read_chunk(documents, self.tokenizer, tasks, self.backend, floors)
+
+    def _decode(self, reading: Reading, tasks: Mapping[str, Task]) -> dict[str, Decoded]:
+        return {
+            name: task.decode(reading.document, reading.pieces, reading.tables[name]) for name, task in tasks.items()
+        }
 
     def probable(self, reading: Reading, decoded: Mapping[str, Decoded]) -> Document:
-        """The document with what is probable enough."""
+        """The document with what is probable enough; spans that it had stay where a task reads spans."""
         document = reading.document
+        given = document.spans if any(task.reads_spans for task in self.tasks.values()) else ()
         spans: list[Span] = []
+        relations: list[Relation] = []
         questions = document.questions
-        for name in self.tasks:
+        for name in decoded:
             own = self.label_thresholds.get(name, {})
             sure = self.calibrations[name], self.thresholds[name], own
             spans.extend(_above(decoded[name], *sure))
+            relations.extend(_related(decoded[name], *sure))
             if decoded[name].answers:
                 pairs = zip(questions, decoded[name].answers, strict=True)
                 questions = tuple(_answered(question, answers, *sure) for question, answers in pairs)
         return replace(
             document,
-            spans=tuple(spans),
-            relations=(),
+            spans=given or tuple(spans),
+            relations=_of_spans(relations, given or spans),
             clusters=(),
             questions=questions,
             annotated=None,
@@ -212,6 +227,23 @@ def _above(
     for candidate, score in zip(spans, scores.tolist(), strict=True):
         if score >= by_label.get(candidate.label, threshold):
             yield Span(candidate.start, candidate.end, candidate.label, score)
+
+
+def _related(
+    decoded: Decoded, calibration: Calibration, threshold: float, by_label: Mapping[str, float]
+) -> Iterator[Relation]:
+    """The relations that are probable enough."""
+    found = decoded.relations
+    scores = calibration.probabilities([each.logit for each in found], [each.label for each in found])
+    for each, score in zip(found, scores.tolist(), strict=True):
+        if score >= by_label.get(each.label, threshold):
+            yield Relation(each.head, each.tail, each.label, score)
+
+
+def _of_spans(relations: Sequence[Relation], spans: Sequence[Span]) -> tuple[Relation, ...]:
+    """Those whose two arguments are among the spans."""
+    known = set(spans)
+    return tuple(relation for relation in relations if relation.head in known and relation.tail in known)
 
 
 def _answered(

@@ -13,6 +13,7 @@ TASKS: dict[str, tuple[str, str, str]] = {
     "span-classification": ("span_classification", "SpanClassification", "SpanSettings"),
     "token-classification": ("token_classification", "TokenClassification", "TagSettings"),
     "question-answering": ("question_answering", "QuestionAnswering", "AnswerSettings"),
+    "relation-extraction": ("relation_extraction", "RelationExtraction", "RelationSettings"),
     "span-masking": ("span_masking", "SpanMasking", "MaskingSettings"),
 }
 LEARNS_FROM_TEXT = ("span-masking",)

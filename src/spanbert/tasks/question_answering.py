@@ -91,6 +91,7 @@ class QuestionAnswering:
     tokenizer: Tokenizer
     selection = "squad_v2/best_f1"
     asks = True
+    reads_spans = False
     weighs_sets = False
     pipeline = "question-answering"
     example = 'question = model.answer("When does it end?", "Text of any length.")'

@@ -61,6 +61,7 @@ class SpanClassification:
     tokenizer: Tokenizer
     selection = "micro/f1"
     asks = False
+    reads_spans = False
     weighs_sets = True
     pipeline = gold.PIPELINE
     example = gold.EXAMPLE

@@ -1,0 +1,95 @@
+"""DyGIE, SciERC: a JSON line a document, tokenised sentences with entities, relations and clusters. Read only."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from ..documents import Cluster, Document, Relation, Span
+from ..errors import DataError, UsageError
+from . import strict_json
+from .repair import clean_label
+from .report import ReadReport
+from .sources import Source
+from .tokens import Joined
+
+SUFFIXES: tuple[str, ...] = ()
+MENTION = "mention"
+_KEYS = re.compile(r'"sentences"\s*:\s*\[\s*\[')
+
+
+def recognises(source: Source) -> bool:
+    """A line with `sentences` of tokens."""
+    return source.head.lstrip().startswith("{") and _KEYS.search(source.head) is not None
+
+
+def read(source: Source, report: ReadReport) -> Iterator[Document]:
+    """A document a line; places count tokens of the whole document, ends inclusive. Raises DataError."""
+    for number, line in source.lines():
+        with report.at(file=source.name, line=number):
+            if not line.strip():
+                report.warn("lines left blank")
+                continue
+            record = strict_json.mapping(strict_json.parse(line), "a document")
+            document = _document(record, f"{source.stem}-{number}", report)
+        yield document
+
+
+def write(documents: Iterable[Document], target: str | Path) -> Counter[str]:  # noqa: ARG001 - it is read only
+    """Raises UsageError."""
+    raise UsageError("dygie to write", "a format that holds any text", "write jsonl")
+
+
+def _document(record: dict[str, object], name: str, report: ReadReport) -> Document:
+    joined = Joined.of(strict_json.items(record, "sentences"), report)
+    spans: dict[tuple[int, int], Span] = {}
+    more: list[Span] = []
+    for first, last, label in _rows(record, "ner", 3):
+        span = joined.span(first, last, label, report)
+        if (int(first), int(last)) in spans:  # type: ignore[call-overload]  # `span` has read them as numbers
+            more.append(span)
+        spans.setdefault((int(first), int(last)), span)  # type: ignore[call-overload]
+    relations = []
+    for *ends, label in _rows(record, "relations", 5):
+        pair = []
+        for first, last in (ends[:2], ends[2:]):
+            place = joined.span(first, last, MENTION, report)
+            known = spans.get((int(first), int(last)))  # type: ignore[call-overload]
+            if known is None:
+                report.repair("relations whose arguments are no entities (added as mentions)", name)
+                spans[int(first), int(last)] = known = place  # type: ignore[call-overload]
+            pair.append(known)
+        relations.append(Relation(pair[0], pair[1], clean_label(label, "of a relation", report)))
+    clusters = []
+    for cluster in strict_json.items(record, "clusters"):
+        if not isinstance(cluster, list):
+            raise DataError("a cluster that is no list", "a list of [first, last]", "see the format's description")
+        places = [_row(row, 2) for row in cluster]
+        members = [joined.span(first, last, MENTION, report) for first, last in places]
+        clusters.append(Cluster(tuple(dict.fromkeys(members))))
+    return Document(
+        str(record.get("doc_key") or name),
+        joined.text,
+        tuple(dict.fromkeys((*spans.values(), *more))),
+        tuple(dict.fromkeys(relations)),
+        tuple(clusters),
+    )
+
+
+def _rows(record: dict[str, object], key: str, length: int) -> Iterator[list[object]]:
+    """Of all sentences."""
+    for sentence in strict_json.items(record, key):
+        if not isinstance(sentence, list):
+            raise DataError(
+                f"{key!r} that is no list of sentences", "a list a sentence", "see the format's description"
+            )
+        for row in sentence:
+            yield _row(row, length)
+
+
+def _row(row: object, length: int) -> list[object]:
+    if not isinstance(row, list) or len(row) < length:
+        raise DataError(f"{row!r}", f"a list of {length} values", "see the format's description")
+    return row[:length]

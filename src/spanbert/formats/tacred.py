@@ -1,0 +1,51 @@
+"""TACRED: a JSON list of sentences, each with a subject, an object and their relation, or `no_relation`. Read only."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from ..documents import Document, Relation
+from ..errors import UsageError
+from . import strict_json
+from .repair import clean_label
+from .report import ReadReport
+from .sources import Source
+from .tokens import Joined
+
+SUFFIXES: tuple[str, ...] = ()
+_KEYS = re.compile(r'"subj_start"\s*:|"subj_type"\s*:')
+
+
+def recognises(source: Source) -> bool:
+    """A list of records with `subj_start`."""
+    return source.head.lstrip().startswith("[") and _KEYS.search(source.head) is not None
+
+
+def read(source: Source, report: ReadReport) -> Iterator[Document]:
+    """A document a sentence; subject and object are its spans, ends inclusive in the file. Raises DataError."""
+    with report.at(file=source.name):
+        records = strict_json.parse(source.text())
+        rows = records if isinstance(records, list) else [records]
+    for index, row in enumerate(rows, start=1):
+        with report.at(file=f"{source.name}, item {index}"):
+            record = strict_json.mapping(row, "an example")
+            joined = Joined.of([record.get("token")], report)
+            subject, object_ = (
+                joined.span(record.get(f"{role}_start"), record.get(f"{role}_end"), record.get(f"{role}_type"), report)
+                for role in ("subj", "obj")
+            )
+            spans = tuple(dict.fromkeys((subject, object_)))
+            relations: tuple[Relation, ...] = ()
+            if record.get("relation") is not None:
+                label = clean_label(record["relation"], "of a relation", report)
+                relations = (Relation(subject, object_, label),)
+            document = Document(str(record.get("id") or f"{source.stem}-{index}"), joined.text, spans, relations)
+        yield document
+
+
+def write(documents: Iterable[Document], target: str | Path) -> Counter[str]:  # noqa: ARG001 - it is read only
+    """Raises UsageError."""
+    raise UsageError("tacred to write", "a format that holds any text", "write jsonl")

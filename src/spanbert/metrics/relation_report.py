@@ -1,0 +1,69 @@
+"""What an evaluation of relations says: strict counts, and the official scores where every pair has one answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..documents import Document, Relation
+from ..errors import DataError
+from .relations import LABELS, NO_RELATION, OTHER, score_semeval2010_task8, score_tacred, tacred_micro
+from .report import Report, counted_report
+from .spans import Item, count_items
+
+
+def relation_report(gold: Sequence[Document], predicted: Sequence[Document], *, asked: bool) -> Report:
+    """Relations of documents matched by position: right where both arguments (with their types), direction and label
+    are. `boundaries`: the pair alone, whatever the label. asked: gold lists every pair that was to be judged.
+    """
+    for number, (document, other) in enumerate(zip(gold, predicted, strict=True)):
+        if document.id != other.id:
+            raise DataError(
+                f"document {number} is {document.id!r} in gold and {other.id!r} in the predictions",
+                "the same documents in the same order",
+                "predict the very documents that are evaluated",
+            )
+    counts = count_items([_items(document) for document in gold], [_items(document) for document in predicted])
+    by_label = np.concatenate([counts.by_label, counts.boundaries[:, None]], axis=1)
+    report = counted_report(by_label, counts.labels, "relations:exact-set", "asked" if asked else "all")
+    return replace(report, scores=_official(gold, predicted) if asked else {})
+
+
+def _items(document: Document) -> list[Item]:
+    return [(_pair(relation), relation.label) for relation in document.relations if relation.label != NO_RELATION]
+
+
+def _pair(relation: Relation) -> tuple[object, ...]:
+    head, tail = relation.head, relation.tail
+    return (head.start, head.end, head.label, tail.start, tail.end, tail.label)
+
+
+def _official(gold: Sequence[Document], predicted: Sequence[Document]) -> dict[str, dict[str, Any]]:
+    """Of the pairs of gold, each with its first label."""
+    right: list[str] = []
+    said: list[str] = []
+    for document, other in zip(gold, predicted, strict=True):
+        best: dict[tuple[object, ...], Relation] = {}
+        for relation in other.relations:
+            known = best.get(_pair(relation))
+            if known is None or (relation.score or 0.0) > (known.score or 0.0):
+                best[_pair(relation)] = relation
+        pairs: dict[tuple[object, ...], str] = {}
+        for relation in document.relations:
+            pairs.setdefault(_pair(relation), relation.label)
+        right += pairs.values()
+        said += [best[pair].label if pair in best else NO_RELATION for pair in pairs]
+    if not right:
+        return {}
+    precision, recall, f1 = (100.0 * tacred_micro(score_tacred(right, said).counts.sum(axis=0))).tolist()
+    scores: dict[str, dict[str, Any]] = {"tacred": {"precision": precision, "recall": recall, "f1": f1}}
+    others = [OTHER if label == NO_RELATION else label for label in right]
+    if set(others) <= set(LABELS) and set(others) != {OTHER}:
+        answers = [OTHER if label == NO_RELATION else label for label in said]
+        semeval = score_semeval2010_task8(list(enumerate(others)), list(enumerate(answers)))
+        same = float(np.mean([a == b for a, b in zip(others, answers, strict=True)]))
+        scores["semeval2010_task8"] = {"macro_f1": semeval.macro_f1, "accuracy": 100.0 * same}
+    return scores

@@ -1,0 +1,336 @@
+"""Relations between spans, a window for each pair: the published recipe, which is the most accurate one.
+
+The arguments are enclosed by markers that say their role and type in ordinary words (Zhou and Chen 2022, "typed entity
+markers (punct)"), or replaced by role and type, as TACRED models do (Zhang et al. 2017; Joshi et al. 2020); so no
+vocabulary needs pieces of its own. Of a text longer than a window, the stretch around both arguments is read, or one
+around each where they stand too far apart: no argument is ever cut off the window.
+
+Arguments are spans that the document has, or those that another task of the same model finds.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from ..documents import Candidate, Decoded, Document, Judged, Relation, RelationCandidate, Span
+from ..errors import SpanbertWarning, UsageError, nearest
+from ..metrics.relation_report import relation_report
+from ..metrics.relations import NO_RELATION
+from ..metrics.report import Report
+from ..targets import RelationTargets
+from ..tokenization import IntArray, Pieces, Tokenizer
+from ..windows import HEAD_BEGINS, TAIL_BEGINS, Table, Window
+from . import gold
+from .task import Example, Settings
+
+if TYPE_CHECKING:
+    from ..encoder.loading import Encoder
+    from ..heads.head import Head
+
+Pair = tuple[Span, Span]
+ARGUMENTS = ("marked", "replaced")
+PAIRS = ("asked", "all")
+FLOOR = -4.0  # log-odds below which a relation is not worth keeping
+_LONGEST_MARK, _NARROWEST = 8, 32  # pieces of a marker; positions of a window, so that text has room beside them
+_ROLES = (("@ * {} *", "@"), ("# ^ {} ^", "#"))  # before and after an argument: of the head, of the tail
+
+
+@dataclass(frozen=True, kw_only=True)
+class RelationSettings(Settings):
+    """Settings of relation extraction. `labels` are those of relations."""
+
+    arguments: str = "marked"
+    """How a window shows its pair: marked (enclosed by markers with role and type) or replaced (by role and type)."""
+    pairs: str | None = None
+    """Which pairs are read: asked (those that a document lists, no_relation among them) or all that the types allow;
+    none given: asked where the training data list pairs without a relation."""
+    types: tuple[str, ...] = ()
+    """Types that may be related, as HEAD>TAIL; none given: those of the training data."""
+    several: bool | None = None
+    """Whether a pair may have several relations; none given: whether one of the training data has."""
+    negatives: int = 5
+    """Pairs without a relation that are drawn for each one with a relation in an epoch, weighted so that they stand for
+    all of them; 0: all are read."""
+    most_pairs: int = 2000
+    """Pairs that are read of a document at most, the nearest first, with a warning."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.window < _NARROWEST:
+            raise UsageError(f"window = {self.window} for pairs", f"at least {_NARROWEST} positions", "leave it out")
+        for name, choices in (("arguments", ARGUMENTS), ("pairs", (*PAIRS, None))):
+            value = getattr(self, name)
+            if value not in choices:
+                words = [choice for choice in choices if choice]
+                raise UsageError(
+                    f"{name} {value!r}", f"one of {', '.join(words)}", nearest(str(value), words) or "pick one"
+                )
+        for pair in self.types:
+            if not isinstance(pair, str) or pair.count(">") != 1:
+                raise UsageError(f"types {pair!r}", "HEAD>TAIL, as in PERSON>ORG", "write it like this")
+        if NO_RELATION in self.labels:
+            raise UsageError(f"label {NO_RELATION}", "labels of relations", "leave it out: it is always known")
+        for name, lowest in (("negatives", 0), ("most_pairs", 1)):
+            value = getattr(self, name)
+            if type(value) is not int or value < lowest:
+                raise UsageError(f"{name} = {value!r}", f"a whole number from {lowest} on", "leave it out")
+
+
+@dataclass(frozen=True)
+class RelationExtraction:
+    """See the top of this file; the contract is `tasks/task.py`."""
+
+    settings: RelationSettings
+    tokenizer: Tokenizer
+    selection = "micro/f1"
+    asks = False
+    reads_spans = True
+    weighs_sets = False
+    pipeline = "text-classification"
+    example = "document = model.predict(document)  # one with spans: its relations"
+    command = "predict --model {model} --input FILE"
+    stock = None
+    threshold = 0.5
+    floor = -math.inf
+
+    @property
+    def ready(self) -> bool:
+        """Whether labels are known."""
+        return bool(self.settings.labels)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The labels."""
+        return self.settings.labels
+
+    def stock_config(self) -> dict[str, object]:
+        """No stock class reads pairs."""
+        return {}
+
+    def adapted(self, documents: Sequence[Document], longest_span: int) -> Self:  # noqa: ARG002 - a window is a pair's own
+        """Labels and types of the data, which pairs are asked, and whether one may have several relations."""
+        s = self.settings
+        relations = [relation for document in documents for relation in document.relations]
+        known = [relation for relation in relations if relation.label != NO_RELATION]
+        listed = any(relation.label == NO_RELATION for relation in relations)
+        most = max((max(_per_pair(document).values(), default=0) for document in documents), default=0)
+        return replace(
+            self,
+            settings=replace(
+                s,
+                labels=s.labels or tuple(sorted({relation.label for relation in known})),
+                overlap=0 if s.overlap is None else s.overlap,
+                pairs=s.pairs or ("asked" if listed else "all"),
+                types=s.types or tuple(sorted({f"{r.head.label}>{r.tail.label}" for r in known})),
+                several=most > 1 if s.several is None else s.several,
+            ),
+        )
+
+    def annotations(self, document: Document) -> Sequence[Span]:
+        """Of each relation the stretch from one argument to the other, under its label."""
+        return [
+            Span(min(r.head.start, r.tail.start), max(r.head.end, r.tail.end), r.label)
+            for r in document.relations
+            if r.label != NO_RELATION
+        ]
+
+    def visible(self, document: Document) -> Document:
+        """Text and spans, and which pairs are asked where not all are."""
+        asked = dict.fromkeys((r.head, r.tail) for r in document.relations) if self.settings.pairs == "asked" else ()
+        relations = tuple(Relation(head, tail, NO_RELATION) for head, tail in asked)
+        return Document(document.id, document.text, document.spans, relations)
+
+    def examples(self, document: Document, pieces: Pieces, draw: np.random.Generator | None) -> Iterator[Example]:
+        """A window each, for every pair; in training, of pairs without a relation some that stand for all."""
+        pairs = self._pairs(document, pieces)
+        if draw is None:
+            for unit, pair in enumerate(pairs):
+                yield Example((self._window(pieces, pair, unit),), None)
+            return
+        labels = {label: number for number, label in enumerate(self.settings.labels)}
+        holds: dict[Pair, np.ndarray] = {}
+        for relation in document.relations:
+            row = holds.setdefault((relation.head, relation.tail), np.zeros(len(labels), dtype=bool))
+            if relation.label in labels:
+                row[labels[relation.label]] = True
+        related = [pair for pair in pairs if pair in holds and holds[pair].any()]
+        rest = [pair for pair in pairs if pair not in holds or not holds[pair].any()]
+        most = self.settings.negatives * max(1, len(related)) if self.settings.negatives else len(rest)
+        kept = rest
+        if len(rest) > most and self.settings.pairs != "asked":
+            kept = [rest[k] for k in sorted(draw.choice(len(rest), most, replace=False).tolist())]
+        none = np.zeros(len(labels), dtype=bool)
+        for unit, pair in enumerate([*related, *kept]):
+            weight = 1.0 if unit < len(related) else len(rest) / len(kept)
+            targets = RelationTargets(holds.get(pair, none), weight)
+            yield Example((self._window(pieces, pair, unit),), targets, {"relations": weight})
+
+    def unreachable(self, document: Document, pieces: Pieces) -> tuple[tuple[Span, str], ...]:
+        """Relations of arguments without any piece, between types that may not be related, of labels not known."""
+        s, known = self.settings, set(self._pairs(document, pieces))
+        found = []
+        for relation, span in zip(
+            (r for r in document.relations if r.label != NO_RELATION), self.annotations(document), strict=True
+        ):
+            if relation.label not in s.labels:
+                found.append((span, gold.UNKNOWN_LABEL))
+            elif (relation.head, relation.tail) not in known:
+                found.append((span, "a pair that is not read: of other types, without text, or too many"))
+        return tuple(dict.fromkeys(found))
+
+    def head(self, encoder: Encoder) -> Head:
+        """On the places where the arguments begin."""
+        from ..heads.relations import RelationHead
+
+        return RelationHead(encoder.width, len(self.settings.labels))
+
+    def candidates(self, document: Document, pieces: Pieces, table: Table) -> tuple[Candidate, ...]:  # noqa: ARG002
+        """No spans."""
+        return ()
+
+    def decode(self, document: Document, pieces: Pieces, table: Table) -> Decoded:
+        """Of each pair its best label, or all where it may have several, unless hopeless."""
+        if not table:
+            return Decoded()
+        pairs, found = self._pairs(document, pieces), []
+        for unit, odds in zip(table["unit"].tolist(), np.nan_to_num(table["odds"], nan=-np.inf), strict=True):
+            head, tail = pairs[unit]
+            chosen = range(len(odds)) if self.settings.several else [int(odds.argmax())]
+            found += [
+                RelationCandidate(head, tail, self.settings.labels[label], float(odds[label]))
+                for label in chosen
+                if odds[label] > FLOOR
+            ]
+        return Decoded(relations=tuple(found))
+
+    def judged(self, document: Document, decoded: Decoded) -> Judged:
+        """A relation is right when arguments, direction and label are."""
+        gold_items = {(r.head, r.tail, r.label) for r in document.relations if r.label != NO_RELATION}
+        found = decoded.relations
+        return Judged(
+            labels=tuple(each.label for each in found),
+            logits=tuple(each.logit for each in found),
+            right=tuple((each.head, each.tail, each.label) in gold_items for each in found),
+            gold=Counter(label for _, _, label in gold_items),
+        )
+
+    def report(self, gold: Sequence[Document], predicted: Sequence[Document]) -> Report:
+        """Strict relations, and the official scores where every pair was asked."""
+        return relation_report(gold, predicted, asked=self.settings.pairs == "asked")
+
+    def _pairs(self, document: Document, pieces: Pieces) -> list[Pair]:
+        """Those to read, in the order of the text; with too many, the nearest."""
+        spans = [span for span in dict.fromkeys(document.spans) if pieces.covering(span.start, span.end) is not None]
+        if self.settings.pairs == "asked":
+            known = set(spans)
+            listed = dict.fromkeys((r.head, r.tail) for r in document.relations)
+            return [pair for pair in listed if pair[0] in known and pair[1] in known]
+        types = set(self.settings.types)
+        pairs = [(a, b) for a in spans for b in spans if a is not b and (not types or f"{a.label}>{b.label}" in types)]
+        most = self.settings.most_pairs
+        if len(pairs) <= most:
+            return pairs
+        warnings.warn(
+            f"document {document.id!r} has {len(pairs):,} pairs of spans, of which the nearest {most:,} are read",
+            SpanbertWarning,
+            stacklevel=2,
+        )
+        return sorted(pairs, key=lambda pair: abs(pair[0].start - pair[1].start))[:most]
+
+    def _window(self, pieces: Pieces, pair: Pair, unit: int) -> Window:
+        """`[CLS] … [SEP]` around the pair, its arguments shown."""
+        runs = [pieces.covering(span.start, span.end) for span in pair]
+        first = [run[0] for run in runs if run is not None]
+        last = [run[1] for run in runs if run is not None]
+        shown = [self._shown(span.label, role) for role, span in enumerate(pair)]
+        room = self.settings.window - 2 - sum(len(before) + len(after) for before, after in shown)
+        stretches = _stretches(first, last, len(pieces), room)
+        ids: list[int] = [self.tokenizer.cls]
+        numbers: list[int] = [-1]
+        for place, (begin, end) in enumerate(stretches):
+            if place:
+                ids.append(self.tokenizer.sep)
+                numbers.append(-1)
+            self._write(ids, numbers, pieces, (begin, end), (first, last), shown)
+        ids.append(self.tokenizer.sep)
+        numbers.append(-1)
+        array = np.array(ids, dtype=np.int64)
+        return Window(array, np.zeros_like(array), np.array(numbers, dtype=np.int64), -1, 2 * len(pieces), unit)
+
+    def _write(
+        self,
+        ids: list[int],
+        numbers: list[int],
+        pieces: Pieces,
+        stretch: tuple[int, int],
+        runs: tuple[Sequence[int], Sequence[int]],
+        shown: Sequence[tuple[list[int], list[int]]],
+    ) -> None:
+        """The pieces of a stretch with what stands before and after the arguments that begin in it."""
+        begin, end = stretch
+        first, last = runs
+        inside = [
+            role for role in (0, 1) if begin <= first[role] < end and (HEAD_BEGINS, TAIL_BEGINS)[role] not in numbers
+        ]
+        outer_first = sorted(inside, key=lambda role: (first[role], -last[role]))
+        replaced = self.settings.arguments == "replaced"
+        hidden = {k for role in inside for k in range(first[role], last[role] + 1)} if replaced else set()
+        for piece in range(begin, end):
+            for role in (role for role in outer_first if first[role] == piece):
+                mark = (HEAD_BEGINS, TAIL_BEGINS)[role]
+                ids += shown[role][0]
+                numbers += [mark] + [-1] * (len(shown[role][0]) - 1)
+            if piece not in hidden:
+                ids.append(int(pieces.ids[piece]))
+                numbers.append(piece if pieces.starts[piece] < pieces.ends[piece] else -1)
+            for role in (role for role in reversed(outer_first) if min(last[role], end - 1) == piece):
+                ids += shown[role][1]
+                numbers += [-1] * len(shown[role][1])
+
+    def _shown(self, label: str, role: int) -> tuple[list[int], list[int]]:
+        """Pieces before and after an argument of this type in this role."""
+        return self._pieces_of.setdefault((label, role), self._spelled(label, role))
+
+    @cached_property
+    def _pieces_of(self) -> dict[tuple[str, int], tuple[list[int], list[int]]]:
+        return {}
+
+    def _spelled(self, label: str, role: int) -> tuple[list[int], list[int]]:
+        words = " ".join(re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", label)).lower() or label
+        if self.settings.arguments == "replaced":
+            return self._ids(f"{('subject', 'object')[role]} {words}"), []
+        before, after = _ROLES[role]
+        return self._ids(before.format(words)), self._ids(after)
+
+    def _ids(self, text: str) -> list[int]:
+        ids: IntArray = self.tokenizer.ids_and_words(text)[0]
+        return ids[:_LONGEST_MARK].tolist() or [self.tokenizer.ids["unk"]]
+
+
+def _per_pair(document: Document) -> Counter[Pair]:
+    """How many relations each pair has."""
+    return Counter((r.head, r.tail) for r in document.relations if r.label != NO_RELATION)
+
+
+def _stretches(first: Sequence[int], last: Sequence[int], total: int, room: int) -> list[tuple[int, int]]:
+    """Pieces [begin, end) to read: one stretch around both arguments, or where that is too long one around each."""
+    low, high = min(first), max(last) + 1
+    if high - low <= room:
+        begin = max(0, min(low - (room - (high - low)) // 2, total - room))
+        return [(begin, min(total, begin + room))]
+    half = (room - 1) // 2
+    found = []
+    for role in sorted((0, 1), key=lambda role: first[role]):
+        width = min(last[role] + 1 - first[role], half)
+        begin = max(0, min(first[role] - (half - width) // 2, total - half))
+        found.append((begin, min(total, begin + half)))
+    return found  # they may overlap; an argument is shown where it comes first
