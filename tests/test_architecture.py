@@ -90,7 +90,7 @@ def test_files_functions_and_package_stay_small():
         for home in (("formats",), ("cli",), ("pretraining",), ("decoding",), ADVISING, MEASURING)
     }
     assert apart[ADVISING] <= 1000 and apart[("decoding",)] <= 1700
-    assert apart[("formats",)] <= 2600 and apart[("cli",)] <= 1900 and apart[("pretraining",)] <= 1100
+    assert apart[("formats",)] <= 3100 and apart[("cli",)] <= 1900 and apart[("pretraining",)] <= 1100
     assert apart[MEASURING] <= 4900
     assert sum(sizes.values()) - sum(apart.values()) <= 7000  # the core
 

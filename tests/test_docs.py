@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shutil
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from spanbert.documents import ANSWER, Document, Question
+from spanbert.documents import ANSWER, Document, Question, Relation
 from spanbert.formats import write_documents
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -34,12 +35,21 @@ def workplace(
     write_documents(toy_documents(150, 6), folder / "held-out.jsonl")
     for name, number, seed in (("questions", 40, 1), ("questions-dev", 40, 2)):
         write_documents(questions_on(toy_documents(number, seed)), folder / f"{name}.json", "squad")
+    for name, number, seed in (("related", 60, 1), ("related-dev", 20, 2)):
+        write_documents(map(related, toy_documents(number, seed)), folder / f"{name}.jsonl")
     (folder / "texts").mkdir()
     for name, seed in (("a", 4), ("b", 5)):
         texts = "\n".join(document.text for document in toy_documents(150, seed))
         (folder / "texts" / f"{name}.txt").write_text(texts)
     (folder / "report.txt").write_text("the house of Anna was big\n" * 40)
     return folder
+
+
+def related(document: Document) -> Document:
+    """Neighbours are related, a firm to a person another way than a person to a firm."""
+    spans = sorted(document.spans, key=lambda span: span.start)
+    pairs = [(a, b) for a, b in itertools.pairwise(spans) if a.label != b.label]
+    return replace(document, relations=tuple(Relation(a, b, f"{a.label}-first") for a, b in pairs))
 
 
 def questions_on(documents: list[Document]) -> list[Document]:

@@ -46,6 +46,23 @@ CONTEXT = {
     "context": "Marie met Zoé",
     "qas": [{"qid": "q", "question": "Who?", "answers": ["Zoé", "x"], "detected_answers": [DETECTED_ANSWER]}],
 }
+EXAMPLE = {
+    "token": ["Zoé", "-LRB-", "b"], "subj_start": 0, "subj_end": 0, "subj_type": "PER", "obj_start": 2, "obj_end": 2,
+    "obj_type": "ORG", "relation": "no_relation",
+}  # fmt: skip
+SENTENCE = {
+    "tokens": ["Zoé", "met", "b"],
+    "entities": [{"type": "PER", "start": 0, "end": 1}, {"type": "PER", "start": 2, "end": 3}],
+    "relations": [{"type": "met", "head": 0, "tail": 1}],
+    "orig_id": 5,
+}
+PAPER = {
+    "doc_key": "p",
+    "sentences": [["Zoé", "met"], ["b"]],
+    "ner": [[[0, 0, "PER"]], []],
+    "relations": [[[0, 0, 2, 2, "met"]], []],
+    "clusters": [[[0, 0], [2, 2]]],
+}
 SEEDS: dict[str, list[bytes]] = {
     "jsonl": [json.dumps(RECORD, ensure_ascii=False).encode() + b'\n\n{"text": "x"}\n', json.dumps([RECORD]).encode()],
     "label-studio": [json.dumps(TASKS, ensure_ascii=False).encode()],
@@ -60,12 +77,22 @@ SEEDS: dict[str, list[bytes]] = {
     "squad": [json.dumps({"version": "v2.0", "data": [ARTICLE]}).encode(), json.dumps({"data": [ARTICLE]}).encode()],
     "squad-predictions": [b'{"q": "Marie"}'],
     "mrqa": [b'{"header": {"dataset": "x"}}\n' + json.dumps(CONTEXT).encode() + b"\n"],
+    "tacred": [json.dumps([EXAMPLE, EXAMPLE]).encode()],
+    "spert": [json.dumps([SENTENCE]).encode()],
+    "dygie": [json.dumps(PAPER).encode() + b"\n"],
+    "semeval": [
+        b'1\t"A <e1>b</e1> <e2>c</e2>."\r\nCause-Effect(e1,e2)\r\nComment: x\r\n\r\n2\t"<e2>c</e2><e1>d</e1>"\nOther\n'
+    ],
     "text": ["Zoé 🚀\r\n\x00\u202e".encode(), "\ufeffParis".encode(), b"\x1f\x8b\x08"],
 }
 NAMES = {
     "squad": "a.json",
     "squad-predictions": "a.json",
     "mrqa": "a.jsonl",
+    "tacred": "a.json",
+    "spert": "a.json",
+    "dygie": "a.jsonl",
+    "semeval": "a.txt",
     "jsonl": "a.jsonl",
     "label-studio": "a.json",
     "conll": "a.conll",

@@ -23,6 +23,9 @@ def command(
     *,
     model: Annotated[str, typer.Option(help="Folder of a trained model, or a hub name.")],
     data: Annotated[list[str], typer.Option(help="Annotated files (one or more).")],
+    task: Annotated[
+        str | None, typer.Option(help="Which of the model's tasks, where it has several; none: the first.")
+    ] = None,
     threshold: Annotated[float | None, typer.Option(help="Least probability; none: the model's own.")] = None,
     operating_point: Annotated[
         str | None, typer.Option(help="Thresholds stored under this name by `spanbert calibrate`.")
@@ -60,7 +63,7 @@ def command(
 
     loaded = SpanModel.from_pretrained(model, device, dtype)
     if report is None:
-        done = evaluate(loaded, documents, threshold=threshold, operating_point=operating_point)
+        done = evaluate(loaded, documents, threshold=threshold, operating_point=operating_point, task=task)
     else:
         names = {"model": Path(model).name, "data": ", ".join(Path(each).name for each in data)}
         full = full_report(

@@ -21,7 +21,7 @@ import typer
 
 from ..errors import DataError, MachineError, SpanbertError, UsageError, at, nearest, plain
 
-LISTS = ("--train", "--dev", "--data", "--input", "--corpus")
+LISTS = ("--train", "--dev", "--data", "--input", "--corpus", "--task")
 """Flags that take several values in a row: `--train a.jsonl b.jsonl`."""
 ALIASES = {
     "--model-name-or-path": "--base-model",

@@ -32,7 +32,10 @@ def command(
             envvar="SPANBERT_BASE_MODEL",
         ),
     ] = None,
-    task: Annotated[str | None, typer.Option(help=f"One of {', '.join(ANNOTATED)}. Default: {ANNOTATED[0]}.")] = None,
+    task: Annotated[
+        list[str] | None,
+        typer.Option(help=f"{', '.join(ANNOTATED)}, or several that share the encoder. Default: {ANNOTATED[0]}."),
+    ] = None,
     train: Annotated[list[str] | None, typer.Option(help="Annotated files (one or more).")] = None,
     dev: Annotated[list[str] | None, typer.Option(help="Held-out files; none: a tenth of the training data.")] = None,
     output: Annotated[str | None, typer.Option(help="New folder for the model.", envvar="SPANBERT_OUTPUT")] = None,
@@ -46,7 +49,7 @@ def command(
     settings: dict[str, Any],
 ) -> None:
     """Example: spanbert train --train train.jsonl --dev dev.jsonl --output my-model"""
-    own = {"base_model": base_model, "task": task, "train": train, "dev": dev, "output": output}
+    own = {"base_model": base_model, "task": task or None, "train": train, "dev": dev, "output": output}
     own |= {"input_format": input_format}
     given = {name: value for name, value in {**own, **settings}.items() if value is not None}
     recipe = {} if preset is None else find_preset(preset)
@@ -67,25 +70,37 @@ def command(
     from ..inference.span_model import SpanModel
     from ..training.loop import train as run
 
-    name = values.get("task", ANNOTATED[0])
-    task_settings = {key: value for kind in SETTINGS for key, value in split(kind, values).items()}
+    named = values.get("task", ANNOTATED[0])
+    names = [named] if isinstance(named, str) else list(named)
+    task_settings = _task_settings(values)
     labels = task_settings.pop("labels", ())
-    labels = [label.strip() for label in labels.split(",") if label.strip()] if isinstance(labels, str) else labels
     model = SpanModel.create(
-        values["base_model"], task=name, labels=labels, settings=task_settings, seed=train_config.seed
+        values["base_model"], task=names, labels=labels, settings=task_settings, seed=train_config.seed
     )
     with bar("training") as progress:
         trained = run(model, documents, held_out, train_config, [TrainingDisplay(progress)])
     report = trained.bundle.facts["report"]
-    _next_commands(values["output"], report, task_class(name).command)
+    _next_commands(values["output"], report, task_class(names[0]).command)
     if json:
         typer.echo(orjson.dumps(report))
 
 
+def _task_settings(values: dict[str, Any]) -> dict[str, Any]:
+    """The settings of tasks among the values; lists that came as flags or variables are taken apart at commas."""
+    lists = {name for name, kinds in kinds_of_values(SETTINGS).items() if kinds == (list,)}
+    chosen = {key: value for kind in SETTINGS for key, value in split(kind, values).items()}
+    return {
+        key: [part.strip() for part in value.split(",") if part.strip()]
+        if key in lists and isinstance(value, str)
+        else value
+        for key, value in chosen.items()
+    }
+
+
 def _known() -> dict[str, tuple[type, ...]]:
     """What a configuration file may set, and the types of the values."""
-    own: dict[str, tuple[type, ...]] = dict.fromkeys(("base_model", "task", "output", "input_format"), (str,))
-    own |= {"train": (list,), "dev": (list,)}
+    own: dict[str, tuple[type, ...]] = dict.fromkeys(("base_model", "output", "input_format"), (str,))
+    own |= {"train": (list,), "dev": (list,), "task": (str, list)}
     settings = kinds_of_values([TrainConfig, *SETTINGS, Reading])
     del settings["tags"]
     return settings | own

@@ -47,12 +47,22 @@ def calibrate(model: SpanModel, documents: Iterable[Document]) -> tuple[SpanMode
     """
     bundle = model.bundle
     found = outcomes(model.predictor(), list(documents))
-    done = {name: _calibrated(bundle.calibrations[name], each) for name, each in found.items()}
+    done: dict[str, TaskCalibration] = {}
+    for name, each in found.items():
+        try:
+            done[name] = _calibrated(bundle.calibrations[name], each)
+        except DataError:  # of several tasks, one may have too little: it stays as it is
+            if len(found) == 1:
+                raise
+    if not done:
+        raise DataError(
+            "too little decoded by any task to calibrate on", "held-out documents with all kinds of gold", "give more"
+        )
     fitted = dataclasses.replace(
         bundle,
-        calibrations={name: each.fit.calibration for name, each in done.items()},
-        thresholds={name: each.threshold for name, each in done.items()},
-        outcomes=found,
+        calibrations=bundle.calibrations | {name: each.fit.calibration for name, each in done.items()},
+        thresholds=bundle.thresholds | {name: each.threshold for name, each in done.items()},
+        outcomes={name: found[name] for name in done},
         operating_points={},  # they were thresholds on other probabilities
     )
     return SpanModel(fitted, str(model.device), model.precision), done

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from ..documents import Document
-from ..errors import DataError, UsageError
+from ..errors import DataError, UsageError, nearest
 from ..inference.predictor import Predictor
 from ..inference.span_model import SpanModel
 from ..metrics.probabilities import BoolArray, FloatArray, calibration_report
@@ -35,13 +35,26 @@ def evaluate(
     *,
     threshold: float | None = None,
     operating_point: str | None = None,
+    task: str | None = None,
 ) -> Report:
-    """The report of the model's first task on gold documents; the model sees what its task says is visible.
+    """The report of one of the model's tasks on gold documents; the model sees what its task says is visible.
 
-    The figures of calibration are of everything that was decoded, whatever the threshold.
+    task: which one; None: the first. Relations are those between the gold spans. The figures of calibration are of
+    everything that was decoded, whatever the threshold.
     """
     listed = checked(documents)
-    return evaluate_with(model.predictor(threshold=threshold, operating_point=operating_point), listed)
+    predictor = model.predictor(threshold=threshold, operating_point=operating_point)
+    return evaluate_with(predictor if task is None else alone(predictor, task), listed)
+
+
+def alone(predictor: Predictor, task: str) -> Predictor:
+    """The same with one of its tasks. Raises UsageError for one that it does not have."""
+    if task not in predictor.tasks:
+        known = ", ".join(predictor.tasks)
+        raise UsageError(
+            f"task {task!r}", f"one of this model: {known}", nearest(task, predictor.tasks) or "leave it out"
+        )
+    return replace(predictor, tasks={task: predictor.tasks[task]})
 
 
 def evaluate_with(predictor: Predictor, documents: Sequence[Document]) -> Report:
@@ -54,6 +67,7 @@ def examined(predictor: Predictor, documents: Sequence[Document]) -> Examined:
     if not documents:
         raise DataError("no documents", "at least one annotated document", "check the file that was given")
     name, task = next(iter(predictor.tasks.items()))
+    predictor = alone(predictor, name)
     predicted, judged = [], []
     readings = predictor.decoded(task.visible(document) for document in documents)
     for document, (reading, decoded) in zip(documents, readings, strict=True):

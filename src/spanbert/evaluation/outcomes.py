@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,11 +14,12 @@ from ..inference.predictor import Predictor
 
 def outcomes(predictor: Predictor, documents: Sequence[Document]) -> dict[str, Outcomes]:
     """What each task decodes in gold documents, and whether it is right."""
-    judged: dict[str, list[Judged]] = {name: [] for name in predictor.tasks}
-    readings = predictor.decoded(next(iter(predictor.tasks.values())).visible(document) for document in documents)
-    for document, (_, decoded) in zip(documents, readings, strict=True):
-        for name, task in predictor.tasks.items():
-            judged[name].append(task.judged(document, decoded[name]))
+    judged: dict[str, list[Judged]] = {}
+    for name, task in predictor.tasks.items():  # each sees what it may of the documents
+        readings = replace(predictor, tasks={name: task}).decoded(task.visible(document) for document in documents)
+        judged[name] = [
+            task.judged(document, decoded[name]) for document, (_, decoded) in zip(documents, readings, strict=True)
+        ]
     return {name: collected(each, predictor.tasks[name].settings.labels) for name, each in judged.items()}
 
 

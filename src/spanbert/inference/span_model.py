@@ -19,7 +19,7 @@ from ..documents import Candidate, Document, Question, Span
 from ..encoder.files import locate
 from ..errors import UsageError, nearest
 from ..models import BASE
-from ..tasks import settings_from, task_class
+from ..tasks import settings_from, settings_of, task_class
 from ..tasks.task import Task
 from .precision import DTYPES, choose_device, choose_dtype
 from .predictor import Predictor, read_chunk
@@ -54,7 +54,7 @@ class SpanModel:
         cls,
         base_model: str | Path = BASE,
         *,
-        task: str,
+        task: str | Sequence[str],
         labels: Sequence[str] = (),
         settings: Mapping[str, object] | None = None,
         seed: int = 0,
@@ -63,22 +63,27 @@ class SpanModel:
 
         base_model: a model folder, a model inside the package (`spanbert.models`), or the name of a hub model such as
         "SpanBERT/spanbert-base-cased".
-        labels: what to find; none given, training takes the labels of its data.
-        settings: other settings of the task, such as {"policy": "nested"}.
+        task: its name, or those of several that share the encoder; the first is the one that `evaluate` reports.
+        labels: what to find; none given, training takes the labels of its data. Of several tasks, the first one's.
+        settings: other settings, such as {"policy": "nested"}; each goes to the tasks that have it.
         seed: draws the new head.
         """
         if isinstance(labels, str):
             raise UsageError(f"labels {labels!r}", "a list of labels", f"write [{labels!r}]")
-        chosen = settings_from(task, {**(settings or {}), **({"labels": tuple(labels)} if labels else {})})
+        names = [task] if isinstance(task, str) else list(task)
+        chosen = settings_of(names, {**(settings or {}), **({"labels": tuple(labels)} if labels else {})})
         folder = locate(base_model)
         encoder, tokenizer = bundles.load_base(folder)
-        chosen = dataclasses.replace(chosen, window=min(chosen.window, encoder.longest))
+        tasks = {
+            name: task_class(name)(dataclasses.replace(each, window=min(each.window, encoder.longest)), tokenizer)
+            for name, each in chosen.items()
+        }
         # a local path says nothing to others, and may say too much
         local = Path(base_model).expanduser().exists()
         facts = {"base_model": {"name": folder.resolve().name if local else str(base_model)}}
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return cls(bundles.Bundle.build(encoder, tokenizer, {task: task_class(task)(chosen, tokenizer)}, facts))
+            return cls(bundles.Bundle.build(encoder, tokenizer, tasks, facts))
 
     @classmethod
     def from_pretrained(cls, path: str | Path, device: str = "auto", dtype: str = "auto") -> SpanModel:

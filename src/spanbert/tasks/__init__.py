@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -39,6 +39,25 @@ def settings_from(name: str, values: Mapping[str, Any]) -> Any:
             hint = nearest(key, known) or "leave it out"
             raise UsageError(f"setting {key!r} of {name}", f"one of {', '.join(known)}", hint)
     return settings_class(name)(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+
+def settings_of(names: Sequence[str], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of several tasks: each value goes to those that have it, labels to the first. Raises UsageError."""
+    if not names or len(set(names)) < len(names):
+        raise UsageError(f"tasks {', '.join(names) or 'none'}", "one task, or several different ones", "name each once")
+    if len(names) == 1:
+        return {names[0]: settings_from(names[0], values)}
+    known = {name: {field.name for field in dataclasses.fields(settings_class(name))} for name in names}
+    for key in values:
+        if not any(key in fields for fields in known.values()):
+            hint = nearest(key, set().union(*known.values())) or "leave it out"
+            raise UsageError(f"setting {key!r} of {' and '.join(names)}", "a setting of one of them", hint)
+    return {
+        name: settings_from(
+            name, {k: v for k, v in values.items() if k in known[name] and (k != "labels" or name == names[0])}
+        )
+        for name in names
+    }
 
 
 def _row(name: str) -> tuple[str, str, str]:

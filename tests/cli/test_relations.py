@@ -1,0 +1,142 @@
+"""Relations end to end: from asked pairs, and from raw text by a model that finds spans and their relations."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from spanbert import SpanModel, read_documents
+from spanbert.documents import Document, Relation, Span
+from spanbert.formats import write_documents
+
+from .conftest import Program, run_program
+
+NAMES, ORGS, KINDS = ("Anna", "Bert", "Carl", "Dora"), ("Acme", "Bolt", "Core"), ("Corp", "Ltd")
+FILL = ("the", "a", "in", "of", "said", "then", "and", "house", "river", "day", "on", ".", "big")
+SIZES = ("--epochs", "16", "--learning-rate", "0.004", "--max-tokens", "512", "--patience", "16")
+
+
+def related(number: int, seed: int, *, asked: bool) -> list[Document]:
+    """A name, then `with` (it works there), `from` (it left) or another word, then a firm."""
+    draw, made = random.Random(seed), []
+    for k in range(number):
+        words = draw.choices(FILL, k=draw.randint(0, 3))
+        name, firm = draw.choice(NAMES), f"{draw.choice(ORGS)} {draw.choice(KINDS)}"
+        between = draw.choice(["with", "from", "met"])
+        text = " ".join([*words, name, between, firm, *draw.choices(FILL, k=draw.randint(0, 3))])
+        head = Span(text.index(name), text.index(name) + len(name), "PERSON")
+        tail = Span(text.index(firm), text.index(firm) + len(firm), "ORG")
+        label = {"with": "works", "from": "left"}.get(between, "no_relation")
+        kept = (Relation(head, tail, label),) if asked or label != "no_relation" else ()
+        made.append(Document(f"{seed}-{k}", text, (head, tail), kept))
+    return made
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("relations")
+    for name, number, seed in (("train", 300, 1), ("dev", 60, 2)):
+        write_documents(related(number, seed, asked=True), folder / f"asked-{name}.jsonl")
+        write_documents(related(number, seed, asked=False), folder / f"all-{name}.jsonl")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pair_model(files: Path, tiny_encoder: Path) -> Path:
+    done = run_program(
+        *("train", "--task", "relation-extraction", "--base-model", tiny_encoder, *SIZES),
+        *("--train", files / "asked-train.jsonl", "--dev", files / "asked-dev.jsonl", "--output", files / "pairs"),
+    )
+    assert done.returncode == 0, done.stderr
+    return files / "pairs"
+
+
+@pytest.fixture(scope="module")
+def joint_model(files: Path, tiny_encoder: Path) -> Path:
+    done = run_program(
+        *("train", "--task", "span-classification", "relation-extraction", "--base-model", tiny_encoder, *SIZES),
+        *("--train", files / "all-train.jsonl", "--dev", files / "all-dev.jsonl", "--output", files / "both"),
+    )
+    assert done.returncode == 0, done.stderr
+    return files / "both"
+
+
+def test_evaluate_prints_the_official_score(program: Program, pair_model: Path, files: Path):
+    done = program("evaluate", "--model", pair_model, "--data", files / "asked-dev.jsonl", "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["tacred"]["f1"] > 80 and report["micro"]["f1"] > 0.8
+    assert set(report["per_label"]) == {"works", "left"}
+
+
+def test_predict_keeps_the_spans_and_adds_relations(program: Program, pair_model: Path, files: Path):
+    done = program("predict", "--model", pair_model, "--input", files / "asked-dev.jsonl")
+    assert done.returncode == 0, done.stderr
+    gold = related(60, 2, asked=True)
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    right = 0
+    for document, record in zip(gold, found, strict=True):
+        assert [(s["start"], s["end"], s["label"]) for s in record["spans"]] == [
+            (s.start, s.end, s.label) for s in document.spans
+        ]
+        said = [r["label"] for r in record.get("relations", ())] or ["no_relation"]
+        right += said == [document.relations[0].label]
+        assert all(0 <= r["score"] <= 1 and (r["head"], r["tail"]) == (0, 1) for r in record.get("relations", ()))
+    assert right > 48
+
+
+def test_raw_text_to_triples(joint_model: Path):
+    model = SpanModel.from_pretrained(joint_model)
+    document = model.predict("the big house said Dora from Bolt Ltd and a day")
+    (relation,) = document.relations
+    text = document.text
+    assert text[relation.head.start : relation.head.end] == "Dora"
+    assert (relation.label, text[relation.tail.start : relation.tail.end]) == ("left", "Bolt Ltd")
+    assert {span.label for span in document.spans} == {"PERSON", "ORG"} and 0 < relation.score <= 1
+    assert model.predict("the big house").relations == ()
+
+
+def test_given_spans_are_used(joint_model: Path):
+    text = "the Anna with Acme Corp"
+    spans = (Span(4, 8, "PERSON"), Span(14, 23, "ORG"))
+    document = SpanModel.from_pretrained(joint_model).predict(Document("d", text, spans))
+    assert document.spans == spans and [r.label for r in document.relations] == ["works"]
+
+
+def test_each_task_is_evaluated(program: Program, joint_model: Path, files: Path):
+    reports = {}
+    for task in ("span-classification", "relation-extraction"):
+        done = program("evaluate", "--model", joint_model, "--data", files / "all-dev.jsonl", "--json", "--task", task)
+        assert done.returncode == 0, done.stderr
+        reports[task] = json.loads(done.stdout)
+    assert set(reports["span-classification"]["per_label"]) == {"PERSON", "ORG"}
+    assert set(reports["relation-extraction"]["per_label"]) == {"works", "left"}
+    assert reports["span-classification"]["micro"]["f1"] > 0.9 and reports["relation-extraction"]["micro"]["f1"] > 0.7
+    wrong = program(
+        "evaluate", "--model", joint_model, "--data", files / "all-dev.jsonl", "--task", "relation-extracton"
+    )
+    assert wrong.returncode == 2 and "did you mean 'relation-extraction'" in wrong.stderr
+
+
+def test_predictions_are_read_back(program: Program, joint_model: Path, files: Path, tmp_path: Path):
+    done = program(
+        "predict", "--model", joint_model, "--input", files / "all-dev.jsonl", "--output", tmp_path / "p.jsonl"
+    )
+    assert done.returncode == 0, done.stderr
+    assert sum(len(document.relations) for document in read_documents(tmp_path / "p.jsonl")) > 20
+
+
+def test_tasks_that_cannot_be(program: Program, files: Path, tmp_path: Path):
+    done = program(
+        *("train", "--task", "relation-extraction", "relation-extraction"),
+        *("--train", files / "all-train.jsonl", "--output", tmp_path / "x"),
+    )
+    assert done.returncode == 2 and "several different ones" in done.stderr
+    done = program(
+        *("train", "--task", "relation-extraction", "--types", "PERSON>ORG, ORG-PERSON"),
+        *("--train", files / "all-train.jsonl", "--output", tmp_path / "x"),
+    )
+    assert done.returncode == 2 and "types 'ORG-PERSON'" in done.stderr
