@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from spanbert.documents import ANSWER, Document, Question, Relation
+from spanbert.documents import ANSWER, Cluster, Document, Question, Relation
 from spanbert.formats import write_documents
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -37,6 +37,8 @@ def workplace(
         write_documents(questions_on(toy_documents(number, seed)), folder / f"{name}.json", "squad")
     for name, number, seed in (("related", 60, 1), ("related-dev", 20, 2)):
         write_documents(map(related, toy_documents(number, seed)), folder / f"{name}.jsonl")
+    for name, number, seed in (("clusters", 60, 1), ("clusters-dev", 30, 2)):
+        write_documents(map(clustered, toy_documents(number, seed)), folder / f"{name}.jsonl")
     (folder / "texts").mkdir()
     for name, seed in (("a", 4), ("b", 5)):
         texts = "\n".join(document.text for document in toy_documents(150, seed))
@@ -50,6 +52,13 @@ def related(document: Document) -> Document:
     spans = sorted(document.spans, key=lambda span: span.start)
     pairs = [(a, b) for a, b in itertools.pairwise(spans) if a.label != b.label]
     return replace(document, relations=tuple(Relation(a, b, f"{a.label}-first") for a, b in pairs))
+
+
+def clustered(document: Document) -> Document:
+    """All persons are one, all firms another."""
+    groups = [tuple(span for span in document.spans if span.label == label) for label in ("PERSON", "ORG")]
+    clusters = tuple(Cluster(tuple(replace(span, label="mention") for span in group)) for group in groups if group)
+    return replace(document, spans=(), clusters=clusters)
 
 
 def questions_on(documents: list[Document]) -> list[Document]:

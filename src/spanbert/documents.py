@@ -173,6 +173,15 @@ class RelationCandidate:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkCandidate:
+    """A mention goes back to an earlier one (indices into `Decoded.mentions`), with raw log-odds."""
+
+    later: int
+    earlier: int
+    logit: float
+
+
+@dataclass(frozen=True, slots=True)
 class Answers:
     """What was decoded for one question."""
 
@@ -192,6 +201,11 @@ class Decoded:
     answers: tuple[Answers, ...] = ()
     """One for each question of the document."""
     relations: tuple[RelationCandidate, ...] = ()
+    mentions: tuple[Candidate, ...] = ()
+    """In the order of the text."""
+    links: tuple[LinkCandidate, ...] = ()
+    singletons: bool = False
+    """Whether a mention without any link is a cluster of its own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,16 @@ class AnswerTargets:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class ClusterTargets:
+    """Gold mentions of a document."""
+
+    mentions: IntArray
+    """M x 2: first and last piece."""
+    clusters: IntArray
+    """M: number of the cluster of each."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class RelationTargets:
     """Relations of a pair of spans."""
 

@@ -66,6 +66,10 @@ PAPER = {
 SEEDS: dict[str, list[bytes]] = {
     "jsonl": [json.dumps(RECORD, ensure_ascii=False).encode() + b'\n\n{"text": "x"}\n', json.dumps([RECORD]).encode()],
     "label-studio": [json.dumps(TASKS, ensure_ascii=False).encode()],
+    "conll-coref": [
+        b"#begin document (d); part 000\nd\t0\t0\tMarie\tX\t(0|(1\nd\t0\t1\tCurie\tX\t1)|0)\n\nd\t0\t0\tShe\tX\t(0)\n"
+        b"\n#end document\n",
+    ],
     "conll": [
         b"-DOCSTART-\tO\n# id = a\n\nMarie\tB-PER\nCurie\tI-PER\n#\tO\n\nZo\xc3\xa9\tU-PER\n",
         b"Ann NNP I-NP I-PER\nBob NNP B-NP B-PER\n\nin IN B-PP O\nParis  NNP B-NP E-LOC\n",
@@ -95,6 +99,7 @@ NAMES = {
     "semeval": "a.txt",
     "jsonl": "a.jsonl",
     "label-studio": "a.json",
+    "conll-coref": "a.conll",
     "conll": "a.conll",
     "brat": "a.ann",
     "text": "a.txt",

@@ -102,7 +102,7 @@ class _Seen:
 
     def __init__(self) -> None:
         self.spans = self.read = self.characters = self.windows = self.documents = self.cut = 0
-        self.questions = self.answered = 0
+        self.questions = self.answered = self.relations = self.clusters = 0
         self.unread: list[str] = []
 
     def of(self, documents: Iterable[Document]) -> Iterator[Document]:
@@ -110,6 +110,8 @@ class _Seen:
         for document in documents:
             self.documents += 1
             self.spans += len(document.spans)
+            self.relations += len(document.relations)
+            self.clusters += len(document.clusters)
             self.questions += len(document.questions)
             self.answered += sum(bool(question.answers) for question in document.questions)
             if document.coverage is not None:
@@ -126,7 +128,10 @@ class _Seen:
         read = f"read {self.read:,} of {self.characters:,} characters in {number(self.windows, 'window')}"
         if self.questions:
             return f"answered {self.answered:,} of {number(self.questions, 'question')}; {read}"
-        return f"found {number(self.spans, 'span')}; {read}"
+        found = [number(self.spans, "span")] if self.spans or not self.clusters else []
+        found += [number(self.relations, "relation")] if self.relations else []
+        found += [number(self.clusters, "cluster")] if self.clusters else []
+        return f"found {', '.join(found)}; {read}"
 
     def check(self, model: SpanModel) -> None:
         """Refuse documents that asked nothing of a model that only answers questions."""

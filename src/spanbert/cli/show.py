@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TypeVar
 
 from rich.console import Console
@@ -30,9 +31,18 @@ def talk() -> Console:
 
 
 def highlighted(document: Document, labels: Sequence[str]) -> Text:
-    """The text with its spans as `[Marie Curie|PERSON .98]`, in colour where the terminal has it; nesting is kept."""
+    """The text with its spans as `[Marie Curie|PERSON .98]`, in colour where the terminal has it; nesting is kept.
+
+    Mentions carry the number of their cluster: `[she|#3]`.
+    """
     edges: list[tuple[int, int, int, Span]] = []
-    for span in document.spans:
+    chains = [
+        replace(span, label=f"#{number}", score=None)
+        for number, cluster in enumerate(document.clusters, start=1)
+        for span in cluster.spans
+    ]
+    labels = [*labels, *dict.fromkeys(span.label for span in chains)]  # a colour for each cluster
+    for span in (*document.spans, *chains):
         width = span.end - span.start
         edges.append((span.start, 1, -width, span))
         edges.append((span.end, 0, width, span))

@@ -31,6 +31,7 @@ FORMATS = {
     "dygie": "spanbert.formats.dygie",
     "jsonl": "spanbert.formats.jsonl",
     "semeval": "spanbert.formats.semeval",
+    "conll-coref": "spanbert.formats.conll_coref",
     "conll": "spanbert.formats.conll",
     "text": "spanbert.formats.text",
 }

@@ -82,7 +82,7 @@ class PairHead(nn.Module):
         found = [self._select(self._logits(block, *terms), block, batch, floor) for block in self._blocks(batch)]
         window, first, last, label, logit = (torch.cat(column) for column in zip(*found, strict=True))
         limits = torch.from_numpy(ROWS_PER_PIECE * batch.lengths)
-        kept = _best_of_each(window, logit, limits)
+        kept = best_of_each(window, logit, limits)
         return {
             "window": window[kept],
             "first": first[kept],
@@ -178,7 +178,7 @@ class PairHead(nn.Module):
         wanted = (logits > floor) & owned[:, :, None].to(logits.device)
         window, row, label, column = (index.cpu() for index in wanted.nonzero(as_tuple=True))
         found = logits[wanted].float().cpu()
-        kept = _best_of_each(window, found, torch.full((n,), ROWS_PER_PIECE * length))
+        kept = best_of_each(window, found, torch.full((n,), ROWS_PER_PIECE * length))
         window, row, column, label, found = (x[kept] for x in (window, row, column, label, found))
         first, last = pieces[window, row + block.top], pieces[window, column + block.top]
         return window + block.window, first, last, label, found
@@ -207,7 +207,7 @@ def _gold_cells(batch: Batch, targets: Sequence[PairTargets]) -> IntArray:
     return np.concatenate(cells) if cells else np.zeros((0, 4), dtype=np.int64)
 
 
-def _best_of_each(window: Tensor, logit: Tensor, limits: Tensor) -> Tensor:
+def best_of_each(window: Tensor, logit: Tensor, limits: Tensor) -> Tensor:
     """Indices, in their order, of the rows among the best `limits[w]` of their window w; ties to the earlier row."""
     counts = torch.bincount(window, minlength=len(limits))
     if bool((counts <= limits).all()):

@@ -13,7 +13,8 @@ from itertools import pairwise
 import numpy as np
 
 from ..calibration.curve import Calibration, sigmoid
-from ..documents import Answers, Decoded, Document, Question, Relation, Span
+from ..decoding.clusters import components
+from ..documents import Answers, Cluster, Decoded, Document, Link, Question, Relation, Span
 from ..packing import lay_out, longest_first
 from ..tasks.task import Task
 from ..tokenization import Pieces, Tokenizer
@@ -76,12 +77,14 @@ class Predictor:
         given = document.spans if any(task.reads_spans for task in self.tasks.values()) else ()
         spans: list[Span] = []
         relations: list[Relation] = []
+        clusters: list[Cluster] = []
         questions = document.questions
         for name in decoded:
             own = self.label_thresholds.get(name, {})
             sure = self.calibrations[name], self.thresholds[name], own
             spans.extend(_above(decoded[name], *sure))
             relations.extend(_related(decoded[name], *sure))
+            clusters.extend(_linked(decoded[name], *sure))
             if decoded[name].answers:
                 pairs = zip(questions, decoded[name].answers, strict=True)
                 questions = tuple(_answered(question, answers, *sure) for question, answers in pairs)
@@ -89,7 +92,7 @@ class Predictor:
             document,
             spans=given or tuple(spans),
             relations=_of_spans(relations, given or spans),
-            clusters=(),
+            clusters=tuple(clusters),
             questions=questions,
             annotated=None,
             coverage=coverage(document.text, reading.pieces, reading.windows),
@@ -238,6 +241,28 @@ def _related(
     for each, score in zip(found, scores.tolist(), strict=True):
         if score >= by_label.get(each.label, threshold):
             yield Relation(each.head, each.tail, each.label, score)
+
+
+def _linked(
+    decoded: Decoded, calibration: Calibration, threshold: float, by_label: Mapping[str, float]
+) -> Iterator[Cluster]:
+    """What remains connected by links that are probable enough, its spans in the order of the text."""
+    mentions, links = decoded.mentions, decoded.links
+    sure = sigmoid(np.array([each.logit for each in mentions])).tolist()
+    scores = calibration.probabilities([link.logit for link in links], [mentions[link.later].label for link in links])
+    kept = [
+        (link, score)
+        for link, score in zip(links, scores.tolist(), strict=True)
+        if score >= by_label.get(mentions[link.later].label, threshold)
+    ]
+    by_later = {link.later: (link.earlier, score) for link, score in kept}
+    for members in components(len(mentions), [(link.later, link.earlier) for link, _ in kept]):
+        if len(members) == 1 and not decoded.singletons:
+            continue
+        place = {member: number for number, member in enumerate(members)}
+        spans = tuple(Span(mentions[k].start, mentions[k].end, mentions[k].label, sure[k]) for k in members)
+        own = tuple(Link(place[k], place[by_later[k][0]], by_later[k][1]) for k in members if k in by_later)
+        yield Cluster(spans, own, min((link.score or 0.0 for link in own), default=None))
 
 
 def _of_spans(relations: Sequence[Relation], spans: Sequence[Span]) -> tuple[Relation, ...]:

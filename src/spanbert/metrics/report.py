@@ -93,8 +93,8 @@ class Report:
     unreachable: tuple[Unreachable, ...] = ()
     losses: Mapping[str, float] = field(default_factory=dict)
     calibration: CalibrationReport | None = None
-    scores: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
-    """Official scores under the scorer's name, on its own scale."""
+    scores: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Official scores under the scorer's name, on its own scale: numbers, or rates under the name of a metric."""
     groups: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     """Parts of the data, each with its scores, by what they are parted by."""
     headline: tuple[str, ...] = ()
@@ -106,7 +106,7 @@ class Report:
         for section, estimate in self._sections().items():
             values |= {f"{section}/{rate}": getattr(estimate, rate) for rate in RATES}
         for scorer, scores in self.scores.items():
-            values |= {f"{scorer}/{key}": value for key, value in scores.items() if value is not None}
+            values |= {f"{scorer}/{key}": value for key, value in scores.items() if isinstance(value, int | float)}
         if name not in values:
             raise UsageError(
                 f"the report has no number {name!r}",
@@ -154,8 +154,9 @@ class Report:
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
         for scorer, scores in self.scores.items():
-            shown = (f"{key} {value:.4g}" for key, value in scores.items() if value is not None)
-            lines += ["", f"{scorer}: " + "  ".join(shown)]
+            shown = (f"{key} {value:.4g}" for key, value in scores.items() if isinstance(value, int | float))
+            rates = (f"{key} F1 {value['f1']:.4g}" for key, value in scores.items() if isinstance(value, dict))
+            lines += ["", f"{scorer}: " + "  ".join([*shown, *rates])]
         for name, parts in self.groups.items():
             lines += ["", *_group_table(name, parts)]
         lines += ["", f"documents: {self.documents}", f"unreachable gold spans: {len(self.unreachable)}"]

@@ -1,0 +1,139 @@
+"""CoNLL-2012 files of coreference (`_conll`, LitBank, OntoGUM): the token in column 4, chains in the last one.
+
+Brackets of one chain number close the last that was opened; nested, crossing and repeated mentions are kept.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from ..documents import Cluster, Document, Span
+from ..errors import DataError, at
+from .format import not_held
+from .report import ReadReport
+from .sinks import sink
+from .sources import Source
+from .tokens import Joined
+
+SUFFIXES: tuple[str, ...] = (".v4_gold_conll", ".v4_auto_conll")
+MENTION = "mention"
+_BEGIN = re.compile(r"#begin document \(?(.*?)\)?(?:; part (\d+))?\s*")
+_CHAIN = re.compile(r"\((\d+)\)|\((\d+)|(\d+)\)")
+_TOKEN = 3
+
+
+def recognises(source: Source) -> bool:
+    """It begins with `#begin document`."""
+    return source.head.lstrip().startswith("#begin document")
+
+
+def read(source: Source, report: ReadReport) -> Iterator[Document]:
+    """A document a part, its id `NAME` or `NAME-part`. Raises DataError with file and line."""
+    name = ""
+    rows: list[str] = []
+    sentences: list[list[str]] = [[]]
+    for number, line in source.lines():
+        with report.at(file=source.name, line=number):
+            begin = _BEGIN.fullmatch(line)
+            if begin is not None:
+                part = int(begin[2] or 0)
+                name, rows, sentences = begin[1] + (f"-{part}" if part else ""), [], [[]]
+            elif line.startswith("#end document"):
+                yield _document(name, [s for s in sentences if s], rows, report)
+                name = ""
+            elif not line.strip():
+                sentences.append([])
+            elif not line.startswith("#"):
+                cells = line.rstrip("\n").split("\t") if "\t" in line else line.split()
+                if not name or len(cells) <= _TOKEN + 1:
+                    raise DataError(
+                        f"{line[:60]!r}",
+                        "lines of a document after #begin document, at least five columns",
+                        "check that the file is whole",
+                    )
+                sentences[-1].append(cells[_TOKEN])
+                rows.append(cells[-1].strip())
+    if name:
+        with report.at(file=source.name):
+            report.warn("documents without #end document", name)
+            document = _document(name, [s for s in sentences if s], rows, report)
+        yield document
+
+
+def write(documents: Iterable[Document], target: str | Path) -> Counter[str]:
+    """Words as the text has them, split where a mention begins or ends; chains numbered in the order of the text."""
+    lost: Counter[str] = Counter()
+    with sink(target) as stream:
+        for document in documents:
+            with at(document=document.id):
+                lost += not_held(document, "clusters", "coverages", "scores") + Counter({"spans": len(document.spans)})
+                stream.write(_written(document).encode("utf-8"))
+    return +lost
+
+
+def _document(name: str, sentences: Sequence[list[str]], rows: Sequence[str], report: ReadReport) -> Document:
+    joined = Joined.of(sentences, report)
+    chains: dict[int, list[Span]] = {}
+    opened: dict[int, list[int]] = {}
+    for index, cell in enumerate(rows):
+        for match in _CHAIN.finditer(cell):
+            chain = int(match[1] or match[2] or match[3])
+            if match[2]:
+                opened.setdefault(chain, []).append(index)
+                continue
+            if not match[1] and not opened.get(chain):
+                raise DataError(
+                    f"chain {chain} ends at token {index} of {name} without having begun",
+                    "a bracket for either end",
+                    "check the last column",
+                )
+            begin = index if match[1] else opened[chain].pop()
+            chains.setdefault(chain, []).append(joined.span(begin, index, MENTION, report))
+    if left := [chain for chain, places in opened.items() if places]:
+        raise DataError(
+            f"chain {left[0]} of {name} is never closed", "a bracket for either end", "check the last column"
+        )
+    clusters = []
+    for chain in sorted(chains):
+        spans = tuple(dict.fromkeys(sorted(chains[chain], key=lambda span: (span.start, span.end))))
+        if len(spans) < len(chains[chain]):
+            report.repair("mentions given twice in a chain (removed)", f"{name}, chain {chain}")
+        clusters.append(Cluster(spans))
+    homes = Counter(span for cluster in clusters for span in cluster.spans)
+    for span, times in homes.items():
+        if times > 1:
+            report.warn("mentions in several chains", f"{name} [{span.start}, {span.end})")
+    return Document(name, joined.text, clusters=tuple(clusters))
+
+
+def _written(document: Document) -> str:
+    edges = {edge for cluster in document.clusters for span in cluster.spans for edge in (span.start, span.end)}
+    pieces: list[tuple[int, int]] = []
+    for word in re.finditer(r"\S+", document.text):
+        cuts = [word.start(), *sorted(edge for edge in edges if word.start() < edge < word.end()), word.end()]
+        pieces += zip(cuts, cuts[1:], strict=False)
+    first = {start: index for index, (start, _) in enumerate(pieces)}
+    last = {end: index for index, (_, end) in enumerate(pieces)}
+    opens: dict[int, list[tuple[int, str]]] = {}
+    closes: dict[int, list[tuple[int, str]]] = {}
+    ordered = sorted(document.clusters, key=lambda cluster: min((s.start, -s.end) for s in cluster.spans))
+    for number, cluster in enumerate(ordered):
+        for span in cluster.spans:
+            a, b = first[span.start], last[span.end]
+            if a == b:
+                opens.setdefault(a, []).append((0, f"({number})"))
+            else:
+                opens.setdefault(a, []).append((a - b, f"({number}"))
+                closes.setdefault(b, []).append((-a, f"{number})"))
+    lines = [f"#begin document ({document.id}); part 000"]
+    before = 0
+    for index, (start, end) in enumerate(pieces):
+        if index and "\n" in document.text[before:start]:
+            lines.append("")
+        before = end
+        marks = [mark for _, mark in sorted(opens.get(index, []))] + [mark for _, mark in sorted(closes.get(index, []))]
+        lines.append("\t".join([document.id, "0", str(index), document.text[start:end], "|".join(marks) or "-"]))
+    return "\n".join([*lines, "", "#end document", ""])

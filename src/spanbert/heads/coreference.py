@@ -1,0 +1,138 @@
+"""Mentions by the span scorer, and for each mention two vectors whose product says which earlier one it goes back to.
+
+Kirstain et al. 2021 ("Coreference resolution without span representations"): a mention is its first and last piece, and
+an antecedent score is bilinear in the two of each mention. So what prediction needs of a mention is two short vectors,
+and all pairs of a document are one product of matrices, without a second network.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..packing import Batch
+from ..targets import ClusterTargets, PairTargets
+from ..tokenization import IntArray
+from .pairs import PairHead, best_of_each
+
+SHARE = 0.4
+"""Mentions that are kept of a window at most, for each piece (Lee et al. 2017, section 3)."""
+
+
+class CoreferenceHead(nn.Module):
+    """Mentions with their two vectors, and the loss of both."""
+
+    weights: Mapping[str, float] = {"mentions": 1.0, "links": 1.0}
+    over_vocabulary = False
+
+    def __init__(self, width: int, size: int = 192, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.pairs = PairHead(width, 1)
+        self.dropout = nn.Dropout(dropout)
+        self.later = nn.Linear(2 * width, size)
+        self.earlier = nn.Linear(2 * width, size)
+        self.bilinear = nn.Linear(size, size, bias=False)
+        self.bias = nn.Parameter(torch.tensor(-2.0))
+        for layer in (self.later, self.earlier):
+            nn.init.normal_(layer.weight, std=0.02)
+            nn.init.zeros_(layer.bias)
+        nn.init.normal_(self.bilinear.weight, std=1.0 / size)
+
+    def forward(self, vectors: Tensor, batch: Batch, floor: float) -> Mapping[str, Tensor]:
+        """Columns `window`, `first`, `last` (pieces of the document), `logit` of a mention, `later` and `earlier`
+        (rows x size + 1): log-odds of a link are their product.
+        """
+        rows = self._mentions(vectors, batch, floor)
+        places = _positions(batch, rows["window"].numpy(), rows["first"].numpy(), rows["last"].numpy())
+        later, earlier = self._views(vectors, torch.from_numpy(places).to(vectors.device))
+        return {
+            **{name: rows[name] for name in ("window", "first", "last", "logit")},
+            "later": later,
+            "earlier": earlier,
+        }
+
+    def loss(
+        self,
+        vectors: Tensor,
+        batch: Batch,
+        targets: Sequence[ClusterTargets],
+        words: Tensor | None = None,  # noqa: ARG002 - mentions are no words
+    ) -> Mapping[str, Tensor]:
+        """Cross-entropy of mentions over all pairs; of links, -log of the probability of any right antecedent, over the
+        gold mentions and those that are found now, summed.
+        """
+        taught = np.ones(1, dtype=bool)
+        spans = [PairTargets(np.pad(target.mentions, ((0, 0), (0, 1))), taught) for target in targets]
+        mentions = self.pairs.loss(vectors, batch, spans)["spans"]
+        with torch.no_grad():
+            found = self._mentions(vectors.detach(), batch, 0.0)
+        links = vectors.new_zeros(())
+        for group, target in enumerate(targets):
+            rows = _together(batch, group, target, found)
+            if len(rows) < 2:
+                continue
+            places = torch.from_numpy(_positions(batch, rows[:, 0], rows[:, 1], rows[:, 2])).to(vectors.device)
+            later, earlier = self._views(self.dropout(vectors), places)
+            links = links + _link_loss(later @ earlier.T, rows[:, 3])
+        return {"mentions": mentions, "links": links}
+
+    def _mentions(self, vectors: Tensor, batch: Batch, floor: float) -> Mapping[str, Tensor]:
+        """Owned pairs above the floor, at most a share of the pieces of each window."""
+        rows = self.pairs(vectors, batch, floor)
+        limits = torch.from_numpy(np.ceil(SHARE * batch.lengths).astype(np.int64))
+        kept = best_of_each(rows["window"], rows["logit"], limits)
+        return {name: column[kept] for name, column in rows.items()}
+
+    def _views(self, vectors: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
+        """As a later mention and as an earlier one: M x size + 1 each."""
+        ends = torch.cat([vectors[places[:, 0]], vectors[places[:, 1]]], 1)
+        later, earlier = self.bilinear(F.gelu(self.later(ends))), F.gelu(self.earlier(ends))
+        ones = later.new_ones(len(later), 1)
+        return torch.cat([later, ones], 1), torch.cat([earlier, self.bias * ones], 1)
+
+
+def _link_loss(logits: Tensor, clusters: np.ndarray) -> Tensor:
+    """Of mentions in the order of the text, M x M and M: cluster numbers, below 0 for none."""
+    number = torch.from_numpy(clusters).to(logits.device)
+    before = torch.ones_like(logits, dtype=torch.bool).tril(-1)
+    right = (number[:, None] == number[None]) & (number[:, None] >= 0) & before
+    logits = logits.masked_fill(~before, -math.inf)
+    with_none = torch.cat([logits.new_zeros(len(logits), 1), logits], 1)
+    right = torch.cat([~right.any(1, keepdim=True), right], 1)
+    return (with_none.logsumexp(1) - with_none.masked_fill(~right, -math.inf).logsumexp(1)).sum()
+
+
+def _together(batch: Batch, group: int, target: ClusterTargets, found: Mapping[str, Tensor]) -> IntArray:
+    """Rows (window, first, last, cluster) of a group's gold and found mentions, in the order of the text."""
+    known = {
+        (a, b): cluster for (a, b), cluster in zip(target.mentions.tolist(), target.clusters.tolist(), strict=True)
+    }
+    rows: dict[tuple[int, int], tuple[int, int]] = {}
+    for window in np.flatnonzero(batch.groups == group).tolist():
+        begin, end = batch.cu_seqlens[window : window + 2]
+        real = batch.pieces[begin:end][batch.pieces[begin:end] >= 0]
+        low, high = int(real[0]), int(real[-1])
+        for (a, b), cluster in known.items():
+            if low <= a and b <= high and batch.low[window] < a + b <= batch.high[window]:
+                rows[a, b] = window, cluster
+    mine = batch.groups[found["window"].numpy()] == group
+    columns = (found[name].numpy()[mine].tolist() for name in ("window", "first", "last"))
+    for window, a, b in zip(*columns, strict=True):
+        rows.setdefault((a, b), (window, known.get((a, b), -1)))
+    listed = [(window, a, b, cluster) for (a, b), (window, cluster) in sorted(rows.items())]
+    return np.array(listed, dtype=np.int64).reshape(-1, 4)
+
+
+def _positions(batch: Batch, window: np.ndarray, first: np.ndarray, last: np.ndarray) -> IntArray:
+    """M x 2: positions in the batch of the pieces of each mention; pieces of a window are consecutive."""
+    shift = np.zeros(len(batch.groups), dtype=np.int64)
+    for number in np.unique(window).tolist():
+        begin = int(batch.cu_seqlens[number])
+        real = int(np.flatnonzero(batch.pieces[begin : batch.cu_seqlens[number + 1]] >= 0)[0])
+        shift[number] = begin + real - int(batch.pieces[begin + real])
+    return np.stack([first + shift[window], last + shift[window]], 1)

@@ -1,0 +1,53 @@
+"""What an evaluation of coreference says: the official scores, in percent, and mentions as spans."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..documents import Document
+from . import bootstrap
+from .coreference import METRICS, blanc, conll_f1, count_documents, rates
+from .report import Report, counted_report
+from .spans import count_items
+
+MENTION = "mention"
+
+
+def coreference_report(gold: Sequence[Document], predicted: Sequence[Document], *, singletons: bool) -> Report:
+    """The report on the clusters of documents matched by position. singletons: whether clusters of one mention count,
+    on both sides.
+
+    `micro` is of mentions in clusters. Raises DataError where a gold mention stands in two clusters.
+    """
+    if not singletons:
+        gold, predicted = [_without(each) for each in gold], [_without(each) for each in predicted]
+    counts = count_documents(gold, predicted)
+    total = rates(counts.ratios.sum(axis=0))
+    scores: dict[str, Any] = {name: _percent(row) for name, row in zip(METRICS, total, strict=True)}
+    scores["blanc"] = _percent(blanc(counts.links.sum(axis=0)))
+    scores["conll_f1"] = 100.0 * float(conll_f1(counts.ratios.sum(axis=0)))
+    if len(gold) > 1:
+        low, high = bootstrap.bounds(conll_f1(bootstrap.resample(counts.ratios)))
+        scores["conll_f1_interval"] = [100.0 * low, 100.0 * high]
+    found = count_items([_mentions(each) for each in gold], [_mentions(each) for each in predicted])
+    by_label = np.concatenate([found.by_label, found.boundaries[:, None]], axis=1)
+    kind = "mentions:exact-set" + ("" if singletons else "|singletons:dropped")
+    report = counted_report(by_label, found.labels, kind, "clusters")
+    return replace(report, scores={"coref": scores}, headline=("coref/conll_f1",))
+
+
+def _without(document: Document) -> Document:
+    return replace(document, clusters=tuple(each for each in document.clusters if len(each.spans) > 1))
+
+
+def _mentions(document: Document) -> list[tuple[tuple[int, int], str]]:
+    return [((span.start, span.end), MENTION) for cluster in document.clusters for span in cluster.spans]
+
+
+def _percent(row: np.ndarray) -> dict[str, float]:
+    recall, precision, f1 = (100.0 * row).tolist()
+    return {"recall": recall, "precision": precision, "f1": f1}

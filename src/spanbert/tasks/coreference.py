@@ -1,0 +1,193 @@
+"""Which stretches of a text name the same thing: mentions, and for each the earlier one it goes back to.
+
+Mentions are found window by window, each by the one window that owns it, so a document of any length gives one list;
+the links are looked for over the whole document. In training a few neighbouring windows of a document stay together.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from ..decoding.clusters import best_antecedents
+from ..documents import Candidate, Decoded, Document, Judged, LinkCandidate, Span
+from ..errors import UsageError
+from ..metrics.coreference_report import coreference_report
+from ..metrics.report import Report
+from ..targets import ClusterTargets
+from ..tokenization import Pieces, Tokenizer
+from ..windows import Table, Window
+from . import gold
+from .task import Example, Settings
+
+if TYPE_CHECKING:
+    from ..encoder.loading import Encoder
+    from ..heads.head import Head
+
+MENTION = "mention"
+FLOOR = 0.0  # log-odds of a mention; what is more likely none goes back to nothing
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoreferenceSettings(Settings):
+    """Settings of coreference."""
+
+    labels: tuple[str, ...] = (MENTION,)
+    """Always mention."""
+    windows_together: int = 3
+    """Neighbouring windows of a document that a training example holds (Joshi et al. 2019, section 4)."""
+    singletons: bool | None = None
+    """Whether a mention may stand alone in its cluster; none given: whether one of the training data does."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.labels != (MENTION,):
+            raise UsageError(f"labels {', '.join(self.labels)} for coreference", MENTION, "leave the labels out")
+        if type(self.windows_together) is not int or self.windows_together < 1:
+            raise UsageError(
+                f"windows_together = {self.windows_together!r}", "a whole number from 1 on", "leave it out"
+            )
+
+
+@dataclass(frozen=True)
+class Coreference:
+    """See the top of this file; the contract is `tasks/task.py`."""
+
+    settings: CoreferenceSettings
+    tokenizer: Tokenizer
+    selection = "coref/conll_f1"
+    asks = False
+    reads_spans = False
+    weighs_sets = False
+    pipeline = gold.PIPELINE
+    example = 'document = model.predict("Text of any length.")'
+    command = gold.COMMAND
+    stock = None
+    threshold = 0.0
+    floor = FLOOR
+
+    @property
+    def ready(self) -> bool:
+        """Always."""
+        return True
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Mentions and links."""
+        return ("mention", "later", "earlier")
+
+    def stock_config(self) -> dict[str, object]:
+        """No stock class finds clusters."""
+        return {}
+
+    def adapted(self, documents: Sequence[Document], longest_span: int) -> Self:
+        """Windows that share the longest mention and some context, and whether there are singletons."""
+        s = gold.adapted(self.settings, documents, longest_span)
+        alone = any(len(cluster.spans) == 1 for document in documents for cluster in document.clusters)
+        return replace(self, settings=replace(s, singletons=alone if s.singletons is None else s.singletons))
+
+    def annotations(self, document: Document) -> Sequence[Span]:
+        """All mentions."""
+        return [replace(span, label=MENTION) for cluster in self._clusters(document) for span in cluster]
+
+    def visible(self, document: Document) -> Document:
+        """The text."""
+        return gold.text_only(document)
+
+    def examples(self, document: Document, pieces: Pieces, draw: np.random.Generator | None) -> Iterator[Example]:
+        """Predicting a window each; in training all windows, a few neighbours at a time, from a drawn offset on."""
+        windows = gold.windows(self.settings, self.tokenizer, pieces)
+        if draw is None:
+            yield from (Example((window,), None) for window in windows)
+            return
+        targets = self._targets(document, pieces)
+        size = self.settings.windows_together
+        first = int(draw.integers(0, size)) if len(windows) > size else 0
+        edges = sorted({0, *range(first, len(windows), size), len(windows)})
+        for begin, end in zip(edges, edges[1:], strict=False):
+            group = tuple(windows[begin:end])
+            yield Example(group, targets, self._counts(group, targets))
+
+    def unreachable(self, document: Document, pieces: Pieces) -> tuple[tuple[Span, str], ...]:
+        """Mentions with a border inside a piece, or longer than a window."""
+        labelled = replace(document, spans=tuple(self.annotations(document)), relations=(), annotated=None)
+        s = self.settings
+        windows = gold.windows(s, self.tokenizer, pieces)
+        return gold.unreachable(labelled, pieces, s.labels, "overlapping", s.resolve, windows)
+
+    def head(self, encoder: Encoder) -> Head:
+        """Mentions and links."""
+        from ..heads.coreference import CoreferenceHead
+
+        return CoreferenceHead(encoder.width)
+
+    def candidates(self, document: Document, pieces: Pieces, table: Table) -> tuple[Candidate, ...]:
+        """The mentions."""
+        return self.decode(document, pieces, table).mentions
+
+    def decode(self, document: Document, pieces: Pieces, table: Table) -> Decoded:  # noqa: ARG002
+        """All probable mentions in the order of the text, and for each its most probable antecedent."""
+        if not table:
+            return Decoded()
+        order = np.lexsort((table["last"], table["first"]))
+        order = order[~np.isnan(table["logit"][order])]
+        starts, ends = pieces.starts[table["first"][order]], pieces.ends[table["last"][order]]
+        _, firsts = np.unique(np.stack([starts, ends], 1), axis=0, return_index=True)  # pieces may share a grapheme
+        order = order[firsts]
+        starts, ends = pieces.starts[table["first"][order]].tolist(), pieces.ends[table["last"][order]].tolist()
+        mentions = tuple(
+            Candidate(a, b, MENTION, z) for a, b, z in zip(starts, ends, table["logit"][order].tolist(), strict=True)
+        )
+        found = best_antecedents(table["later"][order], table["earlier"][order])
+        links = tuple(
+            LinkCandidate(later, earlier, float(odds))
+            for later, (earlier, odds) in enumerate(zip(found.earlier.tolist(), found.log_odds, strict=True))
+            if earlier >= 0
+        )
+        return Decoded(mentions=mentions, links=links, singletons=bool(self.settings.singletons))
+
+    def judged(self, document: Document, decoded: Decoded) -> Judged:
+        """A link is right when both mentions are of one gold cluster."""
+        home = {
+            (span.start, span.end): number
+            for number, cluster in enumerate(self._clusters(document))
+            for span in cluster
+        }
+        places = [home.get((each.start, each.end), -1) for each in decoded.mentions]
+        return Judged(
+            labels=(MENTION,) * len(decoded.links),
+            logits=tuple(link.logit for link in decoded.links),
+            right=tuple(places[link.later] == places[link.earlier] >= 0 for link in decoded.links),
+            gold=Counter({MENTION: sum(len(cluster) - 1 for cluster in self._clusters(document))}),
+        )
+
+    def report(self, gold: Sequence[Document], predicted: Sequence[Document]) -> Report:
+        """The official scores."""
+        return coreference_report(gold, predicted, singletons=self.settings.singletons is not False)
+
+    def _clusters(self, document: Document) -> list[tuple[Span, ...]]:
+        least = 2 if self.settings.singletons is False else 1
+        return [cluster.spans for cluster in document.clusters if len(cluster.spans) >= least]
+
+    def _targets(self, document: Document, pieces: Pieces) -> ClusterTargets:
+        rows: dict[tuple[int, int], int] = {}
+        for number, cluster in enumerate(self._clusters(document)):
+            for span in cluster:
+                run = pieces.covering(span.start, span.end)
+                if run is not None:
+                    rows.setdefault(run, number)
+        mentions = np.array(sorted(rows), dtype=np.int64).reshape(-1, 2)
+        return ClusterTargets(mentions, np.array([rows[a, b] for a, b in mentions.tolist()], dtype=np.int64))
+
+    def _counts(self, group: Sequence[Window], targets: ClusterTargets) -> dict[str, float]:
+        """Pieces for mentions; for links the gold mentions that these windows own."""
+        middle = targets.mentions.sum(1)
+        owned = sum(int(((middle > window.low) & (middle <= window.high)).sum()) for window in group)
+        return {
+            "mentions": float(sum(int((window.pieces >= 0).sum()) for window in group)),
+            "links": float(max(1, owned)),
+        }

@@ -1,0 +1,82 @@
+"""CoNLL-2012 files: brackets, parts, faults, and the way back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from spanbert.documents import Cluster, Document, Span
+from spanbert.errors import DataError
+from spanbert.formats import ReadReport, read_documents, write_documents
+
+
+def conll(*cells: str, end: bool = True, words: tuple[str, ...] = ("Anna", "'s", "dog", ".", "She", "-LRB-")) -> str:
+    """A document of two sentences, four tokens and two."""
+    rows = [f"d\t0\t{k}\t{word}\tX\t{cell}" for k, (word, cell) in enumerate(zip(words, cells, strict=True))]
+    lines = ["#begin document (d); part 000", *rows[:4], "", *rows[4:], ""]
+    return "\n".join([*lines, *(["#end document"] * end)]) + "\n"
+
+
+def read(tmp_path: Path, content: str) -> tuple[list[Document], ReadReport]:
+    (tmp_path / "x.conll").write_text(content, encoding="utf-8")
+    report = ReadReport()
+    return list(read_documents(tmp_path / "x.conll", report=report)), report
+
+
+def test_nested_mentions(tmp_path: Path):
+    """`Anna 's dog` holds `Anna 's`; `She` goes back to the latter."""
+    (document,), report = read(tmp_path, conll("(0|(1", "0)", "1)", "-", "(0)", ""))
+    assert (document.id, document.text) == ("d", "Anna 's dog .\nShe (")
+    assert document.clusters == (
+        Cluster((Span(0, 7, "mention"), Span(14, 17, "mention"))), Cluster((Span(0, 11, "mention"),)),
+    )  # fmt: skip
+    assert report.summary()[0].startswith("1 token ")
+
+
+def test_mentions_of_one_chain_inside_each_other(tmp_path: Path):
+    (document,), _ = read(tmp_path, conll("(3|(3", "3)", "3)", "-", "-", "-"))
+    assert [(s.start, s.end) for s in document.clusters[0].spans] == [(0, 7), (0, 11)]
+
+
+def test_white_space_between_columns_and_parts(tmp_path: Path):
+    content = conll("(0)", "-", "-", "-", "(0)", "-").replace("\t", "   ")
+    documents, _ = read(tmp_path, content + content.replace("part 000", "part 001"))
+    assert [document.id for document in documents] == ["d", "d-1"]
+
+
+def test_repeats_and_shared_mentions_are_told(tmp_path: Path):
+    (document,), report = read(tmp_path, conll("(0)|(0)|(1)", "-", "-", "-", "(0)|(1)", "-", end=False))
+    assert [len(cluster.spans) for cluster in document.clusters] == [2, 2]
+    said = "\n".join(report.summary())
+    for words in ("given twice in a chain", "in several chains", "without #end document"):
+        assert words in said
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (conll("(0", "-", "-", "-", "-", "-"), "never closed"),
+        (conll("0)", "-", "-", "-", "-", "-"), "without having begun"),
+        ("#begin document (d); part 0\nd\t0\n#end document\n", "at least five columns"),
+        ("#begin document (d); part 0\n#end document\nd\t0\t0\tAnna\tX\t-\n", "after #begin document"),
+    ],
+)
+def test_what_cannot_be_read(tmp_path: Path, content: str, words: str):
+    with pytest.raises(DataError, match=words):
+        read(tmp_path, content)
+
+
+def test_what_is_written_reads_the_same(tmp_path: Path):
+    """Mentions that end inside a word split it; then the text has a space more, and the clusters stand."""
+    text = "Anna 's big dog\nShe said"
+    a, b, c, d = Span(0, 7, "mention"), Span(0, 15, "mention"), Span(16, 19, "mention"), Span(8, 15, "mention")
+    documents = [Document("d", text, clusters=(Cluster((a, c)), Cluster((b,)), Cluster((d,))))]
+    assert write_documents(documents, tmp_path / "y.conll", "conll-coref") == {}
+    assert [set(cluster.spans) for cluster in next(iter(read_documents(tmp_path / "y.conll"))).clusters] == [
+        set(cluster.spans) for cluster in (documents[0].clusters[1], documents[0].clusters[0], documents[0].clusters[2])
+    ]
+    inside = Document("e", "Anna's dog", clusters=(Cluster((Span(0, 4, "mention"),)),))
+    write_documents([inside], tmp_path / "z.conll", "conll-coref")
+    (again,) = read_documents(tmp_path / "z.conll")
+    assert again.text == "Anna 's dog" and again.clusters == inside.clusters
