@@ -89,9 +89,9 @@ def test_files_functions_and_package_stay_small():
         home: sum(size for path, size in sizes.items() if place(path) in home)
         for home in (("formats",), ("cli",), ("tasks", "heads"), ("pretraining",), ("decoding",), ADVISING, MEASURING)
     }
-    assert apart[ADVISING] <= 1000 and apart[("decoding",)] <= 1700
+    assert apart[ADVISING] <= 1000 and apart[("decoding",)] <= 1800
     assert apart[("formats",)] <= 3100 and apart[("cli",)] <= 1900 and apart[("pretraining",)] <= 1100
-    assert apart[MEASURING] <= 4900 and apart["tasks", "heads"] <= 2600
+    assert apart[MEASURING] <= 4900 and apart["tasks", "heads"] <= 2800
     assert sum(sizes.values()) - sum(apart.values()) <= 6000  # the core
 
 

@@ -70,5 +70,7 @@ def _table(report: dict[str, Any]) -> list[str]:
         shown = "–" if interval is None else f"{interval[0]:.3f} – {interval[1]:.3f}"
         cells = [label, *(f"{row[key]:.3f}" for key in ("precision", "recall", "f1")), shown, str(row["support"])]
         lines.append("| " + " | ".join(cells) + " |")
+    if "headline" in report:
+        lines += ["", ", ".join(f"{name} {value:.1f}" for name, value in report["headline"].items()) + "."]
     lines += ["", f"{report['unreachable']} gold spans cannot be reached in this configuration; they count as misses."]
     return lines

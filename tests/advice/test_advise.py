@@ -124,7 +124,7 @@ def test_without_a_tokenizer_it_says_so(monkeypatch: pytest.MonkeyPatch):
     [
         ([], None, "no training documents"),
         ([marked("a", "[x|X]")], None, "fewer than two training documents"),
-        ([marked("a", "x"), marked("b", "y")], None, "held out"),
+        ([marked("a", "x"), marked("b", "y")], None, "none of the 2 training documents has a span"),
         (spread(3, "[x|X]"), [], "no held-out documents"),
         (spread(3, "[x|X]"), [marked("b", "[y|Y]")], "label 'Y' in the held-out data"),
         (spread(3, "[x|X] [y|x]"), [marked("b", "[y|X]")], "differ in case only"),

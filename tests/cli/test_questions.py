@@ -160,7 +160,7 @@ def test_what_is_told_of_questions_that_cannot_be(program: Program, reader: Path
     assert done.returncode == 2 and "no question" in done.stderr
     long = " ".join(["met"] * 100)
     done = program("ask", "--model", reader, "--document", tmp_path / "t.txt", long)
-    assert done.returncode == 0 and "of which the first" in done.stderr
+    assert done.returncode == 0 and "the first 32 are read" in done.stderr
     done = program("evaluate", "--model", reader, "--data", files / "dev.json", "--report", tmp_path / "report")
     assert done.returncode == 2 and "questions to make a page of" in done.stderr
     done = program("train", "--preset", "squad3", "--train", files / "train.json", "--output", tmp_path / "x")
@@ -169,6 +169,20 @@ def test_what_is_told_of_questions_that_cannot_be(program: Program, reader: Path
     assert done.returncode == 2
 
 
+def test_verbs_that_are_about_spans_refuse_readers(program: Program, reader: Path, files: Path, tmp_path: Path):
+    done = program("compare", reader, reader, "--data", files / "dev.json")
+    assert done.returncode == 3 and "these are what is compared" in done.stderr
+    done = program(
+        *("select", "--model", reader, "--input", files / "dev.json"),
+        *("--budget", "2", "--output", tmp_path / "s.jsonl"),
+    )
+    assert done.returncode == 2 and "finds no labelled spans" in done.stderr
+    done = program("train", "--train", files / "train.json", "--output", tmp_path / "x")
+    assert done.returncode == 3 and "they have questions" in done.stderr
+
+
 def test_data_check_advises_questions(program: Program, files: Path, tiny_encoder: Path):
     done = program("data", "check", "--train", files / "train.json", "--base-model", tiny_encoder, "--json")
-    assert json.loads(done.stdout)["recommended"]["task"] == "question-answering", done.stderr
+    advice = json.loads(done.stdout)
+    assert advice["recommended"] == {"task": "question-answering", "policy": "arg-max", "window": 64}, done.stderr
+    assert "no-spans" not in {finding["kind"] for finding in advice["findings"]}

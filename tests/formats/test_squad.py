@@ -71,6 +71,37 @@ def test_the_nearest_of_several_places(tmp_path: Path):
     assert [a.start for a in document.questions[0].answers or ()] == [24]
 
 
+def test_whole_words_come_before_parts_of_words(tmp_path: Path):
+    data = json.loads(squad(question(("art", 3))))
+    data["data"][0]["paragraphs"][0]["context"] = "The party was about art."
+    (document,), _ = read(tmp_path, json.dumps(data))
+    assert [a.start for a in document.questions[0].answers or ()] == [20]
+
+
+def test_parts_of_one_data_set_are_read_together(tmp_path: Path):
+    for name, identifier in (("a", "q"), ("b", "r")):
+        content = squad({"id": identifier, "question": "?", "answers": []})
+        (tmp_path / f"{name}.json").write_text(content, encoding="utf-8")
+    documents = list(read_documents([tmp_path / "a.json", tmp_path / "b.json"]))
+    assert [document.id for document in documents] == ["Super Bowl-1", "b-Super Bowl-1"]
+    report = ReadReport()
+    (tmp_path / "c.json").write_text((tmp_path / "a.json").read_text())
+    list(read_documents([tmp_path / "a.json", tmp_path / "c.json"], report=report))
+    assert "with the id of another" in report.summary()[0]
+
+
+@pytest.mark.parametrize(("said", "answers"), [("false", None), ("true", ()), (False, None), (True, ())])
+def test_an_empty_answer_is_no_answer_only_where_the_file_says_so(tmp_path: Path, said: object, answers: object):
+    (document,), _ = read(tmp_path, squad(question(("", 0), is_impossible=said)))
+    assert document.questions[0].answers == answers
+
+
+def test_the_same_question_of_two_documents_has_two_ids(tmp_path: Path):
+    lines = [{"id": name, "text": name, "questions": [{"question": "Who?"}]} for name in ("a", "b")]
+    documents, _ = read(tmp_path, "\n".join(map(json.dumps, lines)), "x.jsonl")
+    assert len({document.questions[0].id for document in documents}) == 2
+
+
 def test_an_answer_that_stands_nowhere_is_right_and_teaches_nothing(tmp_path: Path):
     (document,), report = read(tmp_path, squad(question(("Carolina", 3))))
     assert document.questions == (Question("q", "Who won?", None, texts=("Carolina",)),)

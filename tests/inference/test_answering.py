@@ -11,7 +11,7 @@ import torch
 
 from spanbert import SpanModel
 from spanbert.documents import Document, Question
-from spanbert.errors import UsageError
+from spanbert.errors import DataError, UsageError
 from spanbert.inference import predictor
 
 TEXT = "Anna met Bert of Acme Corp in the big house . " * 12  # several windows of 64 positions
@@ -137,3 +137,11 @@ def test_pairs_are_no_stock_checkpoint(tiny_encoder: Path, tmp_path: Path):
     assert json.loads((tmp_path / "m" / "config.json").read_text())["architectures"] == ["BertModel"]
     loaded = SpanModel.from_pretrained(tmp_path / "m", "cpu", "float32")
     assert loaded.answer("Anna met", TEXT, threshold=0.0).n_best
+
+
+@pytest.mark.parametrize(
+    ("questions", "text"), [(5, TEXT), (["Who?", 3], TEXT), ([], TEXT), ("Who?", ["x"]), ("Who?\udcff", TEXT)]
+)
+def test_what_is_no_question(model: SpanModel, questions: object, text: object):
+    with pytest.raises(UsageError if "\udcff" not in str(questions) else DataError):
+        model.answer(questions, text)

@@ -42,7 +42,7 @@ def test_answerable_questions_by_hand():
     assert made.scores["squad_v2"]["f1"] == pytest.approx(100 * 5 / 9)
     assert (made.micro.correct, made.micro.predicted, made.micro.support) == (1, 3, 3)
     assert made.value("squad_v2/best_f1") == pytest.approx(100 * 5 / 9)
-    assert made.summary == "exact 33.3  f1 55.6"
+    assert made.summary == "exact 33.3  f1 55.6  best_f1 55.6"
 
 
 def test_unanswerable_questions_by_hand():
@@ -101,6 +101,19 @@ def test_several_answers_are_counted_as_spans():
     made = report((gold, Question("q", "?", given, 0.05, given)), policy="flat")
     assert (made.micro.correct, made.micro.predicted, made.micro.support) == (1, 2, 2)
     assert made.scores["cuad"]["aupr"] == pytest.approx(50.0)
+
+
+def test_one_gold_text_is_found_once():
+    """Gold Anna and Bert; given is Anna at two places: one of the two is found."""
+    text = "Anna met Anna and Bert"
+    gold = Question("q", "?", (Span(0, 4, ANSWER), Span(18, 22, ANSWER)))
+    given = (Span(0, 4, ANSWER, 0.9), Span(9, 13, ANSWER, 0.8))
+    made = answer_report(
+        [Document("d", text, questions=(gold,))],
+        [Document("d", text, questions=(Question("q", "?", given, 0.1, given),))],
+        policy="flat",
+    )
+    assert (made.micro.correct, made.micro.predicted, made.micro.support) == (1, 2, 2)
 
 
 def test_clauses_by_hand():

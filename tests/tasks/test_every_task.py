@@ -1,4 +1,4 @@
-"""What holds for every task that finds labelled spans; those of questions, pairs and clusters have files of their own."""
+"""What holds for every task that finds labelled spans; questions, pairs and clusters have files of their own."""
 
 from __future__ import annotations
 

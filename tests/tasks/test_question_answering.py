@@ -46,7 +46,7 @@ def test_windows_are_question_then_text(tokenizer: Tokenizer):
     task = task_of(tokenizer)
     document = asked(Question("q0", "met Anna"), Question("q1", "in the big house river"))
     pieces = tokenizer.pieces([TEXT])[0]
-    with pytest.warns(SpanbertWarning, match="'q1' has 5 pieces, of which the first 4 are read"):
+    with pytest.warns(SpanbertWarning, match="longer than 4 pieces the first 4 are read"):
         windows = [example.windows[0] for example in task.examples(document, pieces, None)]
     first = windows[0]
     words = [tokenizer.token(number) for number in first.ids]
@@ -166,6 +166,29 @@ def test_out_of_reach(tokenizer: Tokenizer):
     )
 
 
+def test_answers_that_no_window_holds_beside_their_question_are_told(tokenizer: Tokenizer):
+    """12 positions for the text, neighbours share some: of answers of 11 pieces some stand whole in none."""
+    task = task_of(tokenizer, longest_answer=20)
+    pieces = tokenizer.pieces([TEXT])[0]
+    spans = [Span(int(pieces.starts[k]), int(pieces.ends[k + 10]), ANSWER) for k in range(len(pieces) - 10)]
+    document = asked(Question("q", "met", tuple(spans)))
+    told = dict(task.unreachable(document, pieces))
+    windows = [example.windows[0] for example in task.examples(document, pieces, None)]
+    for k, span in enumerate(spans):
+        whole = any(window.bounds[0] <= k and k + 10 <= window.bounds[1] for window in windows)
+        assert (span in told) != whole
+    assert set(told.values()) == {"longer than a window"} and len(told) < len(spans)
+
+
+def test_a_foreign_reader_has_none_as_one_more_candidate(tokenizer: Tokenizer):
+    """Nothing is known of what it was trained on: "none" wins where it is more probable than the best answer."""
+    pieces = tokenizer.pieces([TEXT])[0]
+    table = rows((0, 0, 0, np.log(0.5)), (0, -1, -1, np.log(0.5)))
+    for unanswerable, most in ((None, 0), (True, 1), (False, 1)):
+        task = task_of(tokenizer, unanswerable=unanswerable)
+        assert task.decode(asked(Question("q", "met")), pieces, table).answers[0].most == most
+
+
 def test_adapted_to_the_data(tokenizer: Tokenizer):
     """Without unanswerable questions the best answer is given however improbable."""
     every = task_of(tokenizer).adapted([asked(Question("q", "met", (ANNA,)))], 1)
@@ -192,6 +215,7 @@ def test_visible_is_text_and_questions(tokenizer: Tokenizer):
         ({"longest_answer": 0}, "longest_answer = 0"),
         ({"n_best": True}, "n_best = True"),
         ({"null_windows": -1}, "null_windows = -1"),
+        ({"window": 7}, "window = 7 for questions"),
     ],
 )
 def test_settings_that_cannot_be(tokenizer: Tokenizer, settings: dict, words: str):

@@ -46,7 +46,7 @@ def advise(
     findings += copies(train, dev or ())
     if reader is not None:
         findings += _strange_pieces(documents, reader)
-    recommended: dict[str, str | int] = {"task": choice.task, "policy": choice.policy}
+    recommended: dict[str, str | int] = {"task": choice.task, **({"policy": choice.policy} if choice.policy else {})}
     if choice.window is not None:
         recommended["window"] = choice.window
     return Advice(

@@ -245,7 +245,11 @@ def lengths_in_words(documents: Sequence[Document]) -> Iterator[Finding]:
 
 def empty_documents(documents: Sequence[Document]) -> Iterator[Finding]:
     """Documents without spans: fine where nothing is there, wrong where nobody looked."""
-    empty = [document for document in documents if not document.spans and document.annotated != frozenset()]
+    empty = [
+        document
+        for document in documents
+        if not (document.spans or document.questions or document.clusters) and document.annotated != frozenset()
+    ]
     if empty:
         share = len(empty) / len(documents)
         yield Finding(

@@ -130,9 +130,11 @@ def _read(documents: Sequence[Document], reader: Reader, window: int | None) -> 
     advised = recommended_window(longest, reader.longest, window)
     size = min(window or advised, reader.longest)
     for name, learnt in names.items():
-        for policy in POLICIES:
+        usual = getattr(settings_from(name, {}), "policy", "")
+        for policy in dict.fromkeys((usual, *POLICIES)) if usual else ("",):
+            chosen = {"window": size, **({"policy": policy} if policy else {})}
             try:
-                task: Task = task_class(name)(settings_from(name, {"policy": policy, "window": size}), reader.tokenizer)
+                task: Task = task_class(name)(settings_from(name, chosen), reader.tokenizer)
             except UsageError:  # this task has no such policy
                 continue
             task = task.adapted(corpus.documents, corpus.longest_span(learnt))

@@ -118,7 +118,7 @@ class _Seen:
                 self.read += document.coverage.characters_read
                 self.characters += document.coverage.characters
                 self.windows += document.coverage.windows
-                self.cut += document.coverage.windows > 1
+                self.cut += document.coverage.windows > max(1, len(document.questions))
                 for start, end in document.coverage.unread:
                     self.unread.append(f"{document.id}: characters {start} to {end} stand in no window")
             yield document
@@ -148,7 +148,7 @@ class _Seen:
         whole = "all read whole" if not self.unread else f"{len(self.unread):,} stretches not read"
         yield f"coverage: {number(self.documents, 'document')}, {whole}; {self.cut:,} were read in several windows"
         for name, task in model.bundle.tasks.items():
-            if self.cut and task.settings.overlap is not None:
+            if self.cut and task.finds_spans and task.settings.overlap is not None:
                 yield (
                     f"  {name}: neighbouring windows share {number(task.settings.overlap, 'piece')}, so that no "
                     "shorter span is cut"

@@ -49,13 +49,13 @@ def highlighted(document: Document, labels: Sequence[str]) -> Text:
     text, at = Text(), 0
     depth = 0
     for position, opens, _, span in sorted(edges, key=lambda edge: edge[:3]):
-        text.append(plain(document.text[at:position]), style="bold" if depth else "")
+        text.append(_readable(document.text[at:position]), style="bold" if depth else "")
         at = position
         depth += 1 if opens else -1
         score = "" if span.score is None else f" {min(span.score, 0.995):.2f}".replace(" 0", " ")
         colour = COLOURS[labels.index(span.label) % len(COLOURS)] if span.label in labels else "white"
         text.append("[" if opens else f"|{plain(span.label)}{score}]", style=f"bold {colour}")
-    text.append(plain(document.text[at:]))
+    text.append(_readable(document.text[at:]))
     return text
 
 
@@ -74,13 +74,20 @@ def answer_in_place(question: Question, text: str, name: str = "") -> Iterator[T
         before = "… " if begin > 0 and text[begin - 1] != "\n" else ""
         score = f"  {min(span.score or 0.0, 0.995):.2f}  ".replace("0.", ".", 1)
         line = Text(score, style="" if span in answers else "dim")
-        line.append(before + plain(text[begin : span.start]))
-        line.append(f"[{plain(text[span.start : span.end])}]", style="bold green" if span in answers else "bold")
-        line.append(plain(text[span.end : end]) + (" …" if end < len(text) and text[end] != "\n" else ""))
+        line.append(before + _readable(text[begin : span.start]))
+        line.append(f"[{_readable(text[span.start : span.end])}]", style="bold green" if span in answers else "bold")
+        line.append(
+            _readable(text[span.end : end].rstrip("\r")) + (" …" if end < len(text) and text[end] != "\n" else "")
+        )
         yield line
     if not answers:
         silent = question.no_answer or 0.0
         yield Text(f"  no answer that is probable enough (none at all: {silent:.2f})", style="yellow")
+
+
+def _readable(text: str) -> str:
+    """As a terminal may show it; its line ends are those of the terminal."""
+    return plain(text.replace("\r\n", "\n"))
 
 
 def read_all(

@@ -124,7 +124,9 @@ def _next_commands(output: str, report: dict[str, Any], verb: str) -> None:
     micro = report["micro"]
     interval = micro["f1_interval"]
     shown = f", 95 % interval {interval[0]:.3f} to {interval[1]:.3f}" if interval else ""
-    console.print(f"the model is in {output}: F1 {micro['f1']:.3f} on held-out documents{shown}", markup=False)
+    official = ", ".join(f"{name} {value:.1f}" for name, value in report.get("headline", {}).items())
+    said = f"{official} on held-out documents" if official else f"F1 {micro['f1']:.3f} on held-out documents{shown}"
+    console.print(f"the model is in {output}: {said}", markup=False)
     console.print(
         "next:\n"
         f"  spanbert evaluate --model {output} --data FILE\n"

@@ -103,7 +103,7 @@ def summary(done: Mapping[str, TaskCalibration]) -> list[str]:
     for name, each in done.items():
         before, after = each.before, each.after
         lines += [
-            f"{name}: {each.fit.method} fits best; threshold {each.threshold:.3f} (best F1)",
+            f"{name}: {each.fit.method} fits best; threshold {each.threshold:.3f} (best on these documents)",
             f"  Brier score {before.brier:.4f} before, {after.brier:.4f} after; calibration error "
             f"{before.ece:.4f} before, {after.ece:.4f} after ({after.count:,} spans, cross-validated)",
         ]

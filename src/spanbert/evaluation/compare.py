@@ -199,6 +199,12 @@ def matched(gold: Sequence[Document], predicted: Sequence[Document], name: str =
     """
     if not gold:
         raise DataError("no documents", "at least one annotated document", "check the file that was given")
+    if not any(document.spans for document in gold) and any(d.questions or d.relations or d.clusters for d in gold):
+        raise DataError(
+            "gold documents with questions, relations or clusters and no spans",
+            "annotated spans: these are what is compared",
+            "evaluate each model by itself (spanbert evaluate --json)",
+        )
     for whose, documents in (("the gold documents", gold), (name, predicted)):
         times = Counter(document.id for document in documents)
         repeated = [identifier for identifier, count in times.items() if count > 1]

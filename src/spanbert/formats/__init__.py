@@ -78,6 +78,8 @@ def _read(paths: Sequence[str | Path], given: Format | None, report: ReadReport)
                         # the id was made of the file's name, and a file elsewhere has the same: say where
                         rest = document.id.removeprefix(source.stem)
                         document = replace(document, id=source.name.removesuffix(source.suffix) + rest)
+                    elif document.id in places and "title" in document.meta:  # parts of one data set share titles
+                        document = replace(document, id=f"{source.stem}-{document.id}")
                     if report.reading.normalise == "nfc":
                         document = _composed(document, report)
                     _count(document, places, report)
@@ -103,6 +105,11 @@ def _count(document: Document, places: dict[str, str], report: ReadReport) -> No
                 "rename one of them, or read each file once",
             )
         survey_text(document.text, report)
+        for question in document.questions:
+            key = f"question {question.id}"  # beside the ids of documents
+            if key in places:
+                report.warn("questions with the id of another", f"{question.id}, the first at {places[key]}")
+            places.setdefault(key, report.place)
     places[document.id] = report.place
     report.documents += 1
     report.spans += len(document.spans)

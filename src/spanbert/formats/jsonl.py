@@ -124,7 +124,7 @@ def _document(identifier: str, text: str, fields: dict[str, object], report: Rea
         tuple(dict.fromkeys(spans)),
         tuple(_relation(relation, spans, report) for relation in strict_json.items(fields, "relations")),
         tuple(_cluster(*pair, report) for pair in zip(clusters, owned, strict=False)),
-        tuple(_question(*row, report) for row in zip(questions, asked[::2], asked[1::2], strict=True)),
+        tuple(_question(*row, identifier, report) for row in zip(questions, asked[::2], asked[1::2], strict=True)),
         _annotated(fields, report),
         _coverage(fields.get("coverage"), report),
         {} if fields.get("meta") is None else strict_json.mapping(fields["meta"], "'meta'"),
@@ -159,12 +159,12 @@ def _cluster(fields: dict[str, object], spans: Sequence[Span], report: ReadRepor
 
 
 def _question(
-    fields: dict[str, object], answers: Sequence[Span], n_best: Sequence[Span], report: ReadReport
+    fields: dict[str, object], answers: Sequence[Span], n_best: Sequence[Span], document: str, report: ReadReport
 ) -> Question:
     text = strict_json.string(fields, "question", "a question")
     check_text(text)
     return Question(
-        _identifier(fields.get("id"), text, report),
+        _identifier(fields.get("id"), f"{document} {text}", report),
         text,
         None if fields.get("answers") is None else tuple(dict.fromkeys(answers)),
         probability(fields.get("no_answer"), f"question {text[:40]!r}"),

@@ -29,7 +29,6 @@ def recognises(source: Source) -> bool:
 
 def read(source: Source, report: ReadReport) -> Iterator[Document]:
     """A document for each context. Character ends of the file are inclusive, ours exclusive. Raises DataError."""
-    asked = squad.AskedBefore()
     for number, line in source.lines():
         with report.at(file=source.name, line=number):
             if not line.strip():
@@ -43,7 +42,7 @@ def read(source: Source, report: ReadReport) -> Iterator[Document]:
             identifier = str(record.get("id") or f"{source.stem}-{number}")
             questions = strict_json.items(record, "qas")
             with at(document=identifier):
-                found = [_question(strict_json.mapping(q, "a question"), text, asked, report) for q in questions]
+                found = [_question(strict_json.mapping(q, "a question"), text, report) for q in questions]
             document = Document(identifier, text, questions=tuple(found))
         yield document
 
@@ -70,9 +69,8 @@ def write(documents: Iterable[Document], target: str | Path) -> Counter[str]:
     return +lost
 
 
-def _question(record: dict[str, object], text: str, asked: squad.AskedBefore, report: ReadReport) -> Question:
+def _question(record: dict[str, object], text: str, report: ReadReport) -> Question:
     identifier = squad.identifier_of(record, "qid" if "qid" in record else "id", report)
-    asked.note(identifier, report)
     question = squad.asked_text(record, report)
     if record.get("answers") is None and record.get("detected_answers") is None:
         return Question(identifier, question)

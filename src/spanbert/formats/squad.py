@@ -36,7 +36,6 @@ def read(source: Source, report: ReadReport) -> Iterator[Document]:
         record = strict_json.mapping(strict_json.parse(source.text()), "the file")
         articles = [strict_json.mapping(article, "an article") for article in strict_json.items(record, "data")]
     ids: Counter[str] = Counter()
-    asked = AskedBefore()
     for article in articles:
         title = str(article.get(TITLE, source.stem))
         with report.at(file=f"{source.name}, {title}"):
@@ -48,7 +47,7 @@ def read(source: Source, report: ReadReport) -> Iterator[Document]:
                 text = strict_json.string(paragraph, "context", "a paragraph")
                 check_text(text)
                 questions = strict_json.items(paragraph, "qas")
-                found = tuple(_question(strict_json.mapping(q, "a question"), text, asked, report) for q in questions)
+                found = tuple(_question(strict_json.mapping(q, "a question"), text, report) for q in questions)
                 document = Document(identifier, text, questions=found, meta={TITLE: title})
             yield document
 
@@ -81,18 +80,6 @@ def said(question: Question, text: str) -> str:
     return "" if best is None else text[best.start : best.end]
 
 
-class AskedBefore:
-    """Question ids that were read, to warn of the second of a kind: official scorers count one of them."""
-
-    def __init__(self) -> None:
-        self._ids: set[str] = set()
-
-    def note(self, identifier: str, report: ReadReport) -> None:
-        if identifier in self._ids:
-            report.warn("questions with the id of another", identifier)
-        self._ids.add(identifier)
-
-
 def identifier_of(record: Mapping[str, object], key: str, report: ReadReport) -> str:
     """The id of a question; a number becomes a string. Raises DataError."""
     value = record.get(key)
@@ -122,20 +109,23 @@ def placed(text: str, answer: str, start: int, report: ReadReport) -> Span | Non
         report.warn("answers without text (left out)")
         return None
     pattern = r"\s+".join(map(re.escape, words))
-    matches = list(re.finditer(pattern, text)) or list(re.finditer(pattern, text, re.IGNORECASE))
+    whole = rf"(?<!\w){pattern}(?!\w)"  # inside other words only where nothing else is there
+    tries = ((whole, re.NOFLAG), (whole, re.IGNORECASE), (pattern, re.NOFLAG), (pattern, re.IGNORECASE))
+    matches = next((found for form, flags in tries if (found := list(re.finditer(form, text, flags)))), [])
     if not matches:
         report.warn("answers that are not in their text (they count as right, and teach nothing)", answer[:40])
         return None
     nearest = min(matches, key=lambda match: (abs(match.start() - start), match.start()))
     report.repair("answers moved to where their text stands", answer[:40])
-    return Span(nearest.start(), nearest.end(), ANSWER)
+    place = nearest.span()
+    return clean(text, [RawSpan(*place, ANSWER)], [(place,)], report)[0]
 
 
-def _question(record: dict[str, object], text: str, asked: AskedBefore, report: ReadReport) -> Question:
+def _question(record: dict[str, object], text: str, report: ReadReport) -> Question:
     identifier = identifier_of(record, "id", report)
-    asked.note(identifier, report)
     question = asked_text(record, report)
-    if record.get("answers") is None and not record.get("is_impossible"):
+    impossible = _impossible(record, report)
+    if record.get("answers") is None and not impossible:
         return Question(identifier, question)
     spans, texts = [], []
     for item in strict_json.items(record, "answers"):
@@ -147,11 +137,23 @@ def _question(record: dict[str, object], text: str, asked: AskedBefore, report: 
             spans.append(found)
         elif said.strip():
             texts.append(said)
-    if record.get("is_impossible") and spans:
+    texts += strict_json.strings(record, "texts")
+    if impossible and spans:
         report.warn("questions said to be impossible that have answers (they keep them)", identifier)
-    return Question(
-        identifier, question, tuple(dict.fromkeys(spans)) if spans or not texts else None, texts=tuple(texts)
-    )
+    unusable = not spans and (texts or (bool(record.get("answers")) and not impossible))
+    answers = None if unusable else tuple(dict.fromkeys(spans))
+    return Question(identifier, question, answers, texts=tuple(texts))
+
+
+def _impossible(record: Mapping[str, object], report: ReadReport) -> bool:
+    """Whether a question is said to have no answer; words are repaired. Raises DataError."""
+    value = record.get("is_impossible")
+    if isinstance(value, str) and value.lower() in ("true", "false"):
+        report.repair("values of is_impossible that are words", value)
+        return value.lower() == "true"
+    if value is not None and not isinstance(value, bool):
+        raise DataError(f"is_impossible {value!r}", "true or false", "correct it, or leave it out")
+    return bool(value)
 
 
 def _paragraph(document: Document) -> dict[str, object]:
@@ -162,6 +164,7 @@ def _qa(question: Question, text: str) -> dict[str, object]:
     record: dict[str, object] = {"id": question.id, "question": question.text}
     if question.answers is not None or question.texts:
         record["is_impossible"] = not question.answers and not question.texts
-        places = [{"text": text[a.start : a.end], "answer_start": a.start} for a in question.answers or ()]
-        record["answers"] = places + [{"text": each, "answer_start": 0} for each in question.texts]
+        record["answers"] = [{"text": text[a.start : a.end], "answer_start": a.start} for a in question.answers or ()]
+        if question.texts:
+            record["texts"] = list(question.texts)  # other programs leave it aside
     return record

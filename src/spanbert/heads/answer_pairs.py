@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from ..packing import Batch
 from ..targets import AnswerTargets, PairTargets
-from .pairs import PairHead
+from .answers import KEPT
+from .pairs import PairHead, best_of_each
 
 
 class AnswerPairs(nn.Module):
@@ -24,8 +25,10 @@ class AnswerPairs(nn.Module):
         self.pairs = PairHead(width, 1)
 
     def forward(self, vectors: Tensor, batch: Batch, floor: float) -> Mapping[str, Tensor]:
-        """Columns `window`, `unit`, `first`, `last` (pieces of the document), `logit`: owned pairs above `floor`."""
+        """Columns `window`, `unit`, `first`, `last` (pieces of the document), `logit`: the `KEPT` best owned pairs."""
         rows = self.pairs(vectors, batch, floor)
+        kept = best_of_each(rows["window"], rows["logit"], torch.full((len(batch.groups),), KEPT))
+        rows = {name: column[kept] for name, column in rows.items()}
         columns = {name: rows[name] for name in ("window", "first", "last", "logit")}
         return {**columns, "unit": torch.from_numpy(batch.unit)[rows["window"]]}
 

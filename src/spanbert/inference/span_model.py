@@ -15,7 +15,7 @@ import torch
 
 from .. import bundle as bundles
 from ..decoding.n_best import n_best_flat
-from ..documents import Candidate, Document, Question, Span
+from ..documents import Candidate, Document, Question, Span, check_text
 from ..encoder.files import locate
 from ..errors import UsageError, nearest
 from ..models import BASE
@@ -137,7 +137,21 @@ class SpanModel:
         tokenised once for all questions, and read anew for each: to the encoder, a question changes every piece.
         choices: as in `predict`.
         """
-        asked = [questions] if isinstance(questions, str) else list(questions)
+        asked = (
+            [questions] if isinstance(questions, str) else list(questions) if isinstance(questions, Sequence) else []
+        )
+        if (
+            not asked
+            or not all(isinstance(question, str) for question in asked)
+            or not isinstance(text, str | Document)
+        ):
+            raise UsageError(
+                f"questions {questions!r:.80} about a {type(text).__name__}",
+                "one question or a list of them, and one text or Document",
+                'write model.answer("Who?", text)',
+            )
+        for question in asked:
+            check_text(question)
         listed = tuple(Question(f"question-{number}", question) for number, question in enumerate(asked))
         document = Document("text", text) if isinstance(text, str) else text
         found = list(self.predict(dataclasses.replace(document, questions=listed), **choices).questions)

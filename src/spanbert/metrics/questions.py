@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -92,7 +93,7 @@ def answer_report(gold: Sequence[Document], predicted: Sequence[Document], *, po
             "answer length": _group(asked, points, _answer_length, len(gold)),
             "context length": _group(asked, points, _context_length, len(gold)),
         },
-        headline=("squad_v2/exact", "squad_v2/f1"),
+        headline=("squad_v2/exact", "squad_v2/f1", "squad_v2/best_f1"),
     )
 
 
@@ -165,8 +166,13 @@ def _counts(asked: Sequence[Asked], documents: int, *, several: bool) -> np.ndar
         accepted = {normalized(text) for text in each.accepted}
         places = {(span.start, span.end) for span in each.gold.answers or ()}
         given = {(span.start, span.end) for span in each.predicted.answers or ()}
-        right = sum(normalized(each.text[start:end]) in accepted for start, end in given)
-        whole = max(len(places), 1) if several and accepted else int(bool(accepted))
+        said = Counter(normalized(each.text[start:end]) for start, end in given)
+        if several:
+            wanted = Counter(normalized(each.text[start:end]) for start, end in places)
+            wanted |= Counter(map(normalized, each.gold.texts))
+            right, whole = (said & wanted).total(), wanted.total()
+        else:
+            right, whole = sum(said[text] for text in accepted), int(bool(accepted))
         counts[each.document, 0] += (min(right, whole), len(given), whole)
         counts[each.document, 1] += (min(len(places & given), whole), len(given), whole)
     return counts

@@ -138,6 +138,8 @@ class Report:
             "documents": self.documents,
             "signature": self.signature,
         }
+        if self.headline:
+            record["headline"] = {name: self.value(name) for name in self.headline}
         record |= {scorer: dict(scores) for scorer, scores in self.scores.items()}
         if self.groups:
             record["groups"] = {name: [dict(part) for part in parts] for name, parts in self.groups.items()}

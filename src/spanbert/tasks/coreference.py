@@ -61,6 +61,7 @@ class Coreference:
     tokenizer: Tokenizer
     selection = "coref/conll_f1"
     asks = False
+    finds_spans = False
     reads_spans = False
     weighs_sets = False
     pipeline = gold.PIPELINE

@@ -39,6 +39,8 @@ POLICIES = (ARG_MAX, "flat")
 SCORERS = ("ends", "pairs")
 SHORTEST = 30
 """Pieces that an answer may have at least, whatever the training data."""
+NARROWEST = 8
+"""Positions of a window, so that question and text both have room."""
 TOO_LONG = "longer than the longest answer"
 
 
@@ -74,6 +76,8 @@ class AnswerSettings(Settings):
                     f"one of {', '.join(choices)}",
                     nearest(value, choices) or "pick one",
                 )
+        if self.window < NARROWEST:
+            raise UsageError(f"window = {self.window} for questions", f"at least {NARROWEST}", "leave it out")
         if self.labels != (ANSWER,):
             raise UsageError(f"labels {', '.join(self.labels)} for questions", ANSWER, "leave the labels out")
         least = {"longest_question": 1, "longest_answer": 1, "n_best": 1, "null_windows": 0}
@@ -91,6 +95,7 @@ class QuestionAnswering:
     tokenizer: Tokenizer
     selection = "squad_v2/best_f1"
     asks = True
+    finds_spans = False
     reads_spans = False
     weighs_sets = False
     pipeline = "question-answering"
@@ -161,8 +166,8 @@ class QuestionAnswering:
         ids = [found.ids for found in self.tokenizer.pieces([question.text for question in document.questions])]
         for unit, (question, asked) in enumerate(zip(document.questions, ids, strict=True)):
             if len(asked) > self._room:
-                warnings.warn(
-                    f"question {question.id!r} has {len(asked)} pieces, of which the first {self._room} are read",
+                warnings.warn(  # the same words each time, so that a file of long questions tells it once
+                    f"of questions longer than {self._room} pieces the first {self._room} are read",
                     SpanbertWarning,
                     stacklevel=2,
                 )
@@ -173,16 +178,14 @@ class QuestionAnswering:
                 yield from self._taught(windows, _runs(question, pieces), draw)
 
     def unreachable(self, document: Document, pieces: Pieces) -> tuple[tuple[Span, str], ...]:
-        """Answers with a border inside a piece, or too long."""
-        found = []
-        for answer in self.annotations(document):
-            run = pieces.covering(answer.start, answer.end)
-            if run is None:
-                found.append((answer, gold.NO_PIECE))
-            elif not pieces.exact(answer.start, answer.end):
-                found.append((answer, gold.INSIDE_PIECE))
-            elif run[1] - run[0] >= self.longest_answer:
-                found.append((answer, TOO_LONG))
+        """Answers with a border inside a piece, too long, or whole in no window beside their question."""
+        found: list[tuple[Span, str]] = []
+        ids = [asked.ids for asked in self.tokenizer.pieces([question.text for question in document.questions])]
+        for question, asked in zip(document.questions, ids, strict=True):
+            windows = self._windows(pieces, asked, 0) if question.answers else []
+            for answer in question.answers or ():
+                reason = self._reason(answer, pieces, windows)
+                found += [(replace(answer, label=ANSWER), reason)] * bool(reason)
         return tuple(dict.fromkeys(found))
 
     def head(self, encoder: Encoder) -> Head:
@@ -236,6 +239,18 @@ class QuestionAnswering:
         """Pieces of a question that are read."""
         return min(self.settings.longest_question, self.settings.window // 2)
 
+    def _reason(self, answer: Span, pieces: Pieces, windows: Sequence[Window]) -> str:
+        """Why an answer cannot be predicted exactly; nothing: it can."""
+        run = pieces.covering(answer.start, answer.end)
+        if run is None:
+            return gold.NO_PIECE
+        if not pieces.exact(answer.start, answer.end):
+            return gold.INSIDE_PIECE
+        if run[1] - run[0] >= self.longest_answer:
+            return TOO_LONG
+        whole = any(_holds(window, np.array([run])) for window in windows)
+        return "" if whole or not windows else gold.NO_WINDOW
+
     def _windows(self, pieces: Pieces, question: IntArray, unit: int) -> list[Window]:
         """Of one question; one without any piece has none."""
         if not len(question):
@@ -272,6 +287,12 @@ class QuestionAnswering:
         found = zip(
             starts[chosen.indices].tolist(), ends[chosen.indices].tolist(), chosen.log_odds.tolist(), strict=True
         )
+        if (
+            self.settings.unanswerable is None
+            and most == 1
+            and chosen.no_answer > max(chosen.log_odds, default=-np.inf)
+        ):
+            most = 0  # a foreign reader: nothing is known of its data, so "none" is one more candidate
         return Answers(tuple(Candidate(a, b, ANSWER, z) for a, b, z in found), chosen.no_answer, most)
 
     def _chosen(self, text: str, starts: IntArray, ends: IntArray, odds: np.ndarray, mass: np.ndarray) -> Chosen:

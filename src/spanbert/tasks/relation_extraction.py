@@ -93,6 +93,7 @@ class RelationExtraction:
     tokenizer: Tokenizer
     selection = "micro/f1"
     asks = False
+    finds_spans = False
     reads_spans = True
     weighs_sets = False
     pipeline = "text-classification"

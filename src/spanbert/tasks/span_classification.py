@@ -61,6 +61,7 @@ class SpanClassification:
     tokenizer: Tokenizer
     selection = "micro/f1"
     asks = False
+    finds_spans = True
     reads_spans = False
     weighs_sets = True
     pipeline = gold.PIPELINE

@@ -73,6 +73,8 @@ class Task(Protocol):
     """Log-odds below which a row of the head is not worth keeping."""
     asks: bool
     """It reads questions: in a document without any it finds nothing."""
+    finds_spans: bool
+    """It finds labelled spans."""
     reads_spans: bool
     """It reads a document's spans; where it has none, those that the other tasks of the model find."""
     weighs_sets: bool

@@ -59,6 +59,7 @@ class TokenClassification:
     tokenizer: Tokenizer
     selection = "micro/f1"
     asks = False
+    finds_spans = True
     reads_spans = False
     weighs_sets = False
     pipeline = gold.PIPELINE

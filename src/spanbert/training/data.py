@@ -6,7 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 from zlib import crc32
 
 import numpy as np
@@ -136,6 +136,8 @@ def hold_out(documents: Sequence[Document], annotations: Annotations) -> tuple[l
         if len(held) < wanted and labels and all(left[label] > 1 for label in labels):
             held.add(number)
             left.subtract(labels)
+    if not held and not any(map(annotations, documents)):
+        _refuse_bare("training", documents)
     if not held:
         raise DataError(
             f"no label stands in two of the {len(documents)} documents, so none can be held out",
@@ -144,6 +146,25 @@ def hold_out(documents: Sequence[Document], annotations: Annotations) -> tuple[l
         )
     train = [document for number, document in enumerate(documents) if number not in held]
     return train, [document for number, document in enumerate(documents) if number in held]
+
+
+def _refuse_bare(which: str, documents: Sequence[Document]) -> NoReturn:
+    """Raises DataError: nothing is annotated that the task could learn to find; it tells what else is."""
+    kinds = {
+        "spans": any(document.spans for document in documents),
+        "questions": any(document.questions for document in documents),
+        "relations": any(document.relations for document in documents),
+        "clusters": any(document.clusters for document in documents),
+    }
+    others = " and ".join(kind for kind, there in kinds.items() if there)
+    raise DataError(
+        f"none of the {len(documents)} {which} documents has a span"
+        + (f" of the kind that this task learns from (they have {others})" if others else ""),
+        "annotated documents",
+        "choose the task for what they have (--task), or check that all annotations were exported"
+        if others
+        else "check the format and that the annotations were exported",
+    )
 
 
 def doubts(train: Corpus, dev: Corpus, tokenizer: Tokenizer) -> Iterator[str]:
@@ -194,11 +215,7 @@ def check(train: Sequence[Document], dev: Sequence[Document], labels: Sequence[s
         which = "training" if not train else "held-out"
         raise DataError(f"no {which} documents", "at least one document", "check the file that was given")
     if not any(annotations(document) for document in train):
-        raise DataError(
-            f"none of the {len(train)} training documents has a span",
-            "annotated documents",
-            "check the format and that the annotations were exported",
-        )
+        _refuse_bare("training", train)
     if not any(annotations(document) for document in dev):
         raise DataError(
             f"none of the {len(dev)} held-out documents has a span",

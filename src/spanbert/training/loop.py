@@ -57,7 +57,8 @@ def train(
     with held(config) as hold:
         annotations = data.annotations_of(model.bundle.tasks)
         train, dev = data.hold_out(train, annotations) if dev is None else (train, dev)
-        data.check(train, dev, model.labels, annotations)
+        for task in model.bundle.tasks.values():
+            data.check(train, dev, task.settings.labels, task.annotations)
         corpus = Corpus.read(train, model.bundle.tokenizer)
         bundle = _adapted(model.bundle, corpus)
         held_out = Corpus.read(dev, model.bundle.tokenizer)
