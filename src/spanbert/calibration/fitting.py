@@ -168,16 +168,19 @@ def with_labels(method: Callable[[Outcomes], Calibration]) -> Callable[[Outcomes
     """The same with an offset for each label (those of the fit; others have none)."""
 
     def fitted(outcomes: Outcomes) -> Calibration:
-        shared = method(outcomes)
+        base = shared = method(outcomes)
         names, number = np.unique(np.array(outcomes.labels, dtype=str), return_inverse=True)
-        offsets = np.zeros(len(names))
+        if len(names) < 2:
+            return base  # there is nothing to tell apart
+        # stretched from here each time: a stretch upon a stretch would leave the prior behind
+        offsets, raw = np.zeros(len(names)), base.log_odds(outcomes.logits)
         for _ in range(_TURNS):  # labels that differ make a curve over all of them too flat: it is stretched in turn
             odds = shared.log_odds(outcomes.logits)
             for label in range(len(names)):
                 mine = number == label
                 ones = np.ones(int(mine.sum()))
                 offsets[label] = _newton([ones], outcomes.right[mine], [0.0], LABEL_PULL, odds[mine])[0]
-            shared = _stretched(shared, _newton([odds], outcomes.right, [1.0], PULL, offsets[number])[0])
+            shared = _stretched(base, _newton([raw], outcomes.right, [1.0], PULL, offsets[number])[0])
         return replace(shared, labels=dict(zip(names.tolist(), offsets.tolist(), strict=True)))
 
     return fitted

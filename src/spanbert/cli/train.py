@@ -52,8 +52,9 @@ def command(
     own = {"base_model": base_model, "task": task or None, "train": train, "dev": dev, "output": output}
     own |= {"input_format": input_format}
     given = {name: value for name, value in {**own, **settings}.items() if value is not None}
-    recipe = {} if preset is None else find_preset(preset)
-    values = {"base_model": BASE, **recipe} | _from_file(config) | given
+    values = _from_file(config) | given
+    recipe = values.pop("preset", None) if preset is None else preset
+    values = {"base_model": BASE, **({} if recipe is None else find_preset(recipe))} | values
     for name in ("train", "output"):
         if not values.get(name):
             flag = "--" + name.replace("_", "-")
@@ -99,7 +100,7 @@ def _task_settings(values: dict[str, Any]) -> dict[str, Any]:
 
 def _known() -> dict[str, tuple[type, ...]]:
     """What a configuration file may set, and the types of the values."""
-    own: dict[str, tuple[type, ...]] = dict.fromkeys(("base_model", "output", "input_format"), (str,))
+    own: dict[str, tuple[type, ...]] = dict.fromkeys(("base_model", "output", "input_format", "preset"), (str,))
     own |= {"train": (list,), "dev": (list,), "task": (str, list)}
     settings = kinds_of_values([TrainConfig, *SETTINGS, Reading])
     del settings["tags"]
