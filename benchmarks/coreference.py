@@ -1,0 +1,172 @@
+"""Coreference on LitBank against a baseline of heads and recency: the official scores on its test part.
+
+    python -m benchmarks.coreference run [SEED ...]   # train, predict the test part; what is there is not run again
+    python -m benchmarks.coreference report           # the table of benchmarks/README.md
+    python -m benchmarks.coreference length           # seconds and memory by length of a document
+
+Eighty openings of novels of some 2,000 words, put in the order of their names' hash: 56 to learn from, 8 that choose the
+epoch, 16 to measure on. The baseline is given the gold mentions, which flatters it: a mention goes back to the nearest
+earlier one that ends in the same word, a pronoun to the nearest earlier mention of the same pronoun.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import hashlib
+import io
+import json
+import sys
+import tarfile
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
+
+from benchmarks.datasets import DATA
+from benchmarks.duel import peak_mib
+from encoder import minilm
+from spanbert import Document, SpanModel, TrainConfig, durable, read_documents, train
+from spanbert.decoding.clusters import components
+from spanbert.documents import Cluster, to_json
+from spanbert.formats.jsonl import from_json
+from spanbert.metrics.bootstrap import bounds, resample
+from spanbert.metrics.coreference import conll_f1, count_documents
+from spanbert.metrics.coreference_report import coreference_report
+
+RESULTS = Path(__file__).resolve().parent / "results" / "coreference"
+TRAIN, DEV = 56, 8
+EPOCHS, RATE, MAX_TOKENS = 6, 2e-4, 1600
+LENGTHS = (1_000, 5_000, 20_000, 50_000)
+SHOWN = ("muc", "bcub", "ceafe", "lea", "mentions")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("verb", choices=("run", "report", "length"))
+    parser.add_argument("seeds", nargs="*", type=int, default=[0])
+    options = parser.parse_args()
+    if options.verb == "run":
+        for seed in options.seeds:
+            if not kept(seed).exists():
+                execute(seed)
+    elif options.verb == "report":
+        report()
+    else:
+        by_length()
+
+
+def kept(seed: int) -> Path:
+    return RESULTS / f"litbank-{seed}.json.gz"
+
+
+def documents() -> dict[str, list[Document]]:
+    with tempfile.TemporaryDirectory() as folder:
+        with tarfile.open(DATA / "litbank" / "litbank_coref_conll.tar.gz") as archive:
+            for member in archive.getmembers():
+                if member.isfile():
+                    content = archive.extractfile(member)
+                    assert content is not None
+                    (Path(folder) / Path(member.name).name).write_bytes(io.BytesIO(content.read()).getvalue())
+        listed = [document for path in sorted(Path(folder).iterdir()) for document in read_documents(path)]
+    listed.sort(key=lambda document: hashlib.sha256(document.id.encode()).digest())
+    return {"train": listed[:TRAIN], "dev": listed[TRAIN : TRAIN + DEV], "test": listed[TRAIN + DEV :]}
+
+
+def execute(seed: int) -> None:
+    start = time.perf_counter()
+    parts = documents()
+    model = SpanModel.create(minilm(), task="coreference", seed=seed)
+    config = TrainConfig(
+        epochs=EPOCHS, patience=EPOCHS, learning_rate=RATE, max_tokens=MAX_TOKENS, seed=seed, device="cpu"
+    )
+    trained = train(model, parts["train"], parts["dev"], config)
+    found = trained.predict(parts["test"])
+    record = {
+        "seed": seed,
+        "seconds": round(time.perf_counter() - start),
+        "documents": [{**to_json(document), "text": ""} for document in found],
+    }
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    with durable.replacing(kept(seed)) as stream:
+        stream.write(gzip.compress(json.dumps(record, separators=(",", ":")).encode(), mtime=0))
+    scores = coreference_report(parts["test"], found, singletons=True).scores["coref"]
+    print(f"seed {seed}: CoNLL F1 {scores['conll_f1']:.2f}, {record['seconds']} s", flush=True)
+
+
+def read(seed: int, test: list[Document]) -> list[Document]:
+    record: dict[str, Any] = json.loads(gzip.decompress(kept(seed).read_bytes()))
+    texts = {document.id: document.text for document in test}
+    return [from_json({**_bare(row), "text": texts[row["id"]]}) for row in record["documents"]]
+
+
+def _bare(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key not in ("coverage", "meta")}
+
+
+def baseline(document: Document) -> Document:
+    """Gold mentions, each back to the nearest earlier one that ends in the same word."""
+    mentions = sorted(
+        {span for cluster in document.clusters for span in cluster.spans}, key=lambda span: (span.start, span.end)
+    )
+    last: dict[str, int] = {}
+    links = []
+    for number, span in enumerate(mentions):
+        head = document.text[span.start : span.end].lower().split()[-1]
+        if head in last:
+            links.append((number, last[head]))
+        last[head] = number
+    groups = components(len(mentions), links)
+    clusters = tuple(Cluster(tuple(mentions[k] for k in group)) for group in groups)
+    return Document(document.id, document.text, clusters=clusters)
+
+
+def report() -> None:
+    test = documents()["test"]
+    systems = {"heads and recency, gold mentions": [[baseline(document) for document in test]]}
+    seeds = sorted(int(path.stem.split("-")[1].split(".")[0]) for path in RESULTS.glob("litbank-*.json.gz"))
+    systems["ours"] = [read(seed, test) for seed in seeds]
+    print(
+        "| system | seeds | CoNLL F1 [95 %] | MUC | B-cubed | CEAF-e | LEA | mentions |\n|---|--:|:-:|--:|--:|--:|--:|--:|"
+    )
+    ratios = {}
+    for name, runs in systems.items():
+        scores = [coreference_report(test, found, singletons=True).scores["coref"] for found in runs]
+        mean = {key: float(np.mean([each[key]["f1"] for each in scores])) for key in SHOWN}
+        ratios[name] = np.mean([count_documents(test, found).ratios for found in runs], axis=0)
+        low, high = bounds(100 * conll_f1(resample(ratios[name])))
+        middle = float(np.mean([each["conll_f1"] for each in scores]))
+        cells = " | ".join(f"{mean[key]:.1f}" for key in SHOWN)
+        print(f"| {name} | {len(runs)} | {middle:.1f} [{low:.1f}, {high:.1f}] | {cells} |")
+    both = resample(np.stack(list(ratios.values()), axis=1))
+    low, high = bounds(100 * (conll_f1(both[:, 1]) - conll_f1(both[:, 0])))
+    print(f"\nours less the baseline, CoNLL F1: [{low:+.1f}, {high:+.1f}] (95 %, paired by document)")
+
+
+def by_length() -> None:
+    """An untrained model, which takes as many mentions as the limits allow."""
+    import torch
+
+    model = SpanModel.create(minilm(), task="coreference")
+    with torch.no_grad():
+        model.bundle.network.heads["coreference"].pairs.width_bias += 4.0  # type: ignore[union-attr, operator]
+    text = " ".join(document.text for document in documents()["test"])
+    (pieces,) = model.bundle.tokenizer.pieces([text * 2])
+    print("| pieces | seconds | pieces a second | mentions in clusters | peak MiB |\n|--:|--:|--:|--:|--:|")
+    for length in LENGTHS:
+        part = (text * 2)[: int(pieces.ends[min(length, len(pieces)) - 1])]
+        start = time.perf_counter()
+        found = model.predict(part, threshold=0.0)
+        seconds = time.perf_counter() - start
+        mentions = sum(len(cluster.spans) for cluster in found.clusters)
+        print(
+            f"| {length:,} | {seconds:.1f} | {length / seconds:,.0f} | {mentions:,} | {peak_mib():,.0f} |", flush=True
+        )
+
+
+if __name__ == "__main__":
+    main()
