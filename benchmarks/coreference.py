@@ -4,8 +4,8 @@
     python -m benchmarks.coreference report           # the table of benchmarks/README.md
     python -m benchmarks.coreference length           # seconds and memory by length of a document
 
-Eighty openings of novels of some 2,000 words, put in the order of their names' hash: 56 to learn from, 8 that choose the
-epoch, 16 to measure on. The baseline is given the gold mentions, which flatters it: a mention goes back to the nearest
+Eighty openings of novels of some 2,000 words, put in the order of their names' hash: 56 to learn from, 8 that choose
+the epoch, 16 to measure on. The baseline is given the gold mentions, which flatters it: a mention goes back to the nearest
 earlier one that ends in the same word, a pronoun to the nearest earlier mention of the same pronoun.
 """
 
@@ -130,9 +130,8 @@ def report() -> None:
     systems = {"heads and recency, gold mentions": [[baseline(document) for document in test]]}
     seeds = sorted(int(path.stem.split("-")[1].split(".")[0]) for path in RESULTS.glob("litbank-*.json.gz"))
     systems["ours"] = [read(seed, test) for seed in seeds]
-    print(
-        "| system | seeds | CoNLL F1 [95 %] | MUC | B-cubed | CEAF-e | LEA | mentions |\n|---|--:|:-:|--:|--:|--:|--:|--:|"
-    )
+    print("| system | seeds | CoNLL F1 [95 %] | MUC | B-cubed | CEAF-e | LEA | mentions |")
+    print("|---|--:|:-:|--:|--:|--:|--:|--:|")
     ratios = {}
     for name, runs in systems.items():
         scores = [coreference_report(test, found, singletons=True).scores["coref"] for found in runs]
