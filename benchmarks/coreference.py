@@ -5,8 +5,8 @@
     python -m benchmarks.coreference length           # seconds and memory by length of a document
 
 Eighty openings of novels of some 2,000 words, put in the order of their names' hash: 56 to learn from, 8 that choose
-the epoch, 16 to measure on. The baseline is given the gold mentions, which flatters it: a mention goes back to the nearest
-earlier one that ends in the same word, a pronoun to the nearest earlier mention of the same pronoun.
+the epoch, 16 to measure on. The baseline is given the gold mentions, which flatters it: a mention goes back to the
+nearest earlier one that ends in the same word, a pronoun to the nearest earlier mention of the same pronoun.
 """
 
 from __future__ import annotations
