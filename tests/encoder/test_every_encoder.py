@@ -235,9 +235,10 @@ def test_answers_questions(folder: Path, tmp_path: Path) -> None:
         for d in documents()
     ]
     model = SpanModel.create(folder, task="question-answering", settings={"longest_question": 16})
-    model = train(model, asked[:16], asked[16:], TrainConfig(epochs=1, max_tokens=256, learning_rate=1e-3))
+    config = TrainConfig(epochs=1, max_tokens=256, learning_rate=1e-3, dtype="float32")
+    model = SpanModel(train(model, asked[:16], asked[16:], config).bundle, "cpu", "float32")
     model.save_pretrained(tmp_path / "model")
-    again = SpanModel.from_pretrained(tmp_path / "model")
+    again = SpanModel.from_pretrained(tmp_path / "model", "cpu", "float32")
     together = model.predict(asked[16:], threshold=0.0)
     assert again.predict(asked[16:], threshold=0.0) == together
     for document, found in zip(asked[16:], together, strict=True):

@@ -52,13 +52,7 @@ def command(
     own = {"base_model": base_model, "task": task or None, "train": train, "dev": dev, "output": output}
     own |= {"input_format": input_format}
     given = {name: value for name, value in {**own, **settings}.items() if value is not None}
-    values = _from_file(config) | given
-    recipe = values.pop("preset", None) if preset is None else preset
-    values = {"base_model": BASE, **({} if recipe is None else find_preset(recipe))} | values
-    for name in ("train", "output"):
-        if not values.get(name):
-            flag = "--" + name.replace("_", "-")
-            raise UsageError(f"no {flag}", f"{flag} and a value", f"give {flag}, or {name} in the --config file")
+    values = _resolved(_from_file(config) | given, preset)
     form = values.get("input_format")
     reading = Reading(**split(Reading, values))
     documents = read_all(values["train"], form, reading, name="train", verbose=verbose)
@@ -84,6 +78,16 @@ def command(
     _next_commands(values["output"], report, task_class(names[0]).command)
     if json:
         typer.echo(orjson.dumps(report))
+
+
+def _resolved(values: dict[str, Any], preset: str | None) -> dict[str, Any]:
+    """With the defaults and the recipe that stand behind them. Raises UsageError where what must be given is not."""
+    recipe = values.pop("preset", None) if preset is None else preset
+    values = {"base_model": BASE, **({} if recipe is None else find_preset(recipe))} | values
+    for name in ("train", "output"):
+        if not values.get(name):
+            raise UsageError(f"no --{name}", f"--{name} and a value", f"give --{name}, or {name} in the --config file")
+    return values
 
 
 def _task_settings(values: dict[str, Any]) -> dict[str, Any]:

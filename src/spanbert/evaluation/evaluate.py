@@ -54,7 +54,7 @@ def alone(predictor: Predictor, task: str) -> Predictor:
         raise UsageError(
             f"task {task!r}", f"one of this model: {known}", nearest(task, predictor.tasks) or "leave it out"
         )
-    return replace(predictor, tasks={task: predictor.tasks[task]})
+    return predictor if len(predictor.tasks) == 1 else replace(predictor, tasks={task: predictor.tasks[task]})
 
 
 def evaluate_with(predictor: Predictor, documents: Sequence[Document]) -> Report:

@@ -215,6 +215,8 @@ class _Run:
         goodness = -value if name.startswith("loss/") else value
         # a score of nothing tells nothing: among such weights the longer trained ones are the better bet
         best = state.best is None or goodness > state.best or goodness == state.best == 0.0
+        if len(self.bundle.tasks) > 1:  # of equal reports of the first task the later: the others have learnt on
+            best = best or goodness == state.best
         if best:
             state.best, state.best_step, state.stale = goodness, state.steps, 0
             state.best_report = report.to_json()
