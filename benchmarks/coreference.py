@@ -40,7 +40,7 @@ from spanbert.metrics.coreference_report import coreference_report
 
 RESULTS = Path(__file__).resolve().parent / "results" / "coreference"
 TRAIN, DEV = 56, 8
-EPOCHS, RATE, MAX_TOKENS = 6, 2e-4, 1600
+EPOCHS, RATE, MAX_TOKENS = 4, 2e-4, 1600
 LENGTHS = (1_000, 5_000, 20_000, 50_000)
 SHOWN = ("muc", "bcub", "ceafe", "lea", "mentions")
 
