@@ -174,7 +174,7 @@ def test_init_writes_a_configuration_that_trains(program: Program, tiny_encoder:
     assert program("init", tmp_path / "new", "--base-model", str(tiny_encoder)).returncode == 0
     config = tmp_path / "new" / "spanbert.toml"
     sample = tmp_path / "new" / "sample.jsonl"
-    assert len(list(read_documents(sample))) == 3
+    assert len(list(read_documents(sample))) == 5
     settings = config.read_text().replace('["train.jsonl"]', f'["{sample}"]').replace('["dev.jsonl"]', f'["{sample}"]')
     settings = settings.replace('output = "model"', f'output = "{tmp_path / "model"}"')
     config.write_text(settings + "epochs = 3\nseed = 5\n")

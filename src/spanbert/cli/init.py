@@ -21,6 +21,23 @@ _EXAMPLES: tuple[tuple[str, dict[str, str]], ...] = (
     ("Marie Curie worked in Paris.", {"Marie Curie": "PERSON", "Paris": "LOCATION"}),
     ("Nothing to find here.", {}),
 )
+_OTHER_KINDS: tuple[dict[str, object], ...] = (
+    {
+        "id": "sample-4",
+        "text": "Acme Corp. bought Bolt Ltd. in May 2021.",
+        "spans": [{"start": 0, "end": 10, "label": "ORG"}, {"start": 18, "end": 27, "label": "ORG"}],
+        "relations": [{"head": 0, "tail": 1, "label": "bought"}],
+        "questions": [
+            {"id": "q1", "question": "When was Bolt bought?", "answers": [{"start": 31, "end": 39}]},
+            {"id": "q2", "question": "Who sold it?", "answers": []},
+        ],
+    },
+    {
+        "id": "sample-5",
+        "text": "Marie Curie said that she had two daughters.",
+        "clusters": [{"spans": [{"start": 0, "end": 11}, {"start": 22, "end": 25}]}],
+    },
+)
 
 
 def command(
@@ -77,4 +94,5 @@ def _sample() -> list[str]:
             for part, label in found.items()
         ]
         lines.append(jsonlib.dumps({"id": f"sample-{number}", "text": text, "spans": spans}) + "\n")
+    lines += [jsonlib.dumps(record) + "\n" for record in _OTHER_KINDS]
     return lines
