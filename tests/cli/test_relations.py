@@ -97,6 +97,7 @@ def test_raw_text_to_triples(joint_model: Path):
     assert (relation.label, text[relation.tail.start : relation.tail.end]) == ("left", "Bolt Ltd")
     assert {span.label for span in document.spans} == {"PERSON", "ORG"} and 0 < relation.score <= 1
     assert model.predict("the big house").relations == ()
+    assert model.predict(text, policy="nested", threshold=0.0).relations  # a policy is for the tasks that have one
 
 
 def test_given_spans_are_used(joint_model: Path):

@@ -271,6 +271,8 @@ class SpanModel:
             return self.bundle.tasks
         return {
             name: task_class(name)(settings_from(name, {**vars(task.settings), "policy": policy}), task.tokenizer)
+            if hasattr(task.settings, "policy")
+            else task  # pairs and clusters have none
             for name, task in self.bundle.tasks.items()
         }
 
