@@ -162,7 +162,7 @@ def test_what_is_told_of_questions_that_cannot_be(program: Program, reader: Path
     done = program("ask", "--model", reader, "--document", tmp_path / "t.txt", long)
     assert done.returncode == 0 and "the first 32 are read" in done.stderr
     done = program("evaluate", "--model", reader, "--data", files / "dev.json", "--report", tmp_path / "report")
-    assert done.returncode == 2 and "questions to make a page of" in done.stderr
+    assert done.returncode == 2 and "a page about question-answering" in done.stderr
     done = program("train", "--preset", "squad3", "--train", files / "train.json", "--output", tmp_path / "x")
     assert done.returncode == 2 and "did you mean 'squad" in done.stderr
     done = program("ask", "--model", reader, "--document", tmp_path / "t.txt", "--n-best", "0", "met")

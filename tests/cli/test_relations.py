@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from spanbert import SpanModel, read_documents
+from spanbert.calibration.requirements import OperatingPoint
 from spanbert.documents import Document, Relation, Span
 from spanbert.formats import write_documents
 
@@ -120,6 +121,45 @@ def test_each_task_is_evaluated(program: Program, joint_model: Path, files: Path
         "evaluate", "--model", joint_model, "--data", files / "all-dev.jsonl", "--task", "relation-extracton"
     )
     assert wrong.returncode == 2 and "did you mean 'relation-extraction'" in wrong.stderr
+
+
+def test_calibration_leaves_a_task_without_gold_alone(program: Program, joint_model: Path, files: Path, tmp_path: Path):
+    bare = [Document(d.id, d.text, d.spans) for d in related(60, 5, asked=False)]
+    write_documents(bare, tmp_path / "bare.jsonl")
+    done = program(
+        *("calibrate", "--model", joint_model, "--data", tmp_path / "bare.jsonl"), *("--output", tmp_path / "m")
+    )
+    assert done.returncode == 0 and "relation-extraction was not calibrated" in done.stderr
+    assert SpanModel.from_pretrained(tmp_path / "m").predict("the Anna with Acme Corp").relations
+
+
+def test_under_a_promise_nothing_is_told_of_tasks_without_one(joint_model: Path):
+    model = SpanModel.from_pretrained(joint_model)
+    point = OperatingPoint("precision>=0.9", {"span-classification": {"PERSON": 0.1, "ORG": 0.1}})
+    model.bundle.operating_points["strict"] = point
+    document = model.predict("the Anna with Acme Corp", operating_point="strict")
+    assert document.spans and document.relations == ()
+
+
+def test_relations_are_shown(program: Program, joint_model: Path, tmp_path: Path):
+    (tmp_path / "t.txt").write_text("the big house said Dora from Bolt Ltd and a day")
+    done = program("predict", "--model", joint_model, "--input", tmp_path / "t.txt", "--format", "highlight")
+    assert "Dora -left-> Bolt Ltd" in done.stdout
+
+
+def test_what_does_not_fit_is_refused(program: Program, pair_model: Path, files: Path, tmp_path: Path):
+    (tmp_path / "t.txt").write_text("the Anna with Acme Corp")
+    done = program("predict", "--model", pair_model, "--input", tmp_path / "t.txt")
+    assert done.returncode == 2 and "no spans in the documents" in done.stderr
+    done = program("evaluate", "--model", pair_model, "--data", files / "asked-dev.jsonl", "--report", tmp_path / "r")
+    assert done.returncode == 2 and "a page about relation-extraction" in done.stderr
+
+
+def test_arguments_may_be_all_the_text(files: Path, tiny_encoder: Path):
+    settings = {"arguments": "replaced", "pairs": "all"}
+    model = SpanModel.create(tiny_encoder, task="relation-extraction", labels=["works"], settings=settings)
+    document = Document("d", "Anna Acme Corp", (Span(0, 4, "PERSON"), Span(5, 14, "ORG")))
+    assert model.predict(document, threshold=0.0).coverage.windows == 0
 
 
 def test_predictions_are_read_back(program: Program, joint_model: Path, files: Path, tmp_path: Path):

@@ -67,6 +67,18 @@ def test_what_cannot_be_read(tmp_path: Path, content: str, words: str):
         read(tmp_path, content)
 
 
+def test_what_brackets_cannot_write_is_counted(tmp_path: Path):
+    """Two mentions of one chain that cross, one of white space alone, an id with white space."""
+    text = "aa bb cc dd"
+    crossing = Cluster((Span(0, 8, "mention"), Span(3, 11, "mention")))
+    blank = Cluster((Span(2, 3, "mention"), Span(0, 3, "mention")))
+    documents = [Document("#1 x", text, clusters=(crossing, blank, Cluster(())))]
+    lost = write_documents(documents, tmp_path / "y.conll", "conll-coref")
+    assert lost == {"mentions that cross another of their chain": 1, "mentions without a word": 1}
+    (again,) = read_documents(tmp_path / "y.conll")
+    assert again.text == text and [[(s.start, s.end) for s in c.spans] for c in again.clusters] == [[(0, 8)], [(0, 2)]]
+
+
 def test_what_is_written_reads_the_same(tmp_path: Path):
     """Mentions that end inside a word split it; then the text has a space more, and the clusters stand."""
     text = "Anna 's big dog\nShe said"

@@ -133,6 +133,18 @@ def test_which_pairs_are_read(tokenizer: Tokenizer):
     assert set(near[:2]) == {(ANNA, BERT), (BERT, ANNA)} and len(near) == 3
 
 
+def test_a_document_that_lists_no_pair_is_asked_about_all(tokenizer: Tokenizer):
+    """Raw text in which spans were found, and files whose labels were taken out."""
+    pieces = tokenizer.pieces([TEXT])[0]
+    task = task_of(tokenizer, pairs="asked", types=("PERSON>ORG",))
+    assert task._pairs(Document("d", TEXT, SPANS), pieces) == [(s, ACME) for s in (ANNA, BERT, CARL)]
+
+
+def test_types_are_those_of_spans(tokenizer: Tokenizer):
+    with pytest.raises(UsageError, match="type 'OGR' in 'PERSON>OGR'(.|\n)*did you mean 'ORG'"):
+        task_of(tokenizer, types=("PERSON>OGR",)).adapted([Document("d", TEXT, SPANS, (WORKS,))], 1)
+
+
 def test_what_is_taught(tokenizer: Tokenizer):
     """One related pair, and two of eleven others that weigh as much as all."""
     pieces = tokenizer.pieces([TEXT])[0]

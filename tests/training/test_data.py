@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spanbert.documents import Document, Span
+from spanbert.documents import Cluster, Document, Question, Relation, Span
 from spanbert.errors import DataError
 from spanbert.tasks import settings_from, task_class
 from spanbert.tokenization import Tokenizer
@@ -46,6 +46,19 @@ def content(steps: list) -> list:
         (step.task, [[window.ids.tolist() for window in example.windows] for example in step.examples])
         for step in steps
     ]
+
+
+def test_the_fingerprint_changes_with_every_kind_of_annotation(tokenizer: Tokenizer):
+    a, b = Span(0, 4, "X"), Span(9, 13, "X")
+    bare = Document("d", "Anna met Bert", (a, b))
+    kinds = [
+        bare,
+        replace(bare, relations=(Relation(a, b, "met"),)),
+        replace(bare, relations=(Relation(a, b, "left"),)),
+        replace(bare, clusters=(Cluster((a, b)),)),
+        replace(bare, questions=(Question("q", "Who?", (a,)),)),
+    ]
+    assert len({Corpus.read([document], tokenizer).fingerprint for document in kinds}) == len(kinds)
 
 
 @pytest.mark.parametrize("names", [TASKS[:1], TASKS])

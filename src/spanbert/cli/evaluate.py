@@ -48,10 +48,12 @@ def command(
         raise UsageError(
             "--train without --report", "a folder for the report", "add --report DIR, or leave out --train"
         )
+    if task and report is not None:
+        raise UsageError("--task with --report", "one of the two: the page is about the first task", "leave one out")
     documents = read_all(data, input_format, Reading(**settings), name="data", verbose=verbose)
     learned = read_all(train, input_format, Reading(**settings), name="train", verbose=verbose) if train else None
 
-    if not any(document.spans or document.questions for document in documents):
+    if not any(d.spans or d.questions or d.relations or d.clusters for d in documents):
         talk().print("warning: the data have no spans at all, so there is nothing to find", markup=False)
     if report is not None:
         with on_disk(report):  # found out now, not after the model has read everything

@@ -89,6 +89,8 @@ def with_settings(kinds: Iterable[type], skip: Iterable[str]) -> Callable[[Calla
             text = told[field.name] + (" Separated by commas." if is_list else "") + default
             base = str if is_list else _plain(hints[field.name])
             flag, variable = "--" + field.name.replace("_", "-"), "SPANBERT_" + field.name.upper()
+            if base is bool and field.default is None:  # neither is the default
+                flag = f"{flag}/--no-{field.name.replace('_', '-')}"
             option = typer.Option(flag, help=text, envvar=variable, show_envvar=False, show_default=False)
             fields[field.name] = inspect.Parameter(
                 field.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[base | None, option]

@@ -18,7 +18,7 @@ from ..errors import UsageError, plain
 from ..formats import FORMATS, Reading, ReadReport, read_documents, write_documents
 from ..models import EXTRACTOR
 from .flags import with_settings
-from .show import answer_in_place, counted, highlighted, number, talk, told
+from .show import answer_in_place, counted, highlighted, number, talk, told, told_relations
 
 if TYPE_CHECKING:
     from ..inference.span_model import SpanModel
@@ -134,7 +134,13 @@ class _Seen:
         return f"found {', '.join(found)}; {read}"
 
     def check(self, model: SpanModel) -> None:
-        """Refuse documents that asked nothing of a model that only answers questions."""
+        """Refuse documents that gave nothing to a model that needs questions or spans."""
+        if self.documents and not self.spans and all(task.reads_spans for task in model.bundle.tasks.values()):
+            raise UsageError(
+                "no spans in the documents",
+                "documents with spans: this model finds relations between them",
+                "give annotated documents, or train a model that finds spans as well",
+            )
         if model.asks and self.documents and not self.questions:
             raise UsageError(
                 "no question in the documents",
@@ -162,6 +168,8 @@ def _highlight(predicted: Iterable[Document], output: str, labels: tuple[str, ..
             with console.capture() as captured:  # printed by us: rich has its own way to end when a pipe is closed
                 console.print(f"── {plain(document.id)} ", markup=False, style="dim")
                 console.print(highlighted(document, labels))
+                for line in told_relations(document):
+                    console.print(line)
                 for question in document.questions:
                     for line in answer_in_place(replace(question, n_best=()), document.text):
                         console.print(line)

@@ -59,6 +59,14 @@ def highlighted(document: Document, labels: Sequence[str]) -> Text:
     return text
 
 
+def told_relations(document: Document) -> Iterator[Text]:
+    """A line each: `Anna -works-> Acme Corp .98`."""
+    for relation in document.relations:
+        head, tail = (document.text[span.start : span.end] for span in (relation.head, relation.tail))
+        score = "" if relation.score is None else f" {min(relation.score, 0.995):.2f}".replace(" 0", " ")
+        yield Text.assemble("  ", plain(head), (f" -{plain(relation.label)}-> ", "bold"), plain(tail), (score, "dim"))
+
+
 def answer_in_place(question: Question, text: str, name: str = "") -> Iterator[Text]:
     """A question with its answers, each marked in the paragraph it stands in; or that it has none, and how probably.
 

@@ -59,13 +59,13 @@ def full_report(
     train: what the model learned from; its spans tell seen from unseen. names: of model, data and the like, for people.
     """
     listed = checked(documents)
-    if not any(document.spans for document in listed) and any(document.questions for document in listed):
-        raise UsageError(
-            "questions to make a page of",
-            "annotated spans: the page is about these",
-            "leave the page out; evaluate reports questions by type and by length of answer and context",
-        )
     predictor = model.predictor(threshold=threshold, operating_point=operating_point)
+    if not next(iter(predictor.tasks.values())).finds_spans:
+        raise UsageError(
+            f"a page about {next(iter(predictor.tasks))}",
+            "a model whose first task finds labelled spans: these are what the page is about",
+            "leave the page out: evaluate --json has the official scores, and those of groups of questions",
+        )
     done = examined(predictor, listed)
     about = {**(names or {}), **_choices(predictor, operating_point), "precision": model.precision}
     return FullReport(done.report, record(listed, done, train, about))

@@ -70,7 +70,7 @@ def write(documents: Iterable[Document], target: str | Path) -> Counter[str]:
         for document in documents:
             with at(document=document.id):
                 lost += not_held(document, "clusters", "coverages", "scores") + Counter({"spans": len(document.spans)})
-                stream.write(_written(document).encode("utf-8"))
+                stream.write(_written(document, lost).encode("utf-8"))
     return +lost
 
 
@@ -109,31 +109,45 @@ def _document(name: str, sentences: Sequence[list[str]], rows: Sequence[str], re
     return Document(name, joined.text, clusters=tuple(clusters))
 
 
-def _written(document: Document) -> str:
+def _written(document: Document, lost: Counter[str]) -> str:
     edges = {edge for cluster in document.clusters for span in cluster.spans for edge in (span.start, span.end)}
     pieces: list[tuple[int, int]] = []
     for word in re.finditer(r"\S+", document.text):
         cuts = [word.start(), *sorted(edge for edge in edges if word.start() < edge < word.end()), word.end()]
         pieces += zip(cuts, cuts[1:], strict=False)
-    first = {start: index for index, (start, _) in enumerate(pieces)}
-    last = {end: index for index, (_, end) in enumerate(pieces)}
     opens: dict[int, list[tuple[int, str]]] = {}
     closes: dict[int, list[tuple[int, str]]] = {}
-    ordered = sorted(document.clusters, key=lambda cluster: min((s.start, -s.end) for s in cluster.spans))
-    for number, cluster in enumerate(ordered):
-        for span in cluster.spans:
-            a, b = first[span.start], last[span.end]
+    chains = [_runs(cluster, pieces, lost) for cluster in document.clusters]
+    for number, runs in enumerate(
+        sorted((runs for runs in chains if runs), key=lambda runs: (runs[0][0], -runs[0][1]))
+    ):
+        for a, b in runs:
             if a == b:
                 opens.setdefault(a, []).append((0, f"({number})"))
             else:
                 opens.setdefault(a, []).append((a - b, f"({number}"))
                 closes.setdefault(b, []).append((-a, f"{number})"))
-    lines = [f"#begin document ({document.id}); part 000"]
+    name = re.sub(r"\s|^#", "_", document.id)
+    lines = [f"#begin document ({name}); part 000"]
     before = 0
     for index, (start, end) in enumerate(pieces):
         if index and "\n" in document.text[before:start]:
             lines.append("")
         before = end
         marks = [mark for _, mark in sorted(opens.get(index, []))] + [mark for _, mark in sorted(closes.get(index, []))]
-        lines.append("\t".join([document.id, "0", str(index), document.text[start:end], "|".join(marks) or "-"]))
+        lines.append("\t".join([name, "0", str(index), document.text[start:end], "|".join(marks) or "-"]))
     return "\n".join([*lines, "", "#end document", ""])
+
+
+def _runs(cluster: Cluster, pieces: Sequence[tuple[int, int]], lost: Counter[str]) -> list[tuple[int, int]]:
+    """First and last word of each mention; brackets of one number cannot write two that cross or touch in a word."""
+    runs: list[tuple[int, int]] = []
+    for span in sorted(cluster.spans, key=lambda span: (span.start, -span.end)):
+        inside = [k for k, (start, end) in enumerate(pieces) if span.start <= start and end <= span.end]
+        if not inside:
+            lost["mentions without a word"] += 1
+        elif any(a < inside[0] <= b < inside[-1] for a, b in runs):
+            lost["mentions that cross another of their chain"] += 1
+        else:
+            runs.append((inside[0], inside[-1]))
+    return runs

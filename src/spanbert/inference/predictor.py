@@ -110,6 +110,11 @@ class Reading:
     tables: dict[str, Table] = field(default_factory=dict)
     """Per task, the rows of all its windows; no columns where there is no window."""
 
+    def note(self, window: Window) -> None:
+        """That it is read; where a pair's arguments were all the text, it holds no piece."""
+        if (window.pieces >= 0).any():
+            self.windows.append(window.bounds)
+
 
 def chunks(documents: Iterable[Document]) -> Iterator[list[Document]]:
     """The stream in pieces of bounded size; a document larger than a chunk is one by itself."""
@@ -163,7 +168,7 @@ def _pools(readings: Sequence[Reading], tasks: Mapping[str, Task]) -> Iterator[_
                         yield pool
                         pool = _Pool()
                     pool.add(window, number, name)
-                    reading.windows.append(window.bounds)
+                    reading.note(window)
         if pool.positions > POOL_POSITIONS:
             yield pool
             pool = _Pool()

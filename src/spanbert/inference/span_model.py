@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from .. import bundle as bundles
+from ..calibration.requirements import NEVER
 from ..decoding.n_best import n_best_flat
 from ..documents import Candidate, Document, Question, Span, check_text
 from ..encoder.files import locate
@@ -188,6 +189,8 @@ class SpanModel:
             raise UsageError(f"threshold {threshold}", "a probability from 0 to 1", "0.5 keeps what is likely right")
         tasks = self._tasks(policy)
         thresholds = self.bundle.thresholds if policy is None else {name: t.threshold for name, t in tasks.items()}
+        if operating_point is not None:  # of a task without a promise nothing is told under one
+            thresholds = {n: t if n in points[operating_point].thresholds else NEVER for n, t in thresholds.items()}
         return Predictor(
             self.bundle.tokenizer,
             tasks,
@@ -226,6 +229,8 @@ class SpanModel:
         odds: list[float] = []
         for name, task in self.bundle.tasks.items():
             policy = getattr(task.settings, "policy", "")
+            if not task.finds_spans and len(self.bundle.tasks) > 1:
+                continue
             if not task.weighs_sets or policy != "flat":
                 raise UsageError(
                     f"sets of spans of a {name} model" + (f" with policy {policy}" if policy else ""),

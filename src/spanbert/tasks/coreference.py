@@ -126,9 +126,9 @@ class Coreference:
 
         return CoreferenceHead(encoder.width)
 
-    def candidates(self, document: Document, pieces: Pieces, table: Table) -> tuple[Candidate, ...]:
-        """The mentions."""
-        return self.decode(document, pieces, table).mentions
+    def candidates(self, document: Document, pieces: Pieces, table: Table) -> tuple[Candidate, ...]:  # noqa: ARG002
+        """None: what is calibrated is links."""
+        return ()
 
     def decode(self, document: Document, pieces: Pieces, table: Table) -> Decoded:  # noqa: ARG002
         """All probable mentions in the order of the text, and for each its most probable antecedent."""

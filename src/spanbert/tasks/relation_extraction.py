@@ -51,8 +51,8 @@ class RelationSettings(Settings):
     arguments: str = "marked"
     """How a window shows its pair: marked (enclosed by markers with role and type) or replaced (by role and type)."""
     pairs: str | None = None
-    """Which pairs are read: asked (those that a document lists, no_relation among them) or all that the types allow;
-    none given: asked where the training data list pairs without a relation."""
+    """Which pairs are read: asked (those that a document lists, no_relation among them; all of one that lists none) or
+    all that the types allow; none given: asked where the training data list pairs without a relation."""
     types: tuple[str, ...] = ()
     """Types that may be related, as HEAD>TAIL; none given: those of the training data."""
     several: bool | None = None
@@ -123,6 +123,7 @@ class RelationExtraction:
         relations = [relation for document in documents for relation in document.relations]
         known = [relation for relation in relations if relation.label != NO_RELATION]
         listed = any(relation.label == NO_RELATION for relation in relations)
+        self._check_types(documents)
         most = max((max(_per_pair(document).values(), default=0) for document in documents), default=0)
         return replace(
             self,
@@ -135,6 +136,15 @@ class RelationExtraction:
                 several=most > 1 if s.several is None else s.several,
             ),
         )
+
+    def _check_types(self, documents: Sequence[Document]) -> None:
+        """Types that were asked for are labels of spans. Raises UsageError."""
+        labels = {span.label for document in documents for span in document.spans}
+        for pair in self.settings.types:
+            for label in pair.split(">"):
+                if label not in labels:
+                    found = nearest(label, labels) or f"one of {', '.join(sorted(labels))}"
+                    raise UsageError(f"type {label!r} in {pair!r}", "labels of spans of the training data", found)
 
     def annotations(self, document: Document) -> Sequence[Span]:
         """Of each relation the stretch from one argument to the other, under its label."""
@@ -231,7 +241,7 @@ class RelationExtraction:
     def _pairs(self, document: Document, pieces: Pieces) -> list[Pair]:
         """Those to read, in the order of the text; with too many, the nearest."""
         spans = [span for span in dict.fromkeys(document.spans) if pieces.covering(span.start, span.end) is not None]
-        if self.settings.pairs == "asked":
+        if self.settings.pairs == "asked" and document.relations:
             known = set(spans)
             listed = dict.fromkeys((r.head, r.tail) for r in document.relations)
             return [pair for pair in listed if pair[0] in known and pair[1] in known]

@@ -60,6 +60,7 @@ class Corpus:
                 repr(
                     (document.id, document.text, document.spans, document.annotated and sorted(document.annotated))
                     + ((document.questions,) if document.questions else ())
+                    + ((document.relations, document.clusters) if document.relations or document.clusters else ())
                 ).encode()
             )
         return state.hexdigest()[:16]
@@ -150,6 +151,18 @@ def hold_out(documents: Sequence[Document], annotations: Annotations) -> tuple[l
 
 def _refuse_bare(which: str, documents: Sequence[Document]) -> NoReturn:
     """Raises DataError: nothing is annotated that the task could learn to find; it tells what else is."""
+    others = _instead(documents)
+    raise DataError(
+        f"none of the {len(documents)} {which} documents has a span{others}",
+        "annotated documents",
+        "choose the task for what they have (--task), or check that all annotations were exported"
+        if others
+        else "check the format and that the annotations were exported",
+    )
+
+
+def _instead(documents: Sequence[Document]) -> str:
+    """What is annotated in documents that have nothing of what a task learns from."""
     kinds = {
         "spans": any(document.spans for document in documents),
         "questions": any(document.questions for document in documents),
@@ -157,14 +170,7 @@ def _refuse_bare(which: str, documents: Sequence[Document]) -> NoReturn:
         "clusters": any(document.clusters for document in documents),
     }
     others = " and ".join(kind for kind, there in kinds.items() if there)
-    raise DataError(
-        f"none of the {len(documents)} {which} documents has a span"
-        + (f" of the kind that this task learns from (they have {others})" if others else ""),
-        "annotated documents",
-        "choose the task for what they have (--task), or check that all annotations were exported"
-        if others
-        else "check the format and that the annotations were exported",
-    )
+    return f" of the kind that this task learns from (they have {others})" if others else ""
 
 
 def doubts(train: Corpus, dev: Corpus, tokenizer: Tokenizer) -> Iterator[str]:
@@ -218,7 +224,7 @@ def check(train: Sequence[Document], dev: Sequence[Document], labels: Sequence[s
         _refuse_bare("training", train)
     if not any(annotations(document) for document in dev):
         raise DataError(
-            f"none of the {len(dev)} held-out documents has a span",
+            f"none of the {len(dev)} held-out documents has a span{_instead(dev)}",
             "annotated documents, by which the best weights are chosen",
             "check the file, or leave --dev out: then a tenth of the training documents is held out",
         )
