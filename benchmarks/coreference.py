@@ -5,8 +5,8 @@
     python -m benchmarks.coreference length           # seconds and memory by length of a document
 
 Eighty openings of novels of some 2,000 words, put in the order of their names' hash: 56 to learn from, 8 that choose
-the epoch, 16 to measure on. The baseline is given the gold mentions, which flatters it: a mention goes back to the
-nearest earlier one that ends in the same word, a pronoun to the nearest earlier mention of the same pronoun.
+the epoch, 16 to measure on. The baseline: a mention goes back to the nearest earlier one that ends in the same word, a
+pronoun to the nearest earlier mention of the same pronoun; of our mentions, and of the gold ones, which flatters it.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def _bare(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def baseline(document: Document) -> Document:
-    """Gold mentions, each back to the nearest earlier one that ends in the same word."""
+    """The mentions of all clusters, each back to the nearest earlier one that ends in the same word."""
     mentions = sorted(
         {span for cluster in document.clusters for span in cluster.spans}, key=lambda span: (span.start, span.end)
     )
@@ -130,6 +130,7 @@ def report() -> None:
     systems = {"heads and recency, gold mentions": [[baseline(document) for document in test]]}
     seeds = sorted(int(path.stem.split("-")[1].split(".")[0]) for path in RESULTS.glob("litbank-*.json.gz"))
     systems["ours"] = [read(seed, test) for seed in seeds]
+    systems["heads and recency, our mentions"] = [[baseline(each) for each in found] for found in systems["ours"]]
     print("| system | seeds | CoNLL F1 [95 %] | MUC | B-cubed | CEAF-e | LEA | mentions |")
     print("|---|--:|:-:|--:|--:|--:|--:|--:|")
     ratios = {}
@@ -141,9 +142,9 @@ def report() -> None:
         middle = float(np.mean([each["conll_f1"] for each in scores]))
         cells = " | ".join(f"{mean[key]:.1f}" for key in SHOWN)
         print(f"| {name} | {len(runs)} | {middle:.1f} [{low:.1f}, {high:.1f}] | {cells} |")
-    both = resample(np.stack(list(ratios.values()), axis=1))
+    both = resample(np.stack([ratios["heads and recency, our mentions"], ratios["ours"]], axis=1))
     low, high = bounds(100 * (conll_f1(both[:, 1]) - conll_f1(both[:, 0])))
-    print(f"\nours less the baseline, CoNLL F1: [{low:+.1f}, {high:+.1f}] (95 %, paired by document)")
+    print(f"\nours less the baseline on our mentions, CoNLL F1: [{low:+.1f}, {high:+.1f}] (95 %, paired by document)")
 
 
 def by_length() -> None:

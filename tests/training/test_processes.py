@@ -96,7 +96,7 @@ def test_two_processes_train_and_resume_like_one(tiny_encoder: Path, toy_documen
 
 
 def test_one_signal_stops_all_and_they_go_on_together(texts: Path, tiny_encoder: Path, tmp_path: Path):
-    steps = ("--steps", "60", "--resume", "auto")
+    steps = ("--steps", "300", "--resume", "auto")
     assert [run.returncode for run in together(2, flags(texts, tiny_encoder, "whole", *steps), tmp_path)] == [0, 0]
     runs, log = started(2, flags(texts, tiny_encoder, "cut", *steps), tmp_path), tmp_path / "cut" / "train.jsonl"
     while not (log.exists() and log.read_text().count("stepped") > 3) and all(run.poll() is None for run in runs):

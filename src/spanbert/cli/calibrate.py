@@ -53,7 +53,10 @@ def command(
     if data:
         loaded, done = calibrate(loaded, documents)
         record["calibration"] = {name: each.to_json() for name, each in done.items()}
-        for line in summary(done):
+        left = [
+            f"{name} was not calibrated: too little of its kind" for name in loaded.bundle.tasks if name not in done
+        ]
+        for line in (*summary(done), *left):
             talk().print(line, markup=False)
     if wanted is not None and require is not None:
         point, promised = found_for(loaded.bundle, wanted)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -12,7 +11,7 @@ from ..calibration.curve import Calibration
 from ..calibration.fitting import Fit, Outcomes, fit
 from ..calibration.requirements import OperatingPoint, Promise, Requirement, best_threshold, label_thresholds, promises
 from ..documents import JSON, Document
-from ..errors import DataError, SpanbertWarning
+from ..errors import DataError
 from ..inference.span_model import SpanModel
 from ..metrics.probabilities import CalibrationReport, calibration_report
 from .outcomes import outcomes
@@ -44,21 +43,19 @@ def calibrate(model: SpanModel, documents: Iterable[Document]) -> tuple[SpanMode
 
     They must be documents that training has not seen. The threshold of a task becomes the one with the best F1 on
     them; of questions that may have no answer, the one at which most are treated rightly. Raises DataError where they
-    are too few (`calibration/fitting.py`).
+    are too few (`calibration/fitting.py`); of several tasks, one for which they are too few stays as it is.
     """
     bundle = model.bundle
     found = outcomes(model.predictor(), list(documents))
     done: dict[str, TaskCalibration] = {}
     for name, each in found.items():
         if len(found) > 1 and not sum(int(counts.sum()) for counts in each.gold.values()):
-            _left_alone(name, "nothing of its kind is annotated in these documents")
-            continue
+            continue  # nothing of its kind is annotated here: it stays as it is
         try:
             done[name] = _calibrated(bundle.calibrations[name], each)
-        except DataError as error:  # of several tasks, one may have too little: it stays as it is
+        except DataError:  # of several tasks, one may have too little: it stays as it is
             if len(found) == 1:
                 raise
-            _left_alone(name, error.found)
     if not done:
         raise DataError(
             "too little decoded by any task to calibrate on", "held-out documents with all kinds of gold", "give more"
@@ -100,10 +97,6 @@ def _calibrated(before: Calibration, found: Outcomes) -> TaskCalibration:
         before=calibration_report(before.probabilities(found.logits, found.labels), found.right),
         after=calibration_report(chosen.held_out, found.right),
     )
-
-
-def _left_alone(name: str, reason: str) -> None:
-    warnings.warn(f"{name} was not calibrated: {reason}", SpanbertWarning, stacklevel=3)
 
 
 def summary(done: Mapping[str, TaskCalibration]) -> list[str]:
