@@ -15,6 +15,8 @@ from .errors import DataError, at
 
 ANSWER = "answer"
 """Label of the spans that answer a question."""
+MENTION = "mention"
+"""Label of the spans of clusters."""
 JSON = object  # what `json.loads` gives; documents carry it in `meta` without reading it
 _LABEL = re.compile(r"[^\s\x00-\x1f\x7f\ud800-\udfff]{1,100}")
 

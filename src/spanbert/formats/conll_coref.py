@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from ..documents import Cluster, Document, Span
+from ..documents import MENTION, Cluster, Document, Span
 from ..errors import DataError, at
 from .format import not_held
 from .report import ReadReport
@@ -19,7 +19,6 @@ from .sources import Source
 from .tokens import Joined
 
 SUFFIXES: tuple[str, ...] = (".v4_gold_conll", ".v4_auto_conll")
-MENTION = "mention"
 _BEGIN = re.compile(r"#begin document \(?(.*?)\)?(?:; part (\d+))?\s*")
 _CHAIN = re.compile(r"\((\d+)\)|\((\d+)|(\d+)\)")
 _TOKEN = 3

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ..documents import Cluster, Document, Relation, Span
+from ..documents import MENTION, Cluster, Document, Relation, Span
 from ..errors import DataError, UsageError
 from . import strict_json
 from .repair import clean_label
@@ -16,7 +16,6 @@ from .sources import Source
 from .tokens import Joined
 
 SUFFIXES: tuple[str, ...] = ()
-MENTION = "mention"
 _KEYS = re.compile(r'"sentences"\s*:\s*\[\s*\[')
 
 

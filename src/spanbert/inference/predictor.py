@@ -80,14 +80,13 @@ class Predictor:
         clusters: list[Cluster] = []
         questions = document.questions
         for name in decoded:
-            own = self.label_thresholds.get(name, {})
-            sure = self.calibrations[name], self.thresholds[name], own
-            spans.extend(_above(decoded[name], *sure))
-            relations.extend(_related(decoded[name], *sure))
-            clusters.extend(_linked(decoded[name], *sure))
+            judge = _Judge(self.calibrations[name], self.thresholds[name], self.label_thresholds.get(name, {}))
+            spans.extend(_above(decoded[name], judge))
+            relations.extend(_related(decoded[name], judge))
+            clusters.extend(_linked(decoded[name], judge))
             if decoded[name].answers:
                 pairs = zip(questions, decoded[name].answers, strict=True)
-                questions = tuple(_answered(question, answers, *sure) for question, answers in pairs)
+                questions = tuple(_answered(question, answers, judge) for question, answers in pairs)
         return replace(
             document,
             spans=given or tuple(spans),
@@ -226,39 +225,50 @@ def _by_owner(
         yield int(owners[begin]), {name: column[order[begin:end]] for name, column in joined.items()}
 
 
-def _above(
-    decoded: Decoded, calibration: Calibration, threshold: float, by_label: Mapping[str, float]
-) -> Iterator[Span]:
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    """What makes probabilities of a task's logits, and which of them are enough."""
+
+    calibration: Calibration
+    threshold: float
+    by_label: Mapping[str, float]
+    """Thresholds of some labels, in the place of the task's."""
+
+    def scores(self, logits: Sequence[float], labels: Sequence[str]) -> list[float]:
+        """Their probabilities."""
+        return self.calibration.probabilities(logits, labels).tolist()  # type: ignore[no-any-return]
+
+    def keeps(self, label: str, score: float) -> bool:
+        """Whether it is probable enough."""
+        return score >= self.by_label.get(label, self.threshold)
+
+
+def _above(decoded: Decoded, judge: _Judge) -> Iterator[Span]:
     """What is probable enough, in the order of the text."""
-    spans = decoded.spans
-    scores = calibration.probabilities([span.logit for span in spans], [span.label for span in spans])
-    for candidate, score in zip(spans, scores.tolist(), strict=True):
-        if score >= by_label.get(candidate.label, threshold):
-            yield Span(candidate.start, candidate.end, candidate.label, score)
+    found = decoded.spans
+    scores = judge.scores([each.logit for each in found], [each.label for each in found])
+    for each, score in zip(found, scores, strict=True):
+        if judge.keeps(each.label, score):
+            yield Span(each.start, each.end, each.label, score)
 
 
-def _related(
-    decoded: Decoded, calibration: Calibration, threshold: float, by_label: Mapping[str, float]
-) -> Iterator[Relation]:
+def _related(decoded: Decoded, judge: _Judge) -> Iterator[Relation]:
     """The relations that are probable enough."""
     found = decoded.relations
-    scores = calibration.probabilities([each.logit for each in found], [each.label for each in found])
-    for each, score in zip(found, scores.tolist(), strict=True):
-        if score >= by_label.get(each.label, threshold):
+    scores = judge.scores([each.logit for each in found], [each.label for each in found])
+    for each, score in zip(found, scores, strict=True):
+        if judge.keeps(each.label, score):
             yield Relation(each.head, each.tail, each.label, score)
 
 
-def _linked(
-    decoded: Decoded, calibration: Calibration, threshold: float, by_label: Mapping[str, float]
-) -> Iterator[Cluster]:
+def _linked(decoded: Decoded, judge: _Judge) -> Iterator[Cluster]:
     """What remains connected by links that are probable enough, its spans in the order of the text."""
     mentions, links = decoded.mentions, decoded.links
     sure = sigmoid(np.array([each.logit for each in mentions])).tolist()
-    scores = calibration.probabilities([link.logit for link in links], [mentions[link.later].label for link in links])
+    labels = [mentions[link.later].label for link in links]
+    scores = judge.scores([link.logit for link in links], labels)
     kept = [
-        (link, score)
-        for link, score in zip(links, scores.tolist(), strict=True)
-        if score >= by_label.get(mentions[link.later].label, threshold)
+        (link, score) for link, label, score in zip(links, labels, scores, strict=True) if judge.keeps(label, score)
     ]
     by_later = {link.later: (link.earlier, score) for link, score in kept}
     for members in components(len(mentions), [(link.later, link.earlier) for link, _ in kept]):
@@ -276,21 +286,17 @@ def _of_spans(relations: Sequence[Relation], spans: Sequence[Span]) -> tuple[Rel
     return tuple(relation for relation in relations if relation.head in known and relation.tail in known)
 
 
-def _answered(
-    question: Question, decoded: Answers, calibration: Calibration, threshold: float, by_label: Mapping[str, float]
-) -> Question:
+def _answered(question: Question, decoded: Answers, judge: _Judge) -> Question:
     """The question with its probable answers, all that were decoded, and how probable it is that it has none.
 
     Whatever calibration takes from the best answer or gives to it, it gives to or takes from the rest, of which no
     answer keeps its share.
     """
     found = decoded.candidates
-    scores = calibration.probabilities([each.logit for each in found], [each.label for each in found]).tolist()
+    scores = judge.scores([each.logit for each in found], [each.label for each in found])
     spans = tuple(Span(each.start, each.end, each.label, score) for each, score in zip(found, scores, strict=True))
     answers = tuple(
-        span
-        for span, score in list(zip(spans, scores, strict=True))[: decoded.most]
-        if score >= by_label.get(span.label, threshold)
+        span for span, score in list(zip(spans, scores, strict=True))[: decoded.most] if judge.keeps(span.label, score)
     )
     silent = float(sigmoid(np.array(decoded.no_answer)))
     if found:

@@ -8,13 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ..documents import Document
+from ..documents import MENTION, Document
 from . import bootstrap
 from .coreference import METRICS, blanc, conll_f1, count_documents, rates
 from .report import Report, counted_report
 from .spans import count_items
-
-MENTION = "mention"
 
 
 def coreference_report(gold: Sequence[Document], predicted: Sequence[Document], *, singletons: bool) -> Report:

@@ -83,7 +83,7 @@ def answer_report(gold: Sequence[Document], predicted: Sequence[Document], *, po
             "mrqa": {"exact_match": mrqa.exact, "f1": mrqa.f1},
         }
     if policy != ONE:
-        scores["cuad"] = clause_scores([(_texts(each), _guesses(each)) for each in asked])
+        scores["cuad"] = clause_scores([(each.accepted, _guesses(each)) for each in asked])
     counts = _counts(asked, len(gold), several=policy != ONE)
     return replace(
         counted_report(counts, (ANSWER,), "answers:exact-text", policy),
@@ -221,10 +221,6 @@ def _answer_length(asked: Asked) -> str:
 def _context_length(asked: Asked) -> str:
     words = len(asked.text.split())
     return next(name for most, name in _CONTEXTS if words <= most)
-
-
-def _texts(asked: Asked) -> tuple[str, ...]:
-    return asked.accepted
 
 
 def _guesses(asked: Asked) -> list[tuple[str, float]]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from ..decoding.clusters import best_antecedents
-from ..documents import Candidate, Decoded, Document, Judged, LinkCandidate, Span
+from ..documents import MENTION, Candidate, Decoded, Document, Judged, LinkCandidate, Span
 from ..errors import UsageError
 from ..metrics.coreference_report import coreference_report
 from ..metrics.report import Report
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from ..encoder.loading import Encoder
     from ..heads.head import Head
 
-MENTION = "mention"
 FLOOR = 0.0  # log-odds of a mention; what is more likely none goes back to nothing
 
 
