@@ -20,6 +20,7 @@ from transformers import (
     DataCollatorForTokenClassification,
     Trainer,
     TrainingArguments,
+    set_seed,
 )
 
 from spanbert import Document, Span, tag_schemes
@@ -85,23 +86,30 @@ class Encoded(torch.utils.data.Dataset[dict[str, list[int]]]):
         return self.rows[index]
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """How the rival is trained."""
+
+    rate: float
+    epochs: int
+    max_tokens: int
+    """What a step holds on average."""
+    seed: int
+    device: str
+    bf16: bool
+
+
 def train_and_predict(
-    encoder: Path,
-    parts: dict[str, list[Document]],
-    *,
-    rate: float,
-    epochs: int,
-    max_tokens: int,
-    seed: int,
-    device: str,
+    encoder: Path, parts: dict[str, list[Document]], recipe: Recipe
 ) -> tuple[float, list[list[Span]]]:
-    """The best F1 on dev, and the spans of each test document; `max_tokens` is what a step holds on average."""
+    """The best F1 on dev, and the spans of each test document."""
     tokenizer = AutoTokenizer.from_pretrained(encoder)
     labels = sorted({span.label for document in parts["train"] for span in document.spans})
     names = tag_schemes.tag_names(labels, "iob2")
     members = {part: list(units(documents)) for part, documents in parts.items()}
     data = {part: Encoded(listed, tokenizer, names) for part, listed in members.items()}
     mean = np.mean([len(row["input_ids"]) for row in data["train"].rows])
+    set_seed(recipe.seed)  # the trainer would set it after the head is drawn
     model = AutoModelForTokenClassification.from_pretrained(
         encoder, num_labels=len(names), id2label=dict(enumerate(names)), label2id={n: i for i, n in enumerate(names)}
     )
@@ -122,9 +130,9 @@ def train_and_predict(
             model=model,
             args=TrainingArguments(
                 folder,
-                learning_rate=rate,
-                num_train_epochs=epochs,
-                per_device_train_batch_size=max(1, round(max_tokens / float(mean))),
+                learning_rate=recipe.rate,
+                num_train_epochs=recipe.epochs,
+                per_device_train_batch_size=max(1, round(recipe.max_tokens / float(mean))),
                 per_device_eval_batch_size=32,
                 warmup_steps=0.1,
                 weight_decay=0.01,
@@ -133,10 +141,11 @@ def train_and_predict(
                 save_total_limit=1,
                 load_best_model_at_end=True,
                 metric_for_best_model="f1",
-                seed=seed,
+                seed=recipe.seed,
                 report_to=[],
                 disable_tqdm=True,
-                use_cpu=device == "cpu",
+                use_cpu=recipe.device == "cpu",
+                bf16=recipe.bf16,
                 logging_strategy="no",
                 dataloader_pin_memory=torch.cuda.is_available(),
             ),
