@@ -25,18 +25,18 @@ def report(corpora: Sequence[str], data: Path, output: Path) -> None:
     rates = {system: rate for system in SYSTEMS if (rate := _rate(system)) is not None}
     print("Rates: " + ", ".join(f"{system} {rate:g}" for system, rate in rates.items()) + "\n")
     tests = {name: parts_of(name, data, output)["test"] for name in corpora}
-    found = {name: _predictions(name, rates, tests[name]) for name in corpora}
+    found = {name: predictions(name, rates, tests[name], SEEDS[name]) for name in corpora}
     found = {name: systems for name, systems in found.items() if any(systems.values())}
     print("| corpus | seeds | " + " | ".join(SYSTEMS) + " | tokens - stock | spans - stock |")
     print("|---|---|" + "---|" * (len(SYSTEMS) + 2))
     draws: dict[str, list[np.ndarray]] = {"tokens": [], "spans": []}
     for name, systems in found.items():
-        counts = {system: [_counts(tests[name], run) for run in runs] for system, runs in systems.items()}
-        cells = [_mean(values, f1) for values in counts.values()]
+        counts = {system: [counts_of(tests[name], run) for run in runs] for system, runs in systems.items()}
+        cells = [mean(values, f1) for values in counts.values()]
         pairs = []
         for system in draws:
-            difference, drawn = _difference(counts[system], counts["stock"])
-            pairs.append(difference)
+            text, drawn = difference(counts[system], counts["stock"])
+            pairs.append(text)
             if drawn is not None:
                 draws[system].append(drawn)
         seeds = " ".join(str(len(runs)) for runs in systems.values())
@@ -56,11 +56,13 @@ def _rate(system: str) -> float | None:
         return None
 
 
-def _predictions(name: str, rates: dict[str, float], gold: Sequence[Document]) -> dict[str, list[list[Document]]]:
-    """Of each system, the predicted documents of each seed that was run."""
-    systems: dict[str, list[list[Document]]] = {system: [] for system in SYSTEMS}
+def predictions(
+    name: str, rates: dict[str, float], gold: Sequence[Document], seeds: int
+) -> dict[str, list[list[Document]]]:
+    """Of each system, the predicted documents of each of the first `seeds` that was run."""
+    systems: dict[str, list[list[Document]]] = {system: [] for system in rates}
     for system, rate in rates.items():
-        for seed in range(SEEDS[name]):
+        for seed in range(seeds):
             run = Run(name, system, rate, seed)
             if run.path.exists():
                 systems[system].append(list(_documents(run.read(), gold)))
@@ -73,18 +75,18 @@ def _documents(record: dict[str, Any], gold: Sequence[Document]) -> Iterator[Doc
         yield Document(document.id, document.text, tuple(Span(a, b, labels[label]) for a, b, label in spans))
 
 
-def _counts(gold: Sequence[Document], predicted: Sequence[Document]) -> Counts:
+def counts_of(gold: Sequence[Document], predicted: Sequence[Document]) -> Counts:
     return count_documents(gold, predicted).by_label.sum(axis=1)
 
 
-def _mean(runs: Sequence[Counts], rate: Callable[[np.ndarray], np.ndarray]) -> str:
+def mean(runs: Sequence[Counts], rate: Callable[[np.ndarray], np.ndarray]) -> str:
     values = [float(rate(counts.sum(0))) for counts in runs]
     if not values:
         return ""
     return f"{np.mean(values):.4f}" + (f" ± {np.std(values, ddof=1):.4f}" if len(values) > 1 else "")
 
 
-def _difference(ours: Sequence[Counts], theirs: Sequence[Counts]) -> tuple[str, np.ndarray | None]:
+def difference(ours: Sequence[Counts], theirs: Sequence[Counts]) -> tuple[str, np.ndarray | None]:
     """Mean difference of F1 over seeds, its 95 % interval by drawing documents, the same for both systems."""
     if not ours or not theirs:
         return "", None
@@ -118,7 +120,7 @@ def _inside(found: dict[str, dict[str, list[list[Document]]]], tests: dict[str, 
         if CORPORA[name].nested:
             total, cells = _recall_of({name: found[name]}, tests, _nested)
             flat = [Document(d.id, d.text, resolve("flat", d.spans, "longest")[0]) for d in tests[name]]
-            print(f"| {name} | {total:,} | {cells} | {_mean([_counts(tests[name], flat)], f1)} |")
+            print(f"| {name} | {total:,} | {cells} | {mean([counts_of(tests[name], flat)], f1)} |")
 
 
 def _nested(document: Document) -> list[Span]:

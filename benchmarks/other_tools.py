@@ -1,0 +1,167 @@
+"""Strict F1 of GLiNER and SpanMarker, fine-tuned over the same encoder, beside this package's two span tasks.
+
+    python -m benchmarks.other_tools run --gliner PYTHON --span-marker PYTHON    # interpreters of their environments
+    python -m benchmarks.other_tools report
+
+FIRE and GENIA, two seeds, parts, epochs and positions a step as in `benchmarks/accuracy.py`; the peak rate of each is
+chosen among the same three on the dev part of FIRE. Theirs keep the last epoch (neither library scores spans while it
+trains); GLiNER's threshold is chosen on dev too. A sentence is a unit. Predictions lie beside those of accuracy.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.accuracy import DTYPE, MAX_TOKENS, RATES, RESULTS, Run, chosen_rate, epochs_for, parts_of
+from benchmarks.accuracy_report import counts_of, difference, mean, predictions
+from benchmarks.datasets import CORPORA, DATA, OUTPUT
+from encoder import minilm
+from spanbert import Document, Span, durable
+from spanbert.metrics.spans import f1
+
+RIVALS = {"gliner": "gliner_rival.py", "span-marker": "span_marker_rival.py"}
+SETS, CHOSEN_ON, SEEDS = ("fire", "genia"), "fire", 2
+LONGEST = 12  # words of a span: what GLiNER reaches by default, and the longest of GENIA
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A line of a document: its words, where they lie, and its spans as (first word, last word, label)."""
+
+    document: int
+    words: tuple[str, ...]
+    places: tuple[tuple[int, int], ...]
+    spans: tuple[tuple[int, int, str], ...]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("verb", choices=("run", "report"))
+    for system in RIVALS:
+        parser.add_argument(f"--{system}", metavar="PYTHON", help="an interpreter that has it; left out without")
+    options = parser.parse_args()
+    if options.verb == "report":
+        report()
+        return
+    for system in RIVALS:
+        if python := getattr(options, system.replace("-", "_")):
+            study(system, python)
+
+
+def study(system: str, python: str) -> None:
+    for run in (Run(CHOSEN_ON, system, rate, 0) for rate in RATES):
+        ensure(run, python)
+    for seed in range(SEEDS):
+        for corpus in SETS:
+            ensure(Run(corpus, system, best_rate(system), seed), python)
+
+
+def best_rate(system: str) -> float:
+    return max(RATES, key=lambda rate: float(Run(CHOSEN_ON, system, rate, 0).read()["dev_f1"]))
+
+
+def ensure(run: Run, python: str) -> None:
+    """Train, predict and keep it, unless it is there."""
+    if run.path.exists():
+        return
+    parts = parts_of(run.corpus, DATA, OUTPUT)
+    epochs = epochs_for(parts["train"])
+    found, record = ask(
+        run.system, python, parts, rate=run.rate, seed=run.seed, epochs=epochs, nested=CORPORA[run.corpus].nested
+    )
+    labels = sorted({span.label for spans in found for span in spans})
+    kept = {
+        **{name: getattr(run, name) for name in ("corpus", "system", "rate", "seed")},
+        **record,
+        "epochs": epochs,
+        "max_tokens": MAX_TOKENS,
+        "dtype": DTYPE,
+        "labels": labels,
+        "spans": [[[s.start, s.end, labels.index(s.label)] for s in spans] for spans in found],
+    }
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    with durable.replacing(run.path) as stream:
+        stream.write(gzip.compress(json.dumps(kept, separators=(",", ":")).encode(), mtime=0))
+    print(f"{run.path.stem}: dev F1 {record['dev_f1']:.4f}, {record['seconds']} s", flush=True)
+
+
+def ask(
+    system: str, python: str, parts: dict[str, list[Document]], *, wide: bool = False, **job: Any
+) -> tuple[list[list[Span]], dict[str, Any]]:
+    """Spans of each test document by a rival in its own environment, and what else it says of the run."""
+    members = {part: units_of(documents) for part, documents in parts.items()}
+    pieces = sum(len(unit.words) for unit in members["train"]) * 1.3  # of the encoder, roughly, for the batch
+    exchange = {
+        **{part: [{"words": u.words, "spans": u.spans} for u in listed] for part, listed in members.items()},
+        **job,
+        "wide": wide,
+        "labels": sorted({span.label for document in parts["train"] for span in document.spans}),
+        "encoder": str(minilm()),
+        "batch": max(1, round(MAX_TOKENS / (pieces / len(members["train"])))),
+        "bf16": DTYPE == "bfloat16",
+        "longest": LONGEST,
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder) / "job.json", Path(folder) / "found.json"
+        source.write_text(json.dumps(exchange), encoding="utf-8")
+        script = Path(__file__).resolve().parent / "rivals" / RIVALS[system]
+        subprocess.run([python, script, source, target], check=True)
+        record = json.loads(target.read_text())
+    found: list[list[Span]] = [[] for _ in parts["test"]]
+    for unit, spans in zip(members["test"], record.pop("found"), strict=True):
+        found[unit.document] += [Span(unit.places[a][0], unit.places[b][1], label) for a, b, label in spans]
+    return found, record
+
+
+def units_of(documents: Sequence[Document]) -> list[Unit]:
+    """Lines with all their spans; one that runs over a line's end is left out, as these tools cannot read it."""
+    units = []
+    for number, document in enumerate(documents):
+        places: list[tuple[int, int]] = []
+        tokens = [(start, end) for start, end in document.meta["tokens"]]  # type: ignore[union-attr, misc]
+        for index, (start, end) in enumerate(tokens):
+            places.append((start, end))
+            if index + 1 == len(tokens) or "\n" in document.text[end : tokens[index + 1][0]]:
+                units.append(unit_of(number, document, tuple(places)))
+                places = []
+    return units
+
+
+def unit_of(number: int, document: Document, places: tuple[tuple[int, int], ...]) -> Unit:
+    first = {start: index for index, (start, _) in enumerate(places)}
+    last = {end: index for index, (_, end) in enumerate(places)}
+    spans = tuple((first[s.start], last[s.end], s.label) for s in document.spans if s.start in first and s.end in last)
+    return Unit(number, tuple(document.text[a:b] for a, b in places), places, spans)
+
+
+def report() -> None:
+    """Print the table in Markdown, from whatever runs are there; differences are of the same seeds."""
+    print("| corpus | system | rate | seeds | strict F1 | ours, tags, less it | ours, all pairs, less it |")
+    print("|---|---|--:|--:|--:|:-:|:-:|")
+    for corpus in SETS:
+        gold = parts_of(corpus, DATA, OUTPUT)["test"]
+        ours = {name: chosen_rate(name) for name in ("tokens", "spans")}
+        rates = ours | {name: best_rate(name) for name in RIVALS if Run(CHOSEN_ON, name, RATES[0], 0).path.exists()}
+        runs = {
+            name: [counts_of(gold, found) for found in listed]
+            for name, listed in predictions(corpus, rates, gold, SEEDS).items()
+        }
+        for name, counts in runs.items():
+            cells = [difference(runs[own][: len(counts)], counts)[0] if name in RIVALS else "" for own in ours]
+            print(
+                f"| {corpus} | {name} | {rates[name]:g} | {len(counts)} | {mean(counts, f1)} | "
+                + " | ".join(cells)
+                + " |"
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""Run by `other_tools.py` in SpanMarker's own environment (`pip install span_marker`): trains and predicts units.
+
+Its published recipes: 256 pieces for the text, 128 for markers, spans as long as `longest` words (8 by default there).
+It knows no nesting: of spans that overlap the longest is taught.
+"""
+
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from datasets import ClassLabel, Dataset, Features, Sequence, Value
+from span_marker import SpanMarkerModel, Trainer
+from transformers import TrainingArguments, set_seed
+
+
+def main() -> None:
+    source, target = map(Path, sys.argv[1:])
+    job = json.loads(source.read_text(encoding="utf-8"))
+    start = time.perf_counter()
+    set_seed(job["seed"])
+    names = ["O", *(f"{prefix}-{label}" for label in job["labels"] for prefix in "BI")]
+    model = SpanMarkerModel.from_pretrained(
+        job["encoder"],
+        labels=names,
+        model_max_length=256,
+        marker_max_length=128,
+        entity_max_length=job["longest"],
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = Trainer(
+            model=model,
+            args=TrainingArguments(
+                folder,
+                learning_rate=job["rate"],
+                num_train_epochs=job["epochs"],
+                per_device_train_batch_size=job["batch"],
+                weight_decay=0.01,
+                warmup_ratio=0.1,
+                seed=job["seed"],
+                bf16=job["bf16"],
+                use_cpu=True,
+                save_strategy="no",
+                report_to=[],
+                disable_tqdm=True,
+                logging_strategy="no",
+            ),
+            train_dataset=dataset(job["train"], names),
+        )
+        trainer.train()
+    dev, found = (predict(model, job[part]) for part in ("dev", "test"))
+    record = {"dev_f1": f1(job["dev"], dev), "found": found, "seconds": round(time.perf_counter() - start)}
+    target.write_text(json.dumps(record))
+
+
+def dataset(units, names):
+    number = {name: index for index, name in enumerate(names)}
+    rows = {"tokens": [], "ner_tags": []}
+    for unit in units:
+        tags = [0] * len(unit["words"])
+        for first, last, label in sorted(unit["spans"], key=lambda span: span[0] - span[1]):
+            if not any(tags[first : last + 1]):
+                tags[first : last + 1] = [number[f"B-{label}"]] + [number[f"I-{label}"]] * (last - first)
+        rows["tokens"].append(unit["words"])
+        rows["ner_tags"].append(tags)
+    features = Features({"tokens": Sequence(Value("string")), "ner_tags": Sequence(ClassLabel(names=names))})
+    return Dataset.from_dict(rows, features=features)
+
+
+def predict(model, units):
+    found = []
+    for entities in model.predict([unit["words"] for unit in units], batch_size=16):
+        found.append([[e["word_start_index"], e["word_end_index"] - 1, e["label"]] for e in entities])
+    return found
+
+
+def f1(units, found):
+    gold = {(n, *span) for n, unit in enumerate(units) for span in unit["spans"]}
+    predicted = {(n, *span) for n, spans in enumerate(found) for span in spans}
+    return 2 * len(gold & predicted) / max(1, len(gold) + len(predicted))
+
+
+if __name__ == "__main__":
+    main()
