@@ -23,7 +23,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from spanbert import Document, Span, SpanbertError, durable, read_documents, tag_schemes, write_documents
+import numpy as np
+
+from spanbert import Document, Relation, Span, SpanbertError, durable, read_documents, tag_schemes, write_documents
 from spanbert.errors import UsageError, nearest
 from spanbert.formats import ReadReport
 
@@ -199,7 +201,8 @@ def layered(id: str, table: str, report: ReadReport) -> Document:
 def fire(path: Path, report: ReadReport) -> Iterator[Document]:
     """A document an instance."""
     for instance in json.loads(content(path)):
-        yield joined(str(instance["orig_id"]), [(instance["tokens"], ranges(instance["entities"]))], report)
+        document = joined(str(instance["orig_id"]), [(instance["tokens"], ranges(instance["entities"]))], report)
+        yield related(document, instance, report)
 
 
 def kpi_edgar(path: Path, report: ReadReport) -> Iterator[Document]:
@@ -208,7 +211,8 @@ def kpi_edgar(path: Path, report: ReadReport) -> Iterator[Document]:
         entities = [entity for entity in line["entities"] if entity["type"] != "false_positive"]
         if left_out := len(line["entities"]) - len(entities):
             report.warn("spans of false_positive (left out)", times=left_out)
-        yield joined(f"{line['doc']}-{line['sent_id']}", [(line["tokens"], ranges(entities))], report)
+        document = joined(f"{line['doc']}-{line['sent_id']}", [(line["tokens"], ranges(entities))], report)
+        yield related(document, line, report)
 
 
 def redocred(path: Path, report: ReadReport) -> Iterator[Document]:
@@ -254,6 +258,19 @@ def joined(id: str, sentences: Sequence[Sentence], report: ReadReport, between: 
     if blank := len(places) - len(visible):
         report.warn("tokens of white space (kept in the text, not counted)", times=blank)
     return Document(id, text, tuple(unique), meta={"detokenised": True, "tokens": visible})
+
+
+def related(document: Document, record: Mapping[str, Any], report: ReadReport) -> Document:
+    """With the relations of its record, whose arguments are numbers of entities; of entities left out, these too."""
+    ends = np.cumsum([len(token) + 1 for token in record["tokens"]]) - 1
+    starts = ends - [len(token) for token in record["tokens"]]
+    spans = [Span(int(starts[each["start"]]), int(ends[each["end"] - 1]), each["type"]) for each in record["entities"]]
+    pairs = [(spans[each["head"]], spans[each["tail"]], each["type"]) for each in record["relations"]]
+    known = set(document.spans)
+    kept = tuple(Relation(head, tail, label) for head, tail, label in pairs if {head, tail} <= known and head != tail)
+    if left_out := len(pairs) - len(kept):
+        report.warn("relations of a span that was left out, or of one with itself (left out)", times=left_out)
+    return replace(document, relations=tuple(dict.fromkeys(kept)))
 
 
 def tokens_of(document: Document) -> list[list[int]]:

@@ -172,6 +172,8 @@ class RelationCandidate:
     tail: Span
     label: str
     logit: float
+    key: str | None = None
+    """The name under which its probability is learnt, where spans may have the same label."""
 
 
 @dataclass(frozen=True, slots=True)

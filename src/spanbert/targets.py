@@ -58,8 +58,21 @@ class RelationTargets:
 
     holds: BoolArray
     """C, which labels are true of it."""
+    taught: BoolArray
+    """C, the labels that were annotated in its document; the others are not taught as absent."""
     weight: float = 1.0
     """For how many pairs this one stands."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class JointTargets:
+    """Gold spans and relations of a document."""
+
+    spans: PairTargets
+    relations: IntArray
+    """N x 7: first piece, last piece and label of the head, the same of the tail, relation."""
+    taught: BoolArray
+    """C, the relations that were annotated in this document; the others are not taught as absent."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

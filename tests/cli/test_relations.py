@@ -65,6 +65,26 @@ def joint_model(files: Path, tiny_encoder: Path) -> Path:
     return files / "both"
 
 
+def test_one_pass_gives_spans_and_relations(program: Program, tiny_encoder: Path, files: Path):
+    done = program(
+        *("train", "--task", "joint-extraction", "--base-model", tiny_encoder, *SIZES),
+        *("--train", files / "all-train.jsonl", "--dev", files / "all-dev.jsonl", "--output", files / "joint"),
+    )
+    assert done.returncode == 0, done.stderr
+    done = program("evaluate", "--model", files / "joint", "--data", files / "all-dev.jsonl", "--json")
+    report = json.loads(done.stdout)
+    assert report["micro"]["f1"] > 0.8 and report["spans"]["f1"] > 0.9 and set(report["per_label"]) == {"works", "left"}
+    done = program("predict", "--model", files / "joint", "--input", files / "all-dev.jsonl", "--threshold", "0.01")
+    gold, right = related(60, 2, asked=False), 0
+    for document, record in zip(gold, map(json.loads, done.stdout.splitlines()), strict=True):
+        spans = [(s["start"], s["end"], s["label"]) for s in record["spans"]]
+        assert all(0 <= s["score"] <= 1 for s in record["spans"])
+        found = {(spans[r["head"]], spans[r["tail"]], r["label"]) for r in record.get("relations", ())}
+        ends = [[(s.start, s.end, s.label) for s in (r.head, r.tail)] for r in document.relations]
+        right += {(*pair, r.label) for pair, r in zip(ends, document.relations, strict=True)} <= found
+    assert right > 50
+
+
 def test_evaluate_prints_the_official_score(program: Program, pair_model: Path, files: Path):
     done = program("evaluate", "--model", pair_model, "--data", files / "asked-dev.jsonl", "--json")
     assert done.returncode == 0, done.stderr

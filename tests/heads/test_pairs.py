@@ -135,8 +135,8 @@ def test_widths_have_buckets_by_hand():
     """1..8 have one each: 0..7. 9 is in [8, 11.3): 8. 12: 9. 16: 10. 23 > 22.6: 11. 32: 12. 1448.2 is the last step."""
     widths = [1, 2, 7, 8, 9, 11, 12, 15, 16, 22, 23, 31, 32, 63, 64, 128, 1024, 1448, 1449, 4096, 65_536]
     expected = [0, 1, 6, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 13, 14, 16, 22, 22, 23, 23, 23]
-    assert pairs._bucket(torch.tensor(widths)).tolist() == expected
-    assert pairs._bucket(torch.arange(1, 3000)).tolist() == [bucket(width) for width in range(1, 3000)]
+    assert pairs.bucket(torch.tensor(widths)).tolist() == expected
+    assert pairs.bucket(torch.arange(1, 3000)).tolist() == [bucket(width) for width in range(1, 3000)]
 
 
 def test_a_new_head_expects_few_and_short_spans():

@@ -36,7 +36,8 @@ def test_rows_and_loss_by_hand(head: RelationHead):
     batch = lay_out([[w] for w in WINDOWS], [0, 1])
     vectors = torch.randn(len(batch.ids), 4, generator=torch.Generator().manual_seed(1))
     holds = [np.array([True, False, True]), np.zeros(3, dtype=bool)]
-    targets = [RelationTargets(holds[0]), RelationTargets(holds[1], 3.0)]
+    known = np.ones(3, dtype=bool)
+    targets = [RelationTargets(holds[0], known), RelationTargets(holds[1], known, 3.0)]
     with torch.no_grad():
         table = head(vectors, batch, -math.inf)
         loss = head.loss(vectors, batch, targets)["relations"].item()

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ..packing import Batch
 from ..targets import ClusterTargets, PairTargets
 from ..tokenization import IntArray
-from .pairs import PairHead, best_of_each
+from .pairs import PairHead, best_of_each, positions
 
 SHARE = 0.4
 """Mentions that are kept of a window at most, for each piece (Lee et al. 2017, section 3)."""
@@ -48,7 +48,7 @@ class CoreferenceHead(nn.Module):
         (rows x size + 1): log-odds of a link are their product.
         """
         rows = self._mentions(vectors, batch, floor)
-        places = _positions(batch, rows["window"].numpy(), rows["first"].numpy(), rows["last"].numpy())
+        places = positions(batch, rows["window"].numpy(), rows["first"].numpy(), rows["last"].numpy())
         later, earlier = self._views(vectors, torch.from_numpy(places).to(vectors.device))
         return {
             **{name: rows[name] for name in ("window", "first", "last", "logit")},
@@ -76,7 +76,7 @@ class CoreferenceHead(nn.Module):
             rows = _together(batch, group, target, found)
             if len(rows) < 2:
                 continue
-            places = torch.from_numpy(_positions(batch, rows[:, 0], rows[:, 1], rows[:, 2])).to(vectors.device)
+            places = torch.from_numpy(positions(batch, rows[:, 0], rows[:, 1], rows[:, 2])).to(vectors.device)
             later, earlier = self._views(self.dropout(vectors), places)
             links = links + _link_loss(later @ earlier.T, rows[:, 3])
         return {"mentions": mentions, "links": links}
@@ -126,13 +126,3 @@ def _together(batch: Batch, group: int, target: ClusterTargets, found: Mapping[s
         rows.setdefault((a, b), (window, known.get((a, b), -1)))
     listed = [(window, a, b, cluster) for (a, b), (window, cluster) in sorted(rows.items())]
     return np.array(listed, dtype=np.int64).reshape(-1, 4)
-
-
-def _positions(batch: Batch, window: np.ndarray, first: np.ndarray, last: np.ndarray) -> IntArray:
-    """M x 2: positions in the batch of the pieces of each mention; pieces of a window are consecutive."""
-    shift = np.zeros(len(batch.groups), dtype=np.int64)
-    for number in np.unique(window).tolist():
-        begin = int(batch.cu_seqlens[number])
-        real = int(np.flatnonzero(batch.pieces[begin : batch.cu_seqlens[number + 1]] >= 0)[0])
-        shift[number] = begin + real - int(batch.pieces[begin + real])
-    return np.stack([first + shift[window], last + shift[window]], 1)

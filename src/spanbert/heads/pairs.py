@@ -29,7 +29,7 @@ from ..tokenization import IntArray
 
 CELLS = 4_000_000
 ROWS_PER_PIECE = 4
-_BUCKETS = 24
+BUCKETS = 24
 _ROWS = 128  # of a block: its columns begin at its first row, so most of the empty half of the matrix is never made
 
 
@@ -68,7 +68,7 @@ class PairHead(nn.Module):
         self.bilinear = nn.Parameter(torch.empty(size, labels, size))
         self.terms = nn.Linear(width, 3 * labels)
         # Spans are rare among pairs, longer ones rarer: starting at that prior keeps the first steps calm.
-        prior = torch.tensor([-5.0 - 0.5 * bucket for bucket in range(_BUCKETS)])
+        prior = torch.tensor([-5.0 - 0.5 * bucket for bucket in range(BUCKETS)])
         self.width_bias = nn.Parameter(prior.clamp(min=-12.0).repeat(labels, 1))
         nn.init.normal_(self.views.weight, std=0.02)
         nn.init.zeros_(self.views.bias)
@@ -150,7 +150,7 @@ class PairHead(nn.Module):
         logits += (sums[:, None, top + 1 :].transpose(2, 3) - sums[:, top:bottom, :, None]) / widths[:, None]
         logits += first_bias[:, top:bottom, :, None]
         logits += last_bias[:, None, top:].transpose(2, 3)
-        logits += self.width_bias[:, _bucket(widths)].transpose(0, 1)
+        logits += self.width_bias[:, bucket(widths)].transpose(0, 1)
         return logits
 
     def _real(self, block: _Block, batch: Batch, device: torch.device) -> Tensor:
@@ -184,10 +184,10 @@ class PairHead(nn.Module):
         return window + block.window, first, last, label, found
 
 
-def _bucket(widths: Tensor) -> Tensor:
+def bucket(widths: Tensor) -> Tensor:
     """Widths 1 to 8 have a bucket each, longer ones two for every doubling."""
     logarithm = 8 + (2 * torch.log2(widths.clamp(min=1) / 8.0)).floor().long()
-    return torch.where(widths <= 8, widths - 1, logarithm).clamp(max=_BUCKETS - 1)
+    return torch.where(widths <= 8, widths - 1, logarithm).clamp(max=BUCKETS - 1)
 
 
 def _gold_cells(batch: Batch, targets: Sequence[PairTargets]) -> IntArray:
@@ -216,3 +216,13 @@ def best_of_each(window: Tensor, logit: Tensor, limits: Tensor) -> Tensor:
     order = order[torch.argsort(window[order], stable=True)]
     rank = torch.arange(len(window)) - torch.repeat_interleave(counts.cumsum(0) - counts, counts)
     return order[rank < limits[window[order]]].sort().values
+
+
+def positions(batch: Batch, window: np.ndarray, first: np.ndarray, last: np.ndarray) -> IntArray:
+    """M x 2: positions in the batch of the pieces of each span; pieces of a window are consecutive."""
+    shift = np.zeros(len(batch.groups), dtype=np.int64)
+    for number in np.unique(window).tolist():
+        begin = int(batch.cu_seqlens[number])
+        real = int(np.flatnonzero(batch.pieces[begin : batch.cu_seqlens[number + 1]] >= 0)[0])
+        shift[number] = begin + real - int(batch.pieces[begin + real])
+    return np.stack([first + shift[window], last + shift[window]], 1)

@@ -53,15 +53,9 @@ class RelationHead(nn.Module):
         """Labels that hold against "none", and "none" against those that do not, summed over pairs."""
         logits = self._logits(vectors, batch)
         holds = torch.from_numpy(np.stack([targets[group].holds for group in batch.groups])).to(logits.device)
+        taught = torch.from_numpy(np.stack([targets[group].taught for group in batch.groups])).to(logits.device)
         weights = torch.tensor([targets[group].weight for group in batch.groups], device=logits.device)
-        none = torch.zeros_like(holds[:, :1])
-        lowest = torch.finfo(logits.dtype).min
-        # log-softmax among what holds and "none", for each that holds
-        above = logits.masked_fill(torch.cat([none, ~holds], 1), lowest).log_softmax(1)[:, 1:]
-        # and of "none" among itself and what does not hold
-        below = logits.masked_fill(torch.cat([none, holds], 1), lowest).log_softmax(1)[:, 0]
-        each = -(above.masked_fill(~holds, 0.0).sum(1) + below)
-        return {"relations": (weights * each).sum()}
+        return {"relations": (weights * against_none(logits, holds, taught)).sum()}
 
     def _logits(self, vectors: Tensor, batch: Batch) -> Tensor:
         """W x (1 + C), "none" first."""
@@ -69,6 +63,19 @@ class RelationHead(nn.Module):
         features = torch.cat([vectors[places[:, k]] for k in range(3)], 1)
         logits: Tensor = self.out(self.dropout(torch.tanh(self.mix(self.dropout(features)))))
         return logits
+
+
+def against_none(logits: Tensor, holds: Tensor, taught: Tensor) -> Tensor:
+    """P: the loss of each pair, from logits P x (1 + C) with "none" first, what holds of it and what is known of it
+    (P x C each): labels that hold against "none", and "none" against those that do not.
+    """
+    none = torch.zeros_like(holds[:, :1])
+    lowest = torch.finfo(logits.dtype).min
+    # log-softmax among what holds and "none", for each that holds
+    above = logits.masked_fill(torch.cat([none, ~holds], 1), lowest).log_softmax(1)[:, 1:]
+    # and of "none" among itself and what does not hold
+    below = logits.masked_fill(torch.cat([none, holds | ~taught], 1), lowest).log_softmax(1)[:, 0]
+    return -(above.masked_fill(~holds, 0.0).sum(1) + below)
 
 
 def _places(batch: Batch) -> IntArray:

@@ -90,7 +90,7 @@ class Predictor:
         return replace(
             document,
             spans=given or tuple(spans),
-            relations=_of_spans(relations, given or spans),
+            relations=tuple(_of_spans(relations, given or spans)),
             clusters=tuple(clusters),
             questions=questions,
             annotated=None,
@@ -255,9 +255,10 @@ def _above(decoded: Decoded, judge: _Judge) -> Iterator[Span]:
 def _related(decoded: Decoded, judge: _Judge) -> Iterator[Relation]:
     """The relations that are probable enough."""
     found = decoded.relations
-    scores = judge.scores([each.logit for each in found], [each.label for each in found])
-    for each, score in zip(found, scores, strict=True):
-        if judge.keeps(each.label, score):
+    names = [each.key or each.label for each in found]
+    scores = judge.scores([each.logit for each in found], names)
+    for each, name, score in zip(found, names, scores, strict=True):
+        if judge.keeps(name, score):
             yield Relation(each.head, each.tail, each.label, score)
 
 
@@ -280,10 +281,13 @@ def _linked(decoded: Decoded, judge: _Judge) -> Iterator[Cluster]:
         yield Cluster(spans, own, min((link.score or 0.0 for link in own), default=None))
 
 
-def _of_spans(relations: Sequence[Relation], spans: Sequence[Span]) -> tuple[Relation, ...]:
-    """Those whose two arguments are among the spans."""
-    known = set(spans)
-    return tuple(relation for relation in relations if relation.head in known and relation.tail in known)
+def _of_spans(relations: Sequence[Relation], spans: Sequence[Span]) -> Iterator[Relation]:
+    """Those whose two arguments are among the spans, with these, which have scores."""
+    known = {(span.start, span.end, span.label): span for span in spans}
+    for relation in relations:
+        head, tail = (known.get((each.start, each.end, each.label)) for each in (relation.head, relation.tail))
+        if head is not None and tail is not None:
+            yield replace(relation, head=head, tail=tail)
 
 
 def _answered(question: Question, decoded: Answers, judge: _Judge) -> Question:

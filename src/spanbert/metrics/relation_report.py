@@ -12,7 +12,7 @@ from ..documents import Document, Relation
 from ..errors import DataError
 from .relations import LABELS, NO_RELATION, OTHER, score_semeval2010_task8, score_tacred, tacred_micro
 from .report import Report, counted_report
-from .spans import Item, count_items
+from .spans import Item, SpanCounts, count_documents, count_items, f1, precision, recall
 
 
 def relation_report(gold: Sequence[Document], predicted: Sequence[Document], *, asked: bool) -> Report:
@@ -26,14 +26,35 @@ def relation_report(gold: Sequence[Document], predicted: Sequence[Document], *, 
                 "the same documents in the same order",
                 "predict the very documents that are evaluated",
             )
-    counts = count_items([_items(document) for document in gold], [_items(document) for document in predicted])
+    counts = _counts(gold, predicted)
     by_label = np.concatenate([counts.by_label, counts.boundaries[:, None]], axis=1)
     report = counted_report(by_label, counts.labels, "relations:exact-set", "asked" if asked else "all")
     return replace(report, scores=_official(gold, predicted) if asked else {})
 
 
-def _items(document: Document) -> list[Item]:
-    return [(_pair(relation), relation.label) for relation in document.relations if relation.label != NO_RELATION]
+def joint_report(gold: Sequence[Document], predicted: Sequence[Document]) -> Report:
+    """Relations, `spans` by themselves, and the F1 of spans and relations counted together."""
+    report = relation_report(gold, predicted, asked=False)
+    spans = count_documents(gold, predicted).by_label.sum(axis=(0, 1))
+    both = spans + _counts(gold, predicted).by_label.sum(axis=(0, 1))
+    rates = {"precision": float(precision(spans)), "recall": float(recall(spans)), "f1": float(f1(spans))}
+    return replace(report, scores={"spans": rates, "spans_and_relations": {"f1": float(f1(both))}})
+
+
+def _counts(gold: Sequence[Document], predicted: Sequence[Document]) -> SpanCounts:
+    """Of strict relations; labels that were not annotated in a document are not counted in it."""
+    return count_items(
+        [_items(document, document.annotated) for document in gold],
+        [_items(other, document.annotated) for document, other in zip(gold, predicted, strict=True)],
+    )
+
+
+def _items(document: Document, annotated: frozenset[str] | None) -> list[Item]:
+    return [
+        (_pair(relation), relation.label)
+        for relation in document.relations
+        if relation.label != NO_RELATION and (annotated is None or relation.label in annotated)
+    ]
 
 
 def _pair(relation: Relation) -> tuple[object, ...]:

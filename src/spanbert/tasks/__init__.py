@@ -14,6 +14,7 @@ TASKS: dict[str, tuple[str, str, str]] = {
     "token-classification": ("token_classification", "TokenClassification", "TagSettings"),
     "question-answering": ("question_answering", "QuestionAnswering", "AnswerSettings"),
     "relation-extraction": ("relation_extraction", "RelationExtraction", "RelationSettings"),
+    "joint-extraction": ("joint_extraction", "JointExtraction", "JointSettings"),
     "coreference": ("coreference", "Coreference", "CoreferenceSettings"),
     "span-masking": ("span_masking", "SpanMasking", "MaskingSettings"),
 }

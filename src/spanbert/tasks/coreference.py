@@ -104,6 +104,8 @@ class Coreference:
         if draw is None:
             yield from (Example((window,), None) for window in windows)
             return
+        if not _looked_for(document):
+            return
         targets = self._targets(document, pieces)
         size = self.settings.windows_together
         first = int(draw.integers(0, size)) if len(windows) > size else 0
@@ -152,6 +154,8 @@ class Coreference:
 
     def judged(self, document: Document, decoded: Decoded) -> Judged:
         """A link is right when both mentions are of one gold cluster."""
+        if not _looked_for(document):
+            return Judged((), (), ())
         home = {
             (span.start, span.end): number
             for number, cluster in enumerate(self._clusters(document))
@@ -167,7 +171,9 @@ class Coreference:
 
     def report(self, gold: Sequence[Document], predicted: Sequence[Document]) -> Report:
         """The official scores."""
-        return coreference_report(gold, predicted, singletons=self.settings.singletons is not False)
+        pairs = [pair for pair in zip(gold, predicted, strict=True) if _looked_for(pair[0])]
+        singletons = self.settings.singletons is not False
+        return coreference_report(*([side[k] for side in pairs] for k in (0, 1)), singletons=singletons)
 
     def _clusters(self, document: Document) -> list[tuple[Span, ...]]:
         least = 2 if self.settings.singletons is False else 1
@@ -191,3 +197,8 @@ class Coreference:
             "mentions": float(sum(int((window.pieces >= 0).sum()) for window in group)),
             "links": float(max(1, owned)),
         }
+
+
+def _looked_for(document: Document) -> bool:
+    """Whether its clusters were annotated: one without any may say that they were not."""
+    return document.annotated is None or MENTION in document.annotated

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..decoding.resolve import resolve
-from ..documents import Decoded, Document, Judged, Span
+from ..documents import Candidate, Decoded, Document, Judged, Span
 from ..tokenization import IntArray, Pieces, Tokenizer
-from ..windows import Window, cut
+from ..windows import Table, Window, cut
 from .task import Settings
 
 S = TypeVar("S", bound=Settings)
@@ -22,6 +22,9 @@ ARG_MAX = "arg-max"
 PIPELINE = "token-classification"
 EXAMPLE = 'document = model.predict("Text of any length.")'
 COMMAND = "predict --model {model} --input FILE --format highlight"
+
+FLOOR = -6.0  # log-odds below which a pair of pieces is not worth keeping: a probability of 0.25 %
+FILL_PER_100_PIECES = 10  # improbable spans that may stand in the room left by the probable ones; in short texts too
 
 INSIDE_PIECE = "a border inside a piece"
 NO_PIECE = "no piece of text"
@@ -80,6 +83,32 @@ def judged(document: Document, decoded: Decoded) -> Judged:
         right=tuple((candidate.start, candidate.end, candidate.label) in gold for candidate in found),
         gold=Counter(label for _, _, label in gold),
     )
+
+
+def distinct(pieces: Pieces, table: Table) -> Table:
+    """The rows that can be told apart in the text: several pieces may stand for the same characters (a Hangul syllable
+    in an uncased vocabulary is three), and then a span begins with the first and ends with the last of them."""
+    if not table:
+        return table
+    first, last = table["first"], table["last"]
+    begins = np.diff(pieces.starts, prepend=-1) > 0
+    ends = np.diff(pieces.ends, append=pieces.ends[-1] + 1) > 0
+    kept = begins[first] & ends[last]
+    return {name: column[kept] for name, column in table.items()} if kept.any() else {}
+
+
+def room(pieces: Pieces) -> int:
+    """How many improbable spans may stand beside the probable ones of a document."""
+    return FILL_PER_100_PIECES * max(len(pieces), 100) // 100
+
+
+def candidates(labels: Sequence[str], pieces: Pieces, table: Table) -> tuple[Candidate, ...]:
+    """Rows of pairs of pieces as characters of the text."""
+    if not table:
+        return ()
+    starts, ends = pieces.starts[table["first"]].tolist(), pieces.ends[table["last"]].tolist()
+    names = [labels[label] for label in table["label"].tolist()]
+    return tuple(map(Candidate, starts, ends, names, table["logit"].tolist()))
 
 
 def unreachable(

@@ -29,7 +29,7 @@ from ..metrics.report import Report
 from ..targets import RelationTargets
 from ..tokenization import IntArray, Pieces, Tokenizer
 from ..windows import HEAD_BEGINS, TAIL_BEGINS, Table, Window
-from . import gold
+from . import gold, related
 from .task import Example, Settings
 
 if TYPE_CHECKING:
@@ -74,11 +74,7 @@ class RelationSettings(Settings):
                 raise UsageError(
                     f"{name} {value!r}", f"one of {', '.join(words)}", nearest(str(value), words) or "pick one"
                 )
-        for pair in self.types:
-            if not isinstance(pair, str) or pair.count(">") != 1:
-                raise UsageError(f"types {pair!r}", "HEAD>TAIL, as in PERSON>ORG", "write it like this")
-        if NO_RELATION in self.labels:
-            raise UsageError(f"label {NO_RELATION}", "labels of relations", "leave it out: it is always known")
+        related.check_settings(self.labels, self.types)
         for name, lowest in (("negatives", 0), ("most_pairs", 1)):
             value = getattr(self, name)
             if type(value) is not int or value < lowest:
@@ -120,20 +116,18 @@ class RelationExtraction:
     def adapted(self, documents: Sequence[Document], longest_span: int) -> Self:  # noqa: ARG002 - a window is a pair's own
         """Labels and types of the data, which pairs are asked, and whether one may have several relations."""
         s = self.settings
-        relations = [relation for document in documents for relation in document.relations]
-        known = [relation for relation in relations if relation.label != NO_RELATION]
-        listed = any(relation.label == NO_RELATION for relation in relations)
+        relations = [relation for document in documents for relation in related.known(document)]
+        listed = any(relation.label == NO_RELATION for document in documents for relation in document.relations)
         self._check_types(documents)
-        most = max((max(_per_pair(document).values(), default=0) for document in documents), default=0)
         return replace(
             self,
             settings=replace(
                 s,
-                labels=s.labels or tuple(sorted({relation.label for relation in known})),
+                labels=s.labels or tuple(sorted({relation.label for relation in relations})),
                 overlap=0 if s.overlap is None else s.overlap,
                 pairs=s.pairs or ("asked" if listed else "all"),
-                types=s.types or tuple(sorted({f"{r.head.label}>{r.tail.label}" for r in known})),
-                several=most > 1 if s.several is None else s.several,
+                types=s.types or tuple(sorted({related.types(relation) for relation in relations})),
+                several=related.several(documents) if s.several is None else s.several,
             ),
         )
 
@@ -149,9 +143,7 @@ class RelationExtraction:
     def annotations(self, document: Document) -> Sequence[Span]:
         """Of each relation the stretch from one argument to the other, under its label."""
         return [
-            Span(min(r.head.start, r.tail.start), max(r.head.end, r.tail.end), r.label)
-            for r in document.relations
-            if r.label != NO_RELATION
+            Span(min(r.head.start, r.tail.start), max(r.head.end, r.tail.end), r.label) for r in related.known(document)
         ]
 
     def visible(self, document: Document) -> Document:
@@ -167,31 +159,32 @@ class RelationExtraction:
             for unit, pair in enumerate(pairs):
                 yield Example((self._window(pieces, pair, unit),), None)
             return
-        labels = {label: number for number, label in enumerate(self.settings.labels)}
+        taught = gold.taught(document, self.settings.labels)
+        if not taught.any():
+            return
+        labels = {label: number for number, label in enumerate(self.settings.labels) if taught[number]}
         holds: dict[Pair, np.ndarray] = {}
         for relation in document.relations:
-            row = holds.setdefault((relation.head, relation.tail), np.zeros(len(labels), dtype=bool))
+            row = holds.setdefault((relation.head, relation.tail), np.zeros(len(taught), dtype=bool))
             if relation.label in labels:
                 row[labels[relation.label]] = True
-        related = [pair for pair in pairs if pair in holds and holds[pair].any()]
+        true = [pair for pair in pairs if pair in holds and holds[pair].any()]
         rest = [pair for pair in pairs if pair not in holds or not holds[pair].any()]
-        most = self.settings.negatives * max(1, len(related)) if self.settings.negatives else len(rest)
+        most = self.settings.negatives * max(1, len(true)) if self.settings.negatives else len(rest)
         kept = rest
         if len(rest) > most and self.settings.pairs != "asked":
             kept = [rest[k] for k in sorted(draw.choice(len(rest), most, replace=False).tolist())]
-        none = np.zeros(len(labels), dtype=bool)
-        for unit, pair in enumerate([*related, *kept]):
-            weight = 1.0 if unit < len(related) else len(rest) / len(kept)
-            targets = RelationTargets(holds.get(pair, none), weight)
+        none = np.zeros(len(taught), dtype=bool)
+        for unit, pair in enumerate([*true, *kept]):
+            weight = 1.0 if unit < len(true) else len(rest) / len(kept)
+            targets = RelationTargets(holds.get(pair, none), taught, weight)
             yield Example((self._window(pieces, pair, unit),), targets, {"relations": weight})
 
     def unreachable(self, document: Document, pieces: Pieces) -> tuple[tuple[Span, str], ...]:
         """Relations of arguments without any piece, between types that may not be related, of labels not known."""
         s, known = self.settings, set(self._pairs(document, pieces))
         found = []
-        for relation, span in zip(
-            (r for r in document.relations if r.label != NO_RELATION), self.annotations(document), strict=True
-        ):
+        for relation, span in zip(related.known(document), self.annotations(document), strict=True):
             if relation.label not in s.labels:
                 found.append((span, gold.UNKNOWN_LABEL))
             elif (relation.head, relation.tail) not in known:
@@ -225,8 +218,9 @@ class RelationExtraction:
 
     def judged(self, document: Document, decoded: Decoded) -> Judged:
         """A relation is right when arguments, direction and label are."""
-        gold_items = {(r.head, r.tail, r.label) for r in document.relations if r.label != NO_RELATION}
-        found = decoded.relations
+        asked = document.annotated
+        gold_items = {(r.head, r.tail, r.label) for r in related.wanted(document)}
+        found = [each for each in decoded.relations if asked is None or each.label in asked]
         return Judged(
             labels=tuple(each.label for each in found),
             logits=tuple(each.logit for each in found),
@@ -325,11 +319,6 @@ class RelationExtraction:
     def _ids(self, text: str) -> list[int]:
         ids: IntArray = self.tokenizer.ids_and_words(text)[0]
         return ids[:_LONGEST_MARK].tolist() or [self.tokenizer.ids["unk"]]
-
-
-def _per_pair(document: Document) -> Counter[Pair]:
-    """How many relations each pair has."""
-    return Counter((r.head, r.tail) for r in document.relations if r.label != NO_RELATION)
 
 
 def _stretches(first: Sequence[int], last: Sequence[int], total: int, room: int) -> list[tuple[int, int]]:

@@ -31,15 +31,12 @@ from ..targets import PairTargets
 from ..tokenization import Pieces, Tokenizer
 from ..windows import Table
 from . import gold
-from .gold import ARG_MAX
+from .gold import ARG_MAX, FLOOR
 from .task import Example, Settings
 
 if TYPE_CHECKING:
     from ..encoder.loading import Encoder
     from ..heads.head import Head
-
-FLOOR = -6.0  # log-odds below which a pair is not worth keeping: a probability of 0.25 %
-FILL_PER_100_PIECES = 10  # improbable spans that may stand in the room left by the probable ones; in short texts too
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,16 +143,11 @@ class SpanClassification:
 
     def candidates(self, document: Document, pieces: Pieces, table: Table) -> tuple[Candidate, ...]:  # noqa: ARG002
         """Every row of the table: pairs of pieces as characters of the text."""
-        table = _distinct(pieces, table)
-        if not table:
-            return ()
-        starts, ends = pieces.starts[table["first"]].tolist(), pieces.ends[table["last"]].tolist()
-        names = [self.settings.labels[label] for label in table["label"].tolist()]
-        return tuple(map(Candidate, starts, ends, names, table["logit"].tolist()))
+        return gold.candidates(self.settings.labels, pieces, gold.distinct(pieces, table))
 
-    def decode(self, document: Document, pieces: Pieces, table: Table) -> Decoded:
+    def decode(self, document: Document, pieces: Pieces, table: Table) -> Decoded:  # noqa: ARG002
         """The best set under the policy, then what fits beside it."""
-        table = _distinct(pieces, table)
+        table = gold.distinct(pieces, table)
         if not table:
             return Decoded()
         starts, ends = pieces.starts[table["first"]], pieces.ends[table["last"]]
@@ -163,13 +155,14 @@ class SpanClassification:
         if self.settings.policy == ARG_MAX:
             chosen = np.array([arg_max(starts, ends, labels, logits)])
         else:
-            room = FILL_PER_100_PIECES * max(len(pieces), 100) // 100
+            room = gold.room(pieces)
             columns = starts, ends, labels, logits
             if self.settings.limits is None:
                 chosen = decode_spans(self.settings.policy, *columns, floor=FLOOR, room=room)
             else:
                 chosen = decode_within(self.rules, *columns, floor=FLOOR, room=room)
-        return Decoded(self.candidates(document, pieces, {name: column[chosen] for name, column in table.items()}))
+        table = {name: column[chosen] for name, column in table.items()}
+        return Decoded(gold.candidates(self.settings.labels, pieces, table))
 
     def judged(self, document: Document, decoded: Decoded) -> Judged:
         """Exact boundaries and label."""
@@ -183,15 +176,3 @@ class SpanClassification:
         labels = self.settings.labels
         spans = gold.teachable(document, labels, self.settings.policy, self.settings.resolve)
         return PairTargets(gold.runs(spans, pieces, labels), gold.taught(document, labels))
-
-
-def _distinct(pieces: Pieces, table: Table) -> Table:
-    """The rows that can be told apart in the text: several pieces may stand for the same characters (a Hangul syllable
-    in an uncased vocabulary is three), and then a span begins with the first and ends with the last of them."""
-    if not table:
-        return table
-    first, last = table["first"], table["last"]
-    begins = np.diff(pieces.starts, prepend=-1) > 0
-    ends = np.diff(pieces.ends, append=pieces.ends[-1] + 1) > 0
-    kept = begins[first] & ends[last]
-    return {name: column[kept] for name, column in table.items()} if kept.any() else {}
