@@ -36,6 +36,12 @@ def command(
         list[str] | None,
         typer.Option(help=f"{', '.join(ANNOTATED)}, or several that share the encoder. Default: {ANNOTATED[0]}."),
     ] = None,
+    add_to: Annotated[
+        str | None,
+        typer.Option(
+            help="A trained model that gets --task beside its own; with --freeze-encoder those stay as they are."
+        ),
+    ] = None,
     train: Annotated[list[str] | None, typer.Option(help="Annotated files (one or more).")] = None,
     dev: Annotated[list[str] | None, typer.Option(help="Held-out files; none: a tenth of the training data.")] = None,
     output: Annotated[str | None, typer.Option(help="New folder for the model.", envvar="SPANBERT_OUTPUT")] = None,
@@ -49,7 +55,14 @@ def command(
     settings: dict[str, Any],
 ) -> None:
     """Example: spanbert train --train train.jsonl --dev dev.jsonl --output my-model"""
-    own = {"base_model": base_model, "task": task or None, "train": train, "dev": dev, "output": output}
+    own = {
+        "base_model": base_model,
+        "task": task or None,
+        "add_to": add_to,
+        "train": train,
+        "dev": dev,
+        "output": output,
+    }
     own |= {"input_format": input_format}
     given = {name: value for name, value in {**own, **settings}.items() if value is not None}
     values = _resolved(_from_file(config) | given, preset)
@@ -69,11 +82,16 @@ def command(
     names = [named] if isinstance(named, str) else list(named)
     task_settings = _task_settings(values)
     labels = task_settings.pop("labels", ())
-    model = SpanModel.create(
-        values["base_model"], task=names, labels=labels, settings=task_settings, seed=train_config.seed
-    )
+    choices = {"labels": labels, "settings": task_settings, "seed": train_config.seed}
+    known = SpanModel.from_pretrained(values["add_to"]) if values.get("add_to") else None
+    if known is None or train_config.freeze_encoder:
+        model = SpanModel.create(values["base_model"], task=names, **choices)
+    else:
+        model = known.adding(names[0], **choices)
     with bar("training") as progress:
         trained = run(model, documents, held_out, train_config, [TrainingDisplay(progress)])
+    if known is not None and train_config.freeze_encoder:
+        known.join(trained).save_pretrained(values["output"])
     report = trained.bundle.facts["report"]
     _next_commands(values["output"], report, task_class(names[0]).command)
     if json:
@@ -83,11 +101,26 @@ def command(
 def _resolved(values: dict[str, Any], preset: str | None) -> dict[str, Any]:
     """With the defaults and the recipe that stand behind them. Raises UsageError where what must be given is not."""
     recipe = values.pop("preset", None) if preset is None else preset
-    values = {"base_model": BASE, **({} if recipe is None else find_preset(recipe))} | values
+    values = {"base_model": values.get("add_to", BASE), **({} if recipe is None else find_preset(recipe))} | values
+    _check_added(values)
     for name in ("train", "output"):
         if not values.get(name):
             raise UsageError(f"no --{name}", f"--{name} and a value", f"give --{name}, or {name} in the --config file")
     return values
+
+
+def _check_added(values: dict[str, Any]) -> None:
+    """A task is added to a model one at a time, over its encoder. Raises UsageError."""
+    added = values.get("add_to")
+    if not added:
+        return
+    if values["base_model"] != added:
+        raise UsageError("--add-to and --base-model", "one of them", "leave --base-model out: the model has an encoder")
+    named = values.get("task")
+    if not named or (not isinstance(named, str) and len(named) != 1):
+        raise UsageError(
+            "--add-to without one --task", "the task to add", "name it; for several, add one after another"
+        )
 
 
 def _task_settings(values: dict[str, Any]) -> dict[str, Any]:
@@ -104,7 +137,9 @@ def _task_settings(values: dict[str, Any]) -> dict[str, Any]:
 
 def _known() -> dict[str, tuple[type, ...]]:
     """What a configuration file may set, and the types of the values."""
-    own: dict[str, tuple[type, ...]] = dict.fromkeys(("base_model", "output", "input_format", "preset"), (str,))
+    own: dict[str, tuple[type, ...]] = dict.fromkeys(
+        ("base_model", "add_to", "output", "input_format", "preset"), (str,)
+    )
     own |= {"train": (list,), "dev": (list,), "task": (str, list)}
     settings = kinds_of_values([TrainConfig, *SETTINGS, Reading])
     del settings["tags"]

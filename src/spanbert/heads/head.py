@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -40,7 +40,8 @@ class Head(Protocol):
 class Network(nn.Module):
     """Encoder and heads. Its `forward` is the loss, so that wrappers of the module see the training step.
 
-    With `precision` bfloat16 the encoder is autocast in training: master weights and heads stay in fp32.
+    With `precision` bfloat16 the encoder is autocast in training: master weights and heads stay in fp32. One that is
+    `frozen` reads in training as in prediction, without dropout and gradients.
     """
 
     def __init__(self, encoder: Encoder, heads: Mapping[str, Head]) -> None:
@@ -48,6 +49,13 @@ class Network(nn.Module):
         self.encoder = encoder
         self.heads = nn.ModuleDict(cast(Mapping[str, nn.Module], heads))
         self.precision = torch.float32
+        self.frozen = False
+
+    def train(self, mode: bool = True) -> Self:  # noqa: FBT001, FBT002 - torch's own signature
+        """Training mode of all but a frozen encoder."""
+        super().train(mode)
+        self.encoder.train(mode and not self.frozen)
+        return self
 
     def head(self, task: str) -> Head:
         """The head of a task."""
@@ -58,7 +66,8 @@ class Network(nn.Module):
         head = self.head(task)
         device = next(self.encoder.parameters()).device.type
         with torch.autocast(device, dtype=self.precision, enabled=self.precision != torch.float32):
-            vectors = self.encoder(batch)
+            with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+                vectors = self.encoder(batch)
             words = self.encoder.words.weight
             if head.over_vocabulary:
                 return head.loss(vectors, batch, targets, words)

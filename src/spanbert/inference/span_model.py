@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import heapq
 import math
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 
 from .. import bundle as bundles
+from ..calibration.curve import Calibration
 from ..calibration.requirements import NEVER
 from ..decoding.n_best import n_best_flat
 from ..documents import Candidate, Document, Question, Span, check_text
@@ -85,6 +87,62 @@ class SpanModel:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return cls(bundles.Bundle.build(encoder, tokenizer, tasks, facts))
+
+    def adding(
+        self, task: str, *, labels: Sequence[str] = (), settings: Mapping[str, object] | None = None, seed: int = 0
+    ) -> SpanModel:
+        """This model with one task more, whose head is new; arguments as in `create`. Training it teaches all tasks.
+
+        To leave the others as they are: train a model of that task alone over the same encoder, frozen, and `join` it.
+        """
+        known = self.bundle
+        if task in known.tasks:
+            raise UsageError(f"task {task}, which this model has", "another task", "train it anew, or leave it out")
+        chosen = settings_of([task], {**(settings or {}), **({"labels": tuple(labels)} if labels else {})})[task]
+        window = min(chosen.window, known.network.encoder.longest)
+        made = task_class(task)(dataclasses.replace(chosen, window=window), known.tokenizer)
+        network = copy.deepcopy(known.network)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            if made.ready:
+                network.heads[task] = made.head(network.encoder)
+        bundle = dataclasses.replace(
+            known,
+            network=network,
+            tasks={**known.tasks, task: made},
+            calibrations={**known.calibrations, task: Calibration()},
+            thresholds={**known.thresholds, task: made.threshold},
+        )
+        return SpanModel(bundle, str(self.device), self.precision)
+
+    def join(self, other: SpanModel) -> SpanModel:
+        """This model with the tasks of another one over the same encoder; all say what they said before.
+
+        Raises UsageError where the encoders differ, or both have the same task.
+        """
+        mine, theirs = self.bundle, other.bundle
+        if both := set(mine.tasks) & set(theirs.tasks):
+            raise UsageError(f"task {min(both)} in both models", "different tasks", "leave one out")
+        states = [bundle.network.encoder.state_dict() for bundle in (mine, theirs)]
+        if states[0].keys() != states[1].keys() or not all(
+            torch.equal(tensor.cpu(), states[1][name].cpu()) for name, tensor in states[0].items()
+        ):
+            raise UsageError(
+                "models over different encoders",
+                "one whose encoder was frozen while the other's task was learnt",
+                "train it over this model with freeze_encoder",
+            )
+        network = copy.deepcopy(mine.network)
+        network.heads.update(dict(copy.deepcopy(theirs.network).heads.items()))
+        bundle = dataclasses.replace(
+            mine,
+            network=network,
+            tasks={**mine.tasks, **theirs.tasks},
+            calibrations={**mine.calibrations, **theirs.calibrations},
+            thresholds={**mine.thresholds, **theirs.thresholds},
+            outcomes={**mine.outcomes, **theirs.outcomes},
+        )
+        return SpanModel(bundle, str(self.device), self.precision)
 
     @classmethod
     def from_pretrained(cls, path: str | Path, device: str = "auto", dtype: str = "auto") -> SpanModel:

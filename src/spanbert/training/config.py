@@ -19,6 +19,8 @@ class TrainConfig:
     """Passes over the training data; none given: as many as small data need, as few as large data need."""
     learning_rate: float | None = None
     """Peak rate of the encoder; none given: chosen by its width."""
+    freeze_encoder: bool = False
+    """Leave the encoder as it is: only new heads learn, and other heads on it go on saying what they said."""
     head_learning_rate: float = 1e-3
     """Peak rate of the new head."""
     max_tokens: int = 2048

@@ -128,6 +128,7 @@ class _Run:
         device = choose_device(config.device)
         dtype = choose_dtype(config.dtype, device)
         bundle.network.to(device).precision = dtype
+        bundle.network.frozen = config.freeze_encoder
         width = bundle.network.encoder.width
         rate = config.learning_rate or default_rate(width)
         optimizer = make_optimizer(bundle.network, rate, config.head_learning_rate, config.weight_decay)
@@ -233,7 +234,7 @@ class _Run:
         elif self.checkpoints is not None:
             self.checkpoints.load_best(bundle.network, state.best_step)
         self.processes.copied(bundle.network)
-        bundle.network.precision = torch.float32
+        bundle.network.precision, bundle.network.frozen = torch.float32, False
         bundle.facts["report"] = state.best_report
         bundle.facts["training"] = self._facts()
         model = SpanModel(bundle, str(self.device), {torch.float32: "float32"}.get(self.dtype, "bfloat16"))

@@ -17,9 +17,11 @@ DECAYS: Mapping[str, Callable[[float], float]] = {
 
 
 def make_optimizer(network: Network, rate: float, head_rate: float, weight_decay: float) -> torch.optim.AdamW:
-    """Groups carry their peak rate as `peak`; biases, LayerNorm and tables of biases do not decay."""
+    """Groups carry their peak rate as `peak`; biases, LayerNorm and tables of biases do not decay; a frozen encoder has
+    no group."""
     groups = []
-    for module, peak in ((network.encoder, rate), (network.heads, head_rate)):
+    modules = ((network.heads, head_rate),) if network.frozen else ((network.encoder, rate), (network.heads, head_rate))
+    for module, peak in modules:
         for matrix, decay in ((True, weight_decay), (False, 0.0)):
             parameters = [p for n, p in module.named_parameters() if _decays(n, p) is matrix]
             if parameters:
