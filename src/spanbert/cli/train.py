@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
 import typer
@@ -17,6 +17,10 @@ from ..tasks.presets import preset as find_preset
 from ..training.config import TrainConfig
 from .flags import kinds_of_values, read_config, split, with_settings
 from .show import TrainingDisplay, bar, read_all, talk
+
+if TYPE_CHECKING:
+    from ..documents import Document
+    from ..inference.span_model import SpanModel
 
 SETTINGS = [settings_class(name) for name in ANNOTATED]
 _HIDDEN = ("tags", "output", "limits")
@@ -72,30 +76,41 @@ def command(
     held_out = None
     if values.get("dev"):
         held_out = read_all(values["dev"], form, reading, name="dev", verbose=verbose)
-    train_config = TrainConfig(**split(TrainConfig, values))
+    trained = _trained(values, TrainConfig(**split(TrainConfig, values)), documents, held_out)
+    report = trained.bundle.facts["report"]
+    _next_commands(values["output"], report, task_class(next(iter(trained.bundle.tasks))).command)
+    if json:
+        typer.echo(orjson.dumps(report))
 
+
+def _trained(
+    values: dict[str, Any], config: TrainConfig, documents: list[Document], held_out: list[Document] | None
+) -> SpanModel:
+    """The model that was learnt; a task over a frozen encoder is then saved with the model that it was added to."""
     # torch is imported only now, when the files are known to be sound
     from ..inference.span_model import SpanModel
     from ..training.loop import train as run
 
+    known = SpanModel.from_pretrained(values["add_to"]) if values.get("add_to") else None
+    model = _model(known, values, config)
+    with bar("training") as progress:
+        trained = run(model, documents, held_out, config, [TrainingDisplay(progress)])
+    if known is not None and config.freeze_encoder:
+        known.join(trained).save_pretrained(values["output"])
+    return trained
+
+
+def _model(known: SpanModel | None, values: dict[str, Any], config: TrainConfig) -> SpanModel:
+    """What is to be trained: of new tasks, or `known` with one more; over a frozen encoder the new one alone."""
+    from ..inference.span_model import SpanModel
+
     named = values.get("task", ANNOTATED[0])
     names = [named] if isinstance(named, str) else list(named)
-    task_settings = _task_settings(values)
-    labels = task_settings.pop("labels", ())
-    choices = {"labels": labels, "settings": task_settings, "seed": train_config.seed}
-    known = SpanModel.from_pretrained(values["add_to"]) if values.get("add_to") else None
-    if known is None or train_config.freeze_encoder:
-        model = SpanModel.create(values["base_model"], task=names, **choices)
-    else:
-        model = known.adding(names[0], **choices)
-    with bar("training") as progress:
-        trained = run(model, documents, held_out, train_config, [TrainingDisplay(progress)])
-    if known is not None and train_config.freeze_encoder:
-        known.join(trained).save_pretrained(values["output"])
-    report = trained.bundle.facts["report"]
-    _next_commands(values["output"], report, task_class(names[0]).command)
-    if json:
-        typer.echo(orjson.dumps(report))
+    settings = _task_settings(values)
+    labels = settings.pop("labels", ())
+    if known is None or config.freeze_encoder:
+        return SpanModel.create(values["base_model"], task=names, labels=labels, settings=settings, seed=config.seed)
+    return known.adding(names[0], labels=labels, settings=settings, seed=config.seed)
 
 
 def _resolved(values: dict[str, Any], preset: str | None) -> dict[str, Any]:
