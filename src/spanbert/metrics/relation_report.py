@@ -26,7 +26,7 @@ def relation_report(gold: Sequence[Document], predicted: Sequence[Document], *, 
                 "the same documents in the same order",
                 "predict the very documents that are evaluated",
             )
-    counts = _counts(gold, predicted)
+    counts = relation_counts(gold, predicted)
     by_label = np.concatenate([counts.by_label, counts.boundaries[:, None]], axis=1)
     report = counted_report(by_label, counts.labels, "relations:exact-set", "asked" if asked else "all")
     return replace(report, scores=_official(gold, predicted) if asked else {})
@@ -36,12 +36,12 @@ def joint_report(gold: Sequence[Document], predicted: Sequence[Document]) -> Rep
     """Relations, `spans` by themselves, and the F1 of spans and relations counted together."""
     report = relation_report(gold, predicted, asked=False)
     spans = count_documents(gold, predicted).by_label.sum(axis=(0, 1))
-    both = spans + _counts(gold, predicted).by_label.sum(axis=(0, 1))
+    both = spans + relation_counts(gold, predicted).by_label.sum(axis=(0, 1))
     rates = {"precision": float(precision(spans)), "recall": float(recall(spans)), "f1": float(f1(spans))}
     return replace(report, scores={"spans": rates, "spans_and_relations": {"f1": float(f1(both))}})
 
 
-def _counts(gold: Sequence[Document], predicted: Sequence[Document]) -> SpanCounts:
+def relation_counts(gold: Sequence[Document], predicted: Sequence[Document]) -> SpanCounts:
     """Of strict relations; labels that were not annotated in a document are not counted in it."""
     return count_items(
         [_items(document, document.annotated) for document in gold],
