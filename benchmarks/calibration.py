@@ -8,8 +8,9 @@ everywhere. What was decoded in the test parts is kept in benchmarks/results/cal
 tools would have said of the same spans: the head's own probability; a temperature fitted on the same dev part; and,
 for tags, the mean and the product of the tags' probabilities over the span's pieces.
 
-A promise (`--require precision>=0.9`) is tried on REDRAWS halvings of the documents of the test part: probabilities and
-thresholds from one half, precision on the other.
+A promise (`--require precision>=0.9`) is tried twice REDRAWS times. Halved: probabilities and thresholds from one half
+of the test part's documents, precision on the other, whose own chance then speaks too. Drawn: the test part stands for
+all text, as many documents are drawn from it with replacement, and the precision is that of the whole part.
 """
 
 from __future__ import annotations
@@ -129,13 +130,18 @@ def report(corpora: Sequence[str]) -> None:
             f"{corrected_ece(p, found.right):.3f} [{low:.3f}, {high:.3f}] | {log_loss(p, found.right):.3f} | "
             f"{brier(p, found.right):.4f} | " + " | ".join(briers) + " |"
         )
-    print("\n| corpus | head | precision >= 0.9 kept in | refused in | recall left (median) |\n|---|---|--:|--:|--:|")
+    print("\n| corpus | head | precision >= 0.9, drawn: kept in | recall left (median) | halved: kept in |")
+    print("|---|---|--:|--:|--:|")
     for corpus, system in rows:
         _, found = read(kept(corpus, system))
-        held, refused, left = redraws(found, Requirement("precision", 0.9))
-        tried = REDRAWS - refused
-        share = f"{held / tried:.1%} of {tried}" if tried else "-"
-        print(f"| {corpus} | {system} | {share} | {refused} | {np.median(left) if left else 0:.2f} |")
+        cells = []
+        for drawn in (True, False):
+            held, refused, left = redraws(found, Requirement("precision", 0.9), drawn=drawn)
+            tried = REDRAWS - refused
+            cells.append(f"{held / tried:.1%} of {tried}" if tried else f"refused in {refused}")
+            if drawn:
+                cells.append(f"{np.median(left):.2f}" if left else "-")
+        print(f"| {corpus} | {system} | " + " | ".join(cells) + " |", flush=True)
 
 
 def read(path: Path) -> tuple[dict[str, Any], Outcomes]:
@@ -157,14 +163,17 @@ def interval(p: Any, found: Outcomes) -> tuple[float, float]:
     return max(0.0, float(low)), max(0.0, float(high))
 
 
-def redraws(found: Outcomes, requirement: Requirement) -> tuple[int, int, list[float]]:
-    """How often the promise was kept on the other half, and refused; and the recall that it left there."""
+def redraws(found: Outcomes, requirement: Requirement, *, drawn: bool) -> tuple[int, int, list[float]]:
+    """How often the promise was kept, and refused; and the recall that it left."""
     draw = np.random.default_rng(0)
     number = max(len(counts) for counts in found.gold.values())
     kept, refused, left = 0, 0, []
     for _ in range(REDRAWS):
-        is_in = draw.permutation(number) < number // 2
-        one, other = half(found, is_in), half(found, ~is_in)
+        if drawn:
+            one, other = resampled(found, draw.integers(0, number, number)), found
+        else:
+            is_in = draw.permutation(number) < number // 2
+            one, other = half(found, is_in), half(found, ~is_in)
         try:
             curve = fit(one).calibration
             promised = promises(one, curve.probabilities(one.logits, one.labels), requirement)
@@ -178,6 +187,18 @@ def redraws(found: Outcomes, requirement: Requirement) -> tuple[int, int, list[f
         kept += not above.any() or float(other.right[above].mean()) >= requirement.least
         left.append(float((other.right & above).sum() / max(1, gold)))
     return kept, refused, left
+
+
+def resampled(found: Outcomes, chosen: np.ndarray) -> Outcomes:
+    """The outcomes of these documents, some of them several times, each time as a document of its own."""
+    order = np.argsort(found.documents, kind="stable")
+    edges = np.searchsorted(found.documents[order], np.arange(len(next(iter(found.gold.values()))) + 1))
+    rows = [order[edges[k] : edges[k + 1]] for k in chosen]
+    places = np.concatenate(rows)
+    number = np.repeat(np.arange(len(chosen)), [len(row) for row in rows])
+    gold = {label: counts[chosen] for label, counts in found.gold.items()}
+    labels = tuple(found.labels[k] for k in places)
+    return Outcomes(found.logits[places], found.right[places], labels, number, gold)
 
 
 def half(found: Outcomes, is_in: Any) -> Outcomes:

@@ -79,11 +79,11 @@ def simulated(draw: np.random.Generator, documents: int = 400, spread: float = 0
 
 @pytest.mark.parametrize(("rate", "least"), [("precision", 0.9), ("recall", 0.6)])
 def test_the_promise_holds(rate: str, least: float):
-    """On data drawn anew, in at least 94 of 100 draws (expected 95 at the border, more off it); not by refusing."""
+    """On data drawn anew, in at least 94 % of 1,000 draws (expected 95 at the border, more off it); not by refusing."""
     draw = np.random.default_rng(0)
     truth = simulated(draw, 40_000)
     held = refused = 0
-    for _ in range(100):
+    for _ in range(1000):
         outcomes = simulated(draw)
         try:
             (found,) = promises(outcomes, sigmoid(outcomes.logits), Requirement(rate, least))
@@ -93,7 +93,7 @@ def test_the_promise_holds(rate: str, least: float):
         kept = sigmoid(truth.logits) >= found.threshold
         whole = kept.sum() if rate == "precision" else truth.gold["X"].sum()
         held += (truth.right & kept).sum() / whole >= least
-    assert refused <= 20 and held / (100 - refused) >= 0.94
+    assert refused <= 200 and held / (1000 - refused) >= 0.94
 
 
 def test_rare_labels_are_pooled():
