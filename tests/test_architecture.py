@@ -20,7 +20,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 # Layer of each module or folder; `design.md` section 3. Inside layer 7 the order is that of the sub-numbers.
 LAYERS = {
     "errors": 0, "graphemes": 0, "durable": 0, "near_duplicates": 0, "models": 0,
-    "documents": 1, "tag_schemes": 1,
+    "documents": 1, "tag_schemes": 1, "pronouns": 1,
     "formats": 2,
     "tokenization": 3, "windows": 3, "packing": 3, "targets": 3, "masking": 3,
     "encoder": 4, "heads": 4,
@@ -90,7 +90,7 @@ def test_files_functions_and_package_stay_small():
         for home in (("formats",), ("cli",), ("tasks", "heads"), ("pretraining",), ("decoding",), ADVISING, MEASURING)
     }
     assert apart[ADVISING] <= 1000 and apart[("decoding",)] <= 1800
-    assert apart[("formats",)] <= 3100 and apart[("cli",)] <= 1900 and apart[("pretraining",)] <= 1100
+    assert apart[("formats",)] <= 3300 and apart[("cli",)] <= 1900 and apart[("pretraining",)] <= 1100
     assert apart[MEASURING] <= 4900 and apart["tasks", "heads"] <= 3300
     assert sum(sizes.values()) - sum(apart.values()) <= 6000  # the core
 

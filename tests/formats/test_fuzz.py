@@ -56,6 +56,15 @@ SENTENCE = {
     "relations": [{"type": "met", "head": 0, "tail": 1}],
     "orig_id": 5,
 }
+GAP = (
+    "ID\tText\tPronoun\tPronoun-offset\tA\tA-offset\tA-coref\tB\tB-offset\tB-coref\n"
+    "d\tZoé met b, she\tshe\t11\tZoé\t0\tTRUE\tb\t8\tFALSE\n"
+)
+ARTICLE = {
+    "sents": [["Zoé", "met"], ["b"]],
+    "vertexSet": [[{"type": "PER", "sent_id": 0, "pos": [0, 1]}], [{"type": "PER", "sent_id": 1, "pos": [0, 1]}]],
+    "labels": [{"h": 0, "t": 1, "r": "met"}],
+}
 PAPER = {
     "doc_key": "p",
     "sentences": [["Zoé", "met"], ["b"]],
@@ -84,6 +93,8 @@ SEEDS: dict[str, list[bytes]] = {
     "tacred": [json.dumps([EXAMPLE, EXAMPLE]).encode()],
     "spert": [json.dumps([SENTENCE]).encode()],
     "dygie": [json.dumps(PAPER).encode() + b"\n"],
+    "docred": [json.dumps([ARTICLE]).encode()],
+    "gap": [GAP.encode()],
     "semeval": [
         b'1\t"A <e1>b</e1> <e2>c</e2>."\r\nCause-Effect(e1,e2)\r\nComment: x\r\n\r\n2\t"<e2>c</e2><e1>d</e1>"\nOther\n'
     ],
@@ -96,6 +107,8 @@ NAMES = {
     "tacred": "a.json",
     "spert": "a.json",
     "dygie": "a.jsonl",
+    "docred": "a.json",
+    "gap": "a.tsv",
     "semeval": "a.txt",
     "jsonl": "a.jsonl",
     "label-studio": "a.json",

@@ -22,6 +22,7 @@ __all__ = ["FORMATS", "Format", "Note", "ReadReport", "Reading", "format_named",
 # In the order in which they are asked whether they recognise a file: the most particular first.
 FORMATS = {
     "brat": "spanbert.formats.brat",
+    "docred": "spanbert.formats.docred",
     "label-studio": "spanbert.formats.label_studio",
     "squad": "spanbert.formats.squad",
     "squad-predictions": "spanbert.formats.squad_predictions",
@@ -29,6 +30,7 @@ FORMATS = {
     "tacred": "spanbert.formats.tacred",
     "spert": "spanbert.formats.spert",
     "dygie": "spanbert.formats.dygie",
+    "gap": "spanbert.formats.gap",
     "jsonl": "spanbert.formats.jsonl",
     "semeval": "spanbert.formats.semeval",
     "conll-coref": "spanbert.formats.conll_coref",

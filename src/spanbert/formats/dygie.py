@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 from ..documents import MENTION, Cluster, Document, Relation, Span
-from ..errors import DataError, UsageError
+from ..errors import DataError
 from . import strict_json
+from .format import read_only
 from .repair import clean_label
 from .report import ReadReport
 from .sources import Source
 from .tokens import Joined
 
 SUFFIXES: tuple[str, ...] = ()
+write = read_only("dygie")
 _KEYS = re.compile(r'"sentences"\s*:\s*\[\s*\[')
 
 
@@ -34,11 +34,6 @@ def read(source: Source, report: ReadReport) -> Iterator[Document]:
             record = strict_json.mapping(strict_json.parse(line), "a document")
             document = _document(record, f"{source.stem}-{number}", report)
         yield document
-
-
-def write(documents: Iterable[Document], target: str | Path) -> Counter[str]:  # noqa: ARG001 - it is read only
-    """Raises UsageError."""
-    raise UsageError("dygie to write", "a format that holds any text", "write jsonl")
 
 
 def _document(record: dict[str, object], name: str, report: ReadReport) -> Document:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
 from ..documents import Document
+from ..errors import UsageError
 from .report import ReadReport
 from .sources import Source
 
@@ -26,6 +27,15 @@ class Format(Protocol):
 
     def write(self, documents: Iterable[Document], target: str | Path) -> Counter[str]:
         """Write them all; count what the format cannot hold. Raises DataError where it cannot hold a span."""
+
+
+def read_only(name: str) -> Callable[[Iterable[Document], str | Path], Counter[str]]:
+    """The `write` of a format that can only be read."""
+
+    def write(documents: Iterable[Document], target: str | Path) -> Counter[str]:  # noqa: ARG001
+        raise UsageError(f"{name} to write", "a format that holds any text", "write jsonl")
+
+    return write
 
 
 def not_held(document: Document, *held: str) -> Counter[str]:

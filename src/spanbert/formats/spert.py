@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 from ..documents import Document, Relation
-from ..errors import DataError, UsageError
+from ..errors import DataError
 from . import strict_json
+from .format import read_only
 from .repair import clean_label, whole_number
 from .report import ReadReport
 from .sources import Source
 from .tokens import Joined
 
 SUFFIXES: tuple[str, ...] = ()
+write = read_only("spert")
 _TOKENS, _ENTITIES = re.compile(r'"tokens"\s*:\s*\['), re.compile(r'"(entities|relations|orig_id)"\s*:')
 
 
@@ -34,11 +34,6 @@ def read(source: Source, report: ReadReport) -> Iterator[Document]:
         with report.at(file=f"{source.name}, item {index}"):
             document = _document(strict_json.mapping(row, "a sentence"), f"{source.stem}-{index}", report)
         yield document
-
-
-def write(documents: Iterable[Document], target: str | Path) -> Counter[str]:  # noqa: ARG001 - it is read only
-    """Raises UsageError."""
-    raise UsageError("spert to write", "a format that holds any text", "write jsonl")
 
 
 def _document(record: dict[str, object], name: str, report: ReadReport) -> Document:

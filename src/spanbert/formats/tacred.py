@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 from ..documents import Document, Relation
-from ..errors import UsageError
 from . import strict_json
+from .format import read_only
 from .repair import clean_label
 from .report import ReadReport
 from .sources import Source
 from .tokens import Joined
 
 SUFFIXES: tuple[str, ...] = ()
+write = read_only("tacred")
 _KEYS = re.compile(r'"subj_start"\s*:|"subj_type"\s*:')
 
 
@@ -44,8 +43,3 @@ def read(source: Source, report: ReadReport) -> Iterator[Document]:
                 relations = (Relation(subject, object_, label),)
             document = Document(str(record.get("id") or f"{source.stem}-{index}"), joined.text, spans, relations)
         yield document
-
-
-def write(documents: Iterable[Document], target: str | Path) -> Counter[str]:  # noqa: ARG001 - it is read only
-    """Raises UsageError."""
-    raise UsageError("tacred to write", "a format that holds any text", "write jsonl")

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ..documents import MENTION, Document
+from ..documents import MENTION, Cluster, Document, Span
+from ..pronouns import coreferent, is_example, marked
 from . import bootstrap
 from .coreference import METRICS, blanc, conll_f1, count_documents, rates
+from .gap import gap_scores
 from .report import Report, counted_report
 from .spans import count_items
 
@@ -21,6 +23,8 @@ def coreference_report(gold: Sequence[Document], predicted: Sequence[Document], 
 
     `micro` is of mentions in clusters. Raises DataError where a gold mention stands in two clusters.
     """
+    if gold and all(map(is_example, gold)):
+        return _of_pronouns(gold, predicted)
     if not singletons:
         gold, predicted = [_without(each) for each in gold], [_without(each) for each in predicted]
     counts = count_documents(gold, predicted)
@@ -36,6 +40,23 @@ def coreference_report(gold: Sequence[Document], predicted: Sequence[Document], 
     kind = "mentions:exact-set" + ("" if singletons else "|singletons:dropped")
     report = counted_report(by_label, found.labels, kind, "clusters")
     return replace(report, scores={"coref": scores}, headline=("coref/conll_f1",))
+
+
+def _of_pronouns(gold: Sequence[Document], predicted: Sequence[Document]) -> Report:
+    """Of GAP: its own scores; of its texts no more than a pronoun and two names is annotated, so `micro` is of these
+    mentions where they are in a cluster, on both sides."""
+    shown = [_marked_alone(document, other) for document, other in zip(gold, predicted, strict=True)]
+    found = count_items([_mentions(each) for each in gold], [_mentions(each) for each in shown])
+    by_label = np.concatenate([found.by_label, found.boundaries[:, None]], axis=1)
+    report = counted_report(by_label, found.labels, "mentions:exact-set|gap", "clusters")
+    return replace(report, scores={"gap": gap_scores(gold, predicted)}, headline=("gap/f1",))
+
+
+def _marked_alone(document: Document, predicted: Document) -> Document:
+    """The clusters that the predicted ones make of pronoun and names."""
+    pronoun, *names = (Span(span.start, span.end, MENTION) for span in marked(document))
+    true = [name for name, said in zip(names, coreferent(document, predicted), strict=True) if said]
+    return replace(predicted, clusters=(Cluster((pronoun, *true)),) if true else ())
 
 
 def _without(document: Document) -> Document:
