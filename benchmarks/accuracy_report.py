@@ -97,14 +97,14 @@ def difference(ours: Sequence[Counts], theirs: Sequence[Counts]) -> tuple[str, n
 
 
 def _by_length(found: dict[str, dict[str, list[list[Document]]]], tests: dict[str, list[Document]]) -> None:
-    print("\nRecall by words of the gold span, over all corpora:\n")
+    print("\nF1 by words of the span, over all corpora (in brackets recall):\n")
     print("| words | gold spans | " + " | ".join(SYSTEMS) + " |\n|---|---|" + "---|" * len(SYSTEMS))
     for low, high in BUCKETS:
 
         def wanted(document: Document, low: int = low, high: int = high) -> list[Span]:
             return [s for s in document.spans if low <= len(document.text[s.start : s.end].split()) <= high]
 
-        total, cells = _recall_of(found, tests, wanted)
+        total, cells = _rates_of(found, tests, wanted, both=True)
         print(f"| {low}{'' if low == high else '+' if high > 1000 else f'-{high}'} | {total:,} | {cells} |")
 
 
@@ -118,7 +118,7 @@ def _inside(found: dict[str, dict[str, list[list[Document]]]], tests: dict[str, 
     )
     for name in found:
         if CORPORA[name].nested:
-            total, cells = _recall_of({name: found[name]}, tests, _nested)
+            total, cells = _rates_of({name: found[name]}, tests, _nested, both=False)
             flat = [Document(d.id, d.text, resolve("flat", d.spans, "longest")[0]) for d in tests[name]]
             print(f"| {name} | {total:,} | {cells} | {mean([counts_of(tests[name], flat)], f1)} |")
 
@@ -131,12 +131,15 @@ def _nested(document: Document) -> list[Span]:
     ]
 
 
-def _recall_of(
+def _rates_of(
     found: dict[str, dict[str, list[list[Document]]]],
     tests: dict[str, list[Document]],
     wanted: Callable[[Document], Iterable[Span]],
+    *,
+    both: bool,
 ) -> tuple[int, str]:
-    """How many gold spans are `wanted`, and each system's recall of them with its interval over documents."""
+    """How many gold spans are `wanted`, and each system's recall of them with its interval over documents; with `both`
+    its F1 of spans that are `wanted` on either side, and the recall."""
     gold = {name: [{(s.start, s.end, s.label) for s in wanted(d)} for d in tests[name]] for name in found}
     cells = []
     for system in SYSTEMS:
@@ -145,7 +148,11 @@ def _recall_of(
             runs = [
                 np.array(
                     [
-                        [len(g & {(s.start, s.end, s.label) for s in d.spans}), 0, len(g)]
+                        [
+                            len(g & {(s.start, s.end, s.label) for s in d.spans}),
+                            len({(s.start, s.end, s.label) for s in wanted(d)}) if both else 0,
+                            len(g),
+                        ]
                         for g, d in zip(gold[name], run, strict=True)
                     ]
                 )
@@ -157,6 +164,8 @@ def _recall_of(
             cells.append("")
             continue
         counts = np.concatenate(rows)
-        low, high = bounds(recall(resample(counts)))
-        cells.append(f"{float(recall(counts.sum(0))):.3f} [{low:.3f}, {high:.3f}]")
+        rate = f1 if both else recall
+        low, high = bounds(rate(resample(counts)))
+        text = f"{float(rate(counts.sum(0))):.3f} [{low:.3f}, {high:.3f}]"
+        cells.append(f"{text} ({float(recall(counts.sum(0))):.3f})" if both else text)
     return sum(len(spans) for documents in gold.values() for spans in documents), " | ".join(cells)
