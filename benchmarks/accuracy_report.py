@@ -45,7 +45,7 @@ def report(corpora: Sequence[str], data: Path, output: Path) -> None:
         if drawn:
             low, high = bounds(np.mean(drawn, axis=0))
             print(f"\n{system} - stock, mean of {len(drawn)} corpora: {np.mean(drawn):+.4f} [{low:+.4f}, {high:+.4f}]")
-    _by_length(found, tests)
+    _by_length({name: systems for name, systems in found.items() if all(systems.values())}, tests)
     _inside(found, tests)
 
 
@@ -97,7 +97,7 @@ def difference(ours: Sequence[Counts], theirs: Sequence[Counts]) -> tuple[str, n
 
 
 def _by_length(found: dict[str, dict[str, list[list[Document]]]], tests: dict[str, list[Document]]) -> None:
-    print("\nF1 by words of the span, over all corpora (in brackets recall):\n")
+    print(f"\nF1 by words of the span, over the {len(found)} corpora that all have run on (in brackets recall):\n")
     print("| words | gold spans | " + " | ".join(SYSTEMS) + " |\n|---|---|" + "---|" * len(SYSTEMS))
     for low, high in BUCKETS:
 
