@@ -2,8 +2,8 @@
 
 Independent segments; a span is [first, last, attention over its pieces, width]; mention scores, of which the best 0.4
 a piece are kept; a bilinear score names 50 antecedents of each, and a feed-forward one of [span, antecedent, product,
-distance] chooses; the loss is the marginal likelihood of all right antecedents. No higher order, speakers or genre. It knows no
-singletons: a mention without an antecedent is none.
+distance] chooses; the loss is the marginal likelihood of all right antecedents. No higher order, speakers or genre. It
+knows no singletons: a mention without an antecedent is none.
 """
 
 from __future__ import annotations
