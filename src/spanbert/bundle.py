@@ -37,7 +37,7 @@ CHECKSUMS = "checksums.json"
 OUTCOMES = "outcomes.json"
 KEPT_OUTCOMES = 20_000
 """Decoded spans of the calibration that the folder keeps."""
-_FACTS = ("about", "base_model", "report", "training")
+_FACTS = ("about", "added", "base_model", "report", "training")
 _Rows = Mapping[str, Mapping[str, Any]]
 _OURS = ("config.json", "model.safetensors", "spanbert.json", "tokenizer.json")
 
@@ -52,7 +52,8 @@ class Bundle:
     calibrations: dict[str, Calibration]
     thresholds: dict[str, float]
     facts: dict[str, Any] = field(default_factory=dict)
-    """Where it comes from and how good it is: `base_model`, `training`, `report`; and `about`, for the model card: its
+    """Where it comes from and how good it is: `base_model`, `training`, `report`; `added`, the latter two of tasks that
+    were added over the frozen encoder; and `about`, for the model card: its
     `title`, `license` and further `sections`, a text for each heading.
     """
     outcomes: dict[str, Outcomes] = field(default_factory=dict)

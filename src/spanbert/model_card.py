@@ -41,6 +41,10 @@ def model_card(bundle: Bundle) -> str:
         lines += ["", "## Measured", "", *_table(report)]
     if training := facts.get("training"):
         lines += ["", "## Training", "", *(f"- {key}: {value}" for key, value in training.items())]
+    for name, added in facts.get("added", {}).items():
+        lines += ["", f"## Added over the frozen encoder: {name}", ""]
+        lines += [*_table(added["report"]), ""] if added.get("report") else []
+        lines += [f"- {key}: {value}" for key, value in added.get("training", {}).items()]
     for title, text in about.get("sections", {}).items():
         lines += ["", f"## {title}", "", text]
     name = about.get("title", "this folder")

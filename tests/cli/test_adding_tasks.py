@@ -100,11 +100,21 @@ def test_the_command_line_adds_a_task(program: Program, folder: Path, parts: tup
         for where in (folder, tmp_path / "two")
     ]
     assert reports[0] == reports[1]
+    frozen = ("train", "--add-to", folder, "--task", TAGS, "--freeze-encoder", *data, "--output", tmp_path / "two")
+    done = program(*frozen, "--resume", "auto")
+    assert done.returncode == 0 and "had come to its end" in done.stderr, done.stderr
+    card = (tmp_path / "two" / "README.md").read_text()
+    assert "Added over the frozen encoder: token-classification" in card and "freeze_encoder: True" in card
+    two = SpanModel.from_pretrained(tmp_path / "two")
+    spans = [(s.start, s.end, s.label) for d in two.predict(parts[1]) for s in d.spans]
+    assert spans and all(
+        len({(s.start, s.end, s.label) for s in d.spans}) == len(d.spans) for d in two.predict(parts[1])
+    )
     done = program("train", "--add-to", folder, "--task", PAIRS, *data, "--output", tmp_path / "all")
     assert done.returncode == 0, done.stderr
     assert list(SpanModel.from_pretrained(tmp_path / "all").bundle.tasks) == [SPANS, PAIRS]
     for wrong, words in (
-        (("--task", TAGS, "--base-model", "spanbert-mini"), "leave --base-model out"),
+        (("--task", SPANS, "--freeze-encoder"), "span-classification, which"),
         ((), "name it"),
         (("--task", TAGS, "--task", PAIRS), "one after another"),
     ):

@@ -85,6 +85,22 @@ def test_docred_leaves_out_relations_with_oneself(tmp_path: Path):
     assert "1 relation of an entity with itself" in report.summary()[0]
 
 
+def test_docred_relates_no_mention_with_itself(tmp_path: Path):
+    """Where two entities share a mention their others are taken, and where there is none the relation is left out."""
+    shared = {"type": "ORG", "sent_id": 0, "pos": [2, 3]}
+    entities = [
+        [{"type": "PER", "sent_id": 0, "pos": [0, 1]}],
+        [shared],
+        [shared, {"type": "ORG", "sent_id": 1, "pos": [2, 4]}],
+    ]
+    labels = [{"h": 1, "t": 2, "r": "P1"}]
+    (document,), _ = read(tmp_path / "x.json", json.dumps([{**ARTICLE, "vertexSet": entities, "labels": labels}]))
+    assert document.relations == (Relation(Span(11, 15, "ORG"), Span(30, 39, "ORG"), "P1"),)
+    entities[2] = [shared]
+    (document,), report = read(tmp_path / "y.json", json.dumps([{**ARTICLE, "vertexSet": entities, "labels": labels}]))
+    assert document.relations == () and "1 relation of a mention with itself" in report.summary()[0]
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

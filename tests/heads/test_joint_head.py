@@ -180,3 +180,42 @@ def test_blocks_of_pairs_change_nothing(head: JointHead, monkeypatch: pytest.Mon
         parts = head(vectors, batch, -math.inf)
     for name, column in whole.items():
         assert torch.allclose(column.float(), parts[name].float(), atol=1e-5)
+
+
+def test_no_window_depends_on_another(head: JointHead, monkeypatch: pytest.MonkeyPatch):
+    """Alone and in a batch the numbers are the same, and what is no number in one window is lost there only."""
+    monkeypatch.setattr(joint, "ARGUMENT", -math.inf)
+    monkeypatch.setattr(joint, "FLOOR", -math.inf)
+    both, alone = lay_out([[window(0, 5)], [window(0, 3)]], [0, 1]), lay_out([[window(0, 3)]], [0])
+    vectors = vectors_of(both)
+    vectors[2] = math.nan  # of the longer window, which stands first
+    with torch.no_grad():
+        beside, single = head(vectors, both, -math.inf), head(vectors[8:], alone, -math.inf)
+    mine = beside["window"] == 1
+    assert int((single["tail_first"] >= 0).sum()) > 10
+    assert torch.allclose(beside["odds"][mine], single["odds"], atol=1e-6)
+
+
+def test_related_spans_are_taught_first(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(joint, "MOST", 2)
+    batch = lay_out([[window(0, 3)]], [0])
+    spans = PairTargets(np.array([[0, 0, 0], [1, 1, 0], [2, 2, 0], [3, 3, 1]]), np.ones(SPANS, dtype=bool))
+    target = JointTargets(spans, np.array([[2, 2, 0, 3, 3, 1, 0]]), np.ones(3, dtype=bool))
+    assert [row for _, rows in joint._gold(batch, [target]) for row in rows] == [(2, 2, 0), (3, 3, 1)]
+
+
+def test_memory_of_training_is_that_of_a_block(head: JointHead, monkeypatch: pytest.MonkeyPatch):
+    """The gradient of a block is computed anew: with and without it is the same."""
+    batch = lay_out([[window(0, 3)]], [0])
+    vectors = vectors_of(batch)
+    target = targets_of([[0, 0, 0, 2, 3, 1, 0]], [True] * 3)
+    gradients = []
+    for cells in (joint.CELLS, (1 + LABELS) * 3):
+        monkeypatch.setattr(joint, "CELLS", cells)
+        head.zero_grad()
+        head.loss(vectors, batch, [target])["relations"].backward()
+        gradients.append(
+            [p.grad.clone() for p in (head.bilinear, head.between.weight, head.distance, head.types.weight)]
+        )
+    for one, other in zip(*gradients, strict=True):
+        assert one.abs().max() > 0 and torch.allclose(one, other, atol=1e-5)

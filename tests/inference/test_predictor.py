@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -272,12 +272,25 @@ def test_chunk_size_makes_no_difference(make, monkeypatch):
 # several tasks
 
 
+def each_once(spans: Sequence[Span]) -> set[Span]:
+    """Of equal spans the most probable."""
+    best: dict[tuple[int, int, str], Span] = {}
+    for span in spans:
+        key = (span.start, span.end, span.label)
+        best[key] = max(best.get(key, span), span, key=lambda each: each.score)
+    return set(best.values())
+
+
 def test_tasks_share_their_windows(make):
-    """Both tasks cut alike: every window is encoded once, and each finds what it finds alone."""
+    """Both tasks cut alike: every window is encoded once, and each finds what it finds alone; what both find is told
+    once."""
     documents = texts(10)
     spans, tags, both = make(SPANS), make(TAGS), make(SPANS, TAGS)
-    expected = [one.spans + other.spans for one, other in zip(spans(documents), tags(documents), strict=True)]
-    assert [document.spans for document in both(documents)] == expected
+    expected = [
+        each_once(one.spans + other.spans) for one, other in zip(spans(documents), tags(documents), strict=True)
+    ]
+    found = [document.spans for document in both(documents)]
+    assert [set(each) for each in found] == expected and list(map(len, found)) == list(map(len, expected))
     assert spans.backend.positions == tags.backend.positions == both.backend.positions > 0
     assert sorted(both.backend.windows) == sorted(spans.backend.windows)
 
@@ -295,7 +308,7 @@ def test_tasks_with_windows_of_their_own(make, tokenizer):
     )
     one, two = make(SPANS, overlap=2), make(TAGS, overlap=8)
     for found, first, second in zip(mixed(documents), one(documents), two(documents), strict=True):
-        assert found.spans == first.spans + second.spans
+        assert set(found.spans) == each_once(first.spans + second.spans)
         assert found.coverage.complete
         assert found.coverage.windows >= max(first.coverage.windows, second.coverage.windows)
     assert len(set(predictor.backend.windows)) == len(set(one.backend.windows + two.backend.windows))

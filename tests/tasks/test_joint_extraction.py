@@ -92,7 +92,7 @@ def test_a_pair_has_its_best_label_or_all(tokenizer: Tokenizer):
         table["odds"][table["tail_first"] >= 0] = [1.0, 2.0]
         decoded = task.decode(document, pieces, table)
         assert [(r.label, r.logit, r.key) for r in decoded.relations] == [
-            (label, {"met": 1.0, "works": 2.0}[label], f"relation:{label}") for label in labels
+            (label, pytest.approx({"met": 1.0, "works": 2.0}[label], abs=1e-5), f"relation:{label}") for label in labels
         ]
 
 
@@ -104,15 +104,24 @@ def test_numbers_that_are_none_find_nothing(tokenizer: Tokenizer):
     assert task.decode(document, pieces, {}) == Decoded()
 
 
-def test_only_relations_of_right_spans_are_judged(tokenizer: Tokenizer):
-    """Its probability is meant given the spans."""
+def test_a_relation_of_a_wrong_span_is_wrong(tokenizer: Tokenizer):
     task, wrong = task_of(tokenizer), Span(0, 8, "PERSON")
     found = (RelationCandidate(ANNA, BERT, "met", 1.0), RelationCandidate(wrong, BERT, "met", 1.0),
              RelationCandidate(BERT, CARL, "met", 1.0), RelationCandidate(CARL, ACME, "works", 1.0))  # fmt: skip
     judged = task.judged(document_of(MET, WORKS), Decoded(relations=found))
-    assert judged.labels == ("relation:met", "relation:met", "relation:works") and judged.right == (True, False, True)
+    assert judged.labels == ("relation:met",) * 3 + ("relation:works",) and judged.right == (True, False, False, True)
     some = task.judged(document_of(MET, WORKS, annotated=frozenset({"PERSON", "ORG", "met"})), Decoded(relations=found))
-    assert some.labels == ("relation:met", "relation:met") and "relation:works" not in some.gold
+    assert some.labels == ("relation:met",) * 3 and "relation:works" not in some.gold
+
+
+def test_odds_are_of_the_spans_and_their_relation(tokenizer: Tokenizer):
+    """Spans of 20 and a relation of 2: as good as the relation alone. All of log-odds 0: one in eight."""
+    task, document, pieces = task_of(tokenizer), document_of(WORKS), pieces_of(tokenizer)
+    table = table_of(task, document, pieces)
+    table["odds"][table["tail_first"] >= 0] = [-9.0, 2.0]
+    assert task.decode(document, pieces, table).relations[0].logit == pytest.approx(2.0, abs=1e-5)
+    table["logit"][:], table["odds"][:] = 1e-9, [-9.0, 0.0]
+    assert task.decode(document, pieces, table).relations[0].logit == pytest.approx(-np.log(7), abs=1e-5)
 
 
 def test_targets_are_pieces_and_what_was_looked_for(tokenizer: Tokenizer):
@@ -123,6 +132,11 @@ def test_targets_are_pieces_and_what_was_looked_for(tokenizer: Tokenizer):
     assert example.targets.relations.tolist() == [[7, 7, 1, 13, 14, 0, 1]]
     assert example.targets.taught.tolist() == [False, True] and example.counts == {"spans": 22.0, "relations": 4.0}
     assert next(iter(task.examples(document, pieces, None))).targets is None
+    untaught = document_of(WORKS, annotated=frozenset({"PERSON", "works"}))  # of ORG nobody has said
+    targets = next(iter(task.examples(untaught, pieces, np.random.default_rng(0)))).targets
+    assert targets.relations.tolist() == [[7, 7, 1, 13, 14, 0, 1]] and len(targets.spans.spans) == 3
+    not_asked = document_of(WORKS, annotated=frozenset({"PERSON", "ORG"}))
+    assert not len(next(iter(task.examples(not_asked, pieces, np.random.default_rng(0)))).targets.relations)
 
 
 def test_what_is_out_of_reach(tokenizer: Tokenizer):
@@ -130,13 +144,11 @@ def test_what_is_out_of_reach(tokenizer: Tokenizer):
     reason = "a pair that no window holds, of other types, or with an argument that cannot be found"
     pieces = pieces_of(tokenizer)
     back = Relation(ACME, CARL, "works")
-    assert task_of(tokenizer).unreachable(document_of(back), pieces) == (
-        (Span(CARL.start, ACME.end, "relation:works"), reason),
-    )
+    assert task_of(tokenizer).unreachable(document_of(back), pieces) == ((Span(CARL.start, ACME.end, "works"), reason),)
     far = Relation(ANNA, ACME, "works")
     assert task_of(tokenizer).unreachable(document_of(far), pieces) == ()
     narrow = task_of(tokenizer, window=12, overlap=5)
-    assert narrow.unreachable(document_of(far), pieces) == ((Span(0, ACME.end, "relation:works"), reason),)
+    assert narrow.unreachable(document_of(far), pieces) == ((Span(0, ACME.end, "works"), reason),)
     lead = Relation(CARL, ACME, "leads")
     assert [why for _, why in task_of(tokenizer).unreachable(document_of(lead), pieces)] == [
         "a label this model does not have"
@@ -159,9 +171,15 @@ def test_spans_and_relations_may_share_a_name(tokenizer: Tokenizer):
     sector = Document("d", TEXT, (ANNA, BERT), (Relation(ANNA, BERT, "PERSON"),))
     made = task_class(NAME)(settings_from(NAME, {}), tokenizer).adapted([sector], 3).settings
     assert made.spans == ("PERSON",) and made.relations == ("PERSON",)
-    wrong = Document("d", TEXT, (Span(0, 4, "relation:x"),))
+    named = Span(0, 4, "relation:x")
+    wrong = Document("d", TEXT, (named, BERT), (Relation(named, BERT, "met"),))
     with pytest.raises(DataError, match="does not begin with relation:"):
         task_class(NAME)(settings_from(NAME, {}), tokenizer).adapted([wrong], 3)
+
+
+def test_data_without_relations_are_refused(tokenizer: Tokenizer):
+    with pytest.raises(DataError, match="use span-classification"):
+        task_class(NAME)(settings_from(NAME, {}), tokenizer).adapted([document_of()], 3)
 
 
 @pytest.mark.parametrize(
@@ -169,6 +187,8 @@ def test_spans_and_relations_may_share_a_name(tokenizer: Tokenizer):
     [
         ({"policy": "flatt"}, "did you mean 'flat'"),
         ({"types": ("PERSON-ORG",)}, "HEAD>TAIL"),
+        ({"labels": ("PERSON", "works")}, "relations as relation:LABEL"),
+        ({"labels": ("relation:works",)}, "name both kinds"),
         ({"labels": ("PERSON", "relation:no_relation")}, "it is always known"),
         ({"labels": LABELS, "types": ("PERSON>COMPANY",)}, "labels of spans: ORG, PERSON"),
     ],

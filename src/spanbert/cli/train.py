@@ -43,7 +43,7 @@ def command(
     add_to: Annotated[
         str | None,
         typer.Option(
-            help="A trained model that gets --task beside its own; with --freeze-encoder those stay as they are."
+            help="A trained model that gets --task too; with --freeze-encoder its own tasks stay as they are."
         ),
     ] = None,
     train: Annotated[list[str] | None, typer.Option(help="Annotated files (one or more).")] = None,
@@ -95,8 +95,8 @@ def _trained(
     model = _model(known, values, config)
     with bar("training") as progress:
         trained = run(model, documents, held_out, config, [TrainingDisplay(progress)])
-    if known is not None and config.freeze_encoder:
-        known.join(trained).save_pretrained(values["output"])
+    if known is not None and config.freeze_encoder and not set(known.bundle.tasks) & set(trained.bundle.tasks):
+        known.join(trained).save_pretrained(values["output"])  # a run that had come to its end gives the joined model
     return trained
 
 
@@ -108,6 +108,10 @@ def _model(known: SpanModel | None, values: dict[str, Any], config: TrainConfig)
     names = [named] if isinstance(named, str) else list(named)
     settings = _task_settings(values)
     labels = settings.pop("labels", ())
+    if known is not None and names[0] in known.bundle.tasks:
+        raise UsageError(
+            f"task {names[0]}, which {values['add_to']} has", "another task", "train it anew without --add-to"
+        )
     if known is None or config.freeze_encoder:
         return SpanModel.create(values["base_model"], task=names, labels=labels, settings=settings, seed=config.seed)
     return known.adding(names[0], labels=labels, settings=settings, seed=config.seed)
@@ -116,7 +120,8 @@ def _model(known: SpanModel | None, values: dict[str, Any], config: TrainConfig)
 def _resolved(values: dict[str, Any], preset: str | None) -> dict[str, Any]:
     """With the defaults and the recipe that stand behind them. Raises UsageError where what must be given is not."""
     recipe = values.pop("preset", None) if preset is None else preset
-    values = {"base_model": values.get("add_to", BASE), **({} if recipe is None else find_preset(recipe))} | values
+    values = {"base_model": BASE, **({} if recipe is None else find_preset(recipe))} | values
+    values["base_model"] = values.get("add_to") or values["base_model"]
     _check_added(values)
     for name in ("train", "output"):
         if not values.get(name):
@@ -129,8 +134,6 @@ def _check_added(values: dict[str, Any]) -> None:
     added = values.get("add_to")
     if not added:
         return
-    if values["base_model"] != added:
-        raise UsageError("--add-to and --base-model", "one of them", "leave --base-model out: the model has an encoder")
     named = values.get("task")
     if not named or (not isinstance(named, str) and len(named) != 1):
         raise UsageError(
@@ -168,8 +171,8 @@ def _from_file(config: Path | None) -> dict[str, Any]:
         for name in ("train", "dev"):
             if name in values:
                 values[name] = [str(config.parent / path) for path in values[name]]
-        if "output" in values:
-            values["output"] = str(config.parent / values["output"])
+        for name in {"output", "add_to"} & values.keys():
+            values[name] = str(config.parent / values[name])
     return values
 
 

@@ -59,7 +59,11 @@ def _document(record: dict[str, object], name: str, report: ReadReport) -> Docum
         if numbers[0] == numbers[1]:
             report.warn("relations of an entity with itself (left out)")
             continue
-        head, tail = _nearest(*(entities[number] for number in numbers))
+        pairs = [(head, tail) for head in entities[numbers[0]] for tail in entities[numbers[1]] if head != tail]
+        if not pairs:
+            report.warn("relations of a mention with itself (left out)")
+            continue
+        head, tail = min(pairs, key=_between)
         relations.append(Relation(head, tail, clean_label(relation.get("r"), "of a relation", report)))
     spans = tuple(dict.fromkeys(span for entity in entities for span in entity))
     clusters = tuple(
@@ -94,7 +98,6 @@ def _mentions(entity: object, joined: Joined, firsts: list[int], report: ReadRep
     return spans
 
 
-def _nearest(heads: list[Span], tails: list[Span]) -> tuple[Span, Span]:
-    """The mentions with the least text between them; of equals the first ones."""
-    pairs = [(head, tail) for head in heads for tail in tails]
-    return min(pairs, key=lambda pair: max(pair[0].start, pair[1].start) - min(pair[0].end, pair[1].end))
+def _between(pair: tuple[Span, Span]) -> int:
+    """Characters between two mentions."""
+    return max(0, max(pair[0].start, pair[1].start) - min(pair[0].end, pair[1].end))

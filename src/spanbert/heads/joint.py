@@ -18,6 +18,7 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from ..packing import Batch
 from ..targets import JointTargets
@@ -137,15 +138,32 @@ class JointHead(nn.Module):
         ends = torch.cat([vectors[places[:, 0]], vectors[places[:, 1]]], 1)
         as_head, as_tail = F.gelu(self.views(ends) + self.types(label)).chunk(2, dim=1)
         turned = torch.einsum("md,dce->mce", as_head, self.bilinear)
-        sums = F.pad(self.between(vectors).cumsum(0), (0, 0, 1, 0)).view(-1, 2, self.labels)
-        blocks = [
-            self._block(turned, as_tail, sums, at, pairs[begin : begin + most])
-            for most in [max(1, CELLS // (self.labels * self.size))]
-            for begin in range(0, len(pairs), most)
-        ]
+        sums = self._sums(vectors, batch)
+        window = rows["window"]
+        most = max(1, CELLS // (self.labels * self.size))
+        blocks = []
+        for begin in range(0, len(pairs), most):
+            some = pairs[begin : begin + most]
+            if torch.is_grad_enabled() and len(pairs) > most:  # recomputed for its gradient, so one is held at a time
+                block = checkpoint(self._block, turned, as_tail, sums, at, window, some, use_reentrant=False)
+            else:
+                block = self._block(turned, as_tail, sums, at, window, some)
+            blocks.append(block)
         return torch.cat(blocks) if blocks else vectors.new_zeros(0, self.labels)
 
-    def _block(self, turned: Tensor, as_tail: Tensor, sums: Tensor, at: IntArray, pairs: IntArray) -> Tensor:
+    def _sums(self, vectors: Tensor, batch: Batch) -> Tensor:
+        """T + W rows: what the pieces of a window before a position say together, one row more than it has pieces; by
+        window, so that no window depends on what else is in the batch."""
+        said, at, parts = self.between(vectors), 0, []
+        for number, length in batch.runs:
+            run = said[at : at + number * length].view(number, length, -1)
+            parts.append(F.pad(run.cumsum(1), (0, 0, 1, 0)).flatten(0, 1))
+            at += number * length
+        return torch.cat(parts).view(-1, 2, self.labels)
+
+    def _block(
+        self, turned: Tensor, as_tail: Tensor, sums: Tensor, at: IntArray, window: IntArray, pairs: IntArray
+    ) -> Tensor:
         device = turned.device
         heads, tails = pairs.T
         backward = (at[heads, 0] > at[tails, 0]).astype(np.int64)  # the tail stands first
@@ -153,7 +171,8 @@ class JointHead(nn.Module):
         end = np.maximum(np.maximum(at[heads, 0], at[tails, 0]), begin)  # of spans that overlap nothing is between
         order, begins, ends = (torch.from_numpy(column).to(device) for column in (backward, begin, end))
         gap = ends - begins
-        between = (sums[ends, order] - sums[begins, order]) / gap.clamp(min=1)[:, None]
+        shift = torch.from_numpy(window[heads]).to(device)  # every window before has a row more than positions
+        between = (sums[ends + shift, order] - sums[begins + shift, order]) / gap.clamp(min=1)[:, None]
         prior = self.distance[order * BUCKETS + bucket(gap + 1)]
         h, t = torch.from_numpy(heads).to(device), torch.from_numpy(tails).to(device)
         product = torch.einsum("pce,pe->pc", turned[h], as_tail[t])
@@ -179,13 +198,14 @@ def _taught(batch: Batch, targets: Sequence[JointTargets], found: Mapping[str, I
 
 
 def _gold(batch: Batch, targets: Sequence[JointTargets]) -> Iterator[tuple[int, list[tuple[int, int, int]]]]:
-    """Of each window the gold spans that stand whole in it, `MOST` at most."""
+    """Of each window the gold spans that stand whole in it, `MOST` at most, those that are related first."""
     for window, group in enumerate(batch.groups.tolist()):
         real = batch.pieces[batch.cu_seqlens[window] : batch.cu_seqlens[window + 1]]
         real = real[real >= 0]
         spans = targets[group].spans.spans
-        inside = spans[(spans[:, 0] >= real[0]) & (spans[:, 1] <= real[-1])]
-        yield window, [(a, b, label) for a, b, label in inside[:MOST].tolist()]
+        inside = [(a, b, c) for a, b, c in spans[(spans[:, 0] >= real[0]) & (spans[:, 1] <= real[-1])].tolist()]
+        ends = {tuple(row) for pair in targets[group].relations.tolist() for row in (pair[:3], pair[3:6])}
+        yield window, sorted(inside, key=lambda row: row not in ends)[:MOST]
 
 
 def _holds(

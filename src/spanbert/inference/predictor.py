@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from ..tokenization import Pieces, Tokenizer
 from ..windows import Table, Window, concatenate, coverage
 from .backend import Backend
 
+Told = TypeVar("Told", Span, Relation)
 CHUNK_CHARACTERS = 400_000
 CHUNK_DOCUMENTS = 1_000
 POOL_POSITIONS = 200_000
@@ -72,9 +74,13 @@ class Predictor:
         }
 
     def probable(self, reading: Reading, decoded: Mapping[str, Decoded]) -> Document:
-        """The document with what is probable enough; spans that it had stay where a task reads spans."""
-        document = reading.document
-        given = document.spans if any(task.reads_spans for task in self.tasks.values()) else ()
+        """The document with what is probable enough; of what several tasks find, the more probable.
+
+        Spans that it had stay where a task reads spans, or none finds any.
+        """
+        document, tasks = reading.document, self.tasks.values()
+        keeps = any(task.reads_spans for task in tasks) or not any(task.finds_spans for task in tasks)
+        given = document.spans if keeps else ()
         spans: list[Span] = []
         relations: list[Relation] = []
         clusters: list[Cluster] = []
@@ -87,6 +93,8 @@ class Predictor:
             if decoded[name].answers:
                 pairs = zip(questions, decoded[name].answers, strict=True)
                 questions = tuple(_answered(question, answers, judge) for question, answers in pairs)
+        if len(decoded) > 1:
+            spans, relations = _once(spans), _once(relations)
         return replace(
             document,
             spans=given or tuple(spans),
@@ -279,6 +287,23 @@ def _linked(decoded: Decoded, judge: _Judge) -> Iterator[Cluster]:
         spans = tuple(Span(mentions[k].start, mentions[k].end, mentions[k].label, sure[k]) for k in members)
         own = tuple(Link(place[k], place[by_later[k][0]], by_later[k][1]) for k in members if k in by_later)
         yield Cluster(spans, own, min((link.score or 0.0 for link in own), default=None))
+
+
+def _once(found: list[Told]) -> list[Told]:
+    """Each once, whatever its scores were: with the greatest, at its first place."""
+    best: dict[Told, Told] = {}
+    for each in found:
+        key = _bare(each)
+        if key not in best or (each.score or 0.0) > (best[key].score or 0.0):
+            best[key] = each
+    return list(best.values())
+
+
+def _bare(each: Told) -> Told:
+    """Without scores."""
+    if isinstance(each, Relation):
+        return replace(each, head=_bare(each.head), tail=_bare(each.tail), score=None)
+    return replace(each, score=None)
 
 
 def _of_spans(relations: Sequence[Relation], spans: Sequence[Span]) -> Iterator[Relation]:

@@ -96,6 +96,8 @@ class SpanModel:
         To leave the others as they are: train a model of that task alone over the same encoder, frozen, and `join` it.
         """
         known = self.bundle
+        if isinstance(labels, str):
+            raise UsageError(f"labels {labels!r}", "a list of labels", f"write [{labels!r}]")
         if task in known.tasks:
             raise UsageError(f"task {task}, which this model has", "another task", "train it anew, or leave it out")
         chosen = settings_of([task], {**(settings or {}), **({"labels": tuple(labels)} if labels else {})})[task]
@@ -116,9 +118,10 @@ class SpanModel:
         return SpanModel(bundle, str(self.device), self.precision)
 
     def join(self, other: SpanModel) -> SpanModel:
-        """This model with the tasks of another one over the same encoder; all say what they said before.
+        """This model with the tasks of another one over the same encoder; all say what they said, up to rounding.
 
-        Raises UsageError where the encoders differ, or both have the same task.
+        The facts are this model's; those of the other stand in them under `added`. Raises UsageError where the encoders
+        differ, or both have the same task.
         """
         mine, theirs = self.bundle, other.bundle
         if both := set(mine.tasks) & set(theirs.tasks):
@@ -132,6 +135,7 @@ class SpanModel:
                 "one whose encoder was frozen while the other's task was learnt",
                 "train it over this model with freeze_encoder",
             )
+        told = {key: theirs.facts.get(key, {}) for key in ("training", "report")}
         network = copy.deepcopy(mine.network)
         network.heads.update(dict(copy.deepcopy(theirs.network).heads.items()))
         bundle = dataclasses.replace(
@@ -141,6 +145,7 @@ class SpanModel:
             calibrations={**mine.calibrations, **theirs.calibrations},
             thresholds={**mine.thresholds, **theirs.thresholds},
             outcomes={**mine.outcomes, **theirs.outcomes},
+            facts={**mine.facts, "added": {**mine.facts.get("added", {}), **dict.fromkeys(theirs.tasks, told)}},
         )
         return SpanModel(bundle, str(self.device), self.precision)
 

@@ -101,7 +101,10 @@ class Report:
     """Numbers that say most, where `micro` does not."""
 
     def value(self, name: str) -> float:
-        """The number called `micro/f1`, `per_label/ORG/recall`, `loss/spans`, …"""
+        """The number called `micro/f1`, `per_label/ORG/recall`, `loss/spans`, …; `headline`: what says most."""
+        if name == "headline":  # where a scorer had nothing to measure it is 0
+            scorer, _, key = (self.headline or ("micro/f1",))[0].partition("/")
+            return float(self.scores[scorer][key] or 0.0) if self.headline else self.micro.f1
         values = {f"loss/{loss}": value for loss, value in self.losses.items()}
         for section, estimate in self._sections().items():
             values |= {f"{section}/{rate}": getattr(estimate, rate) for rate in RATES}

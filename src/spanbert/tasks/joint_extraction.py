@@ -5,8 +5,8 @@ Every window gives its spans, as in span classification, and the relations of ea
 lies no further apart than neighbouring windows share is read, in a text of any length; in training the windows learn to
 share the longest stretch from one argument to the other.
 
-A relation is told when both its spans are. Its probability is that of the relation given that its spans are right, as
-in the recipe of pairs: the three multiplied are that of the whole.
+A relation is told when both its spans are. Its odds are those of all three being right, taken as independent, before
+calibration measures what that is worth: a relation of spans that are wrong is wrong.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ..encoder.loading import Encoder
     from ..heads.head import Head
 
+FLOOR = -4.0  # log-odds below which a relation is not worth keeping
 RELATION = "relation:"
 """Before the label of a relation, where spans are named too."""
 NO_PAIR = "a pair that no window holds, of other types, or with an argument that cannot be found"
@@ -60,6 +61,12 @@ class JointSettings(Settings):
                 hint = nearest(str(value), choices) or "pick one"
                 raise UsageError(f"{name} {value!r}", f"one of {', '.join(choices)}", hint)
         related.check_settings(self.relations, self.types)
+        if self.labels and not (self.spans and self.relations):
+            raise UsageError(
+                f"labels {', '.join(self.labels)}",
+                f"labels of spans, and of relations as {RELATION}LABEL",
+                "name both kinds, or none: then those of the training data are taken",
+            )
 
     @property
     def spans(self) -> tuple[str, ...]:
@@ -110,6 +117,10 @@ class JointExtraction:
         known = [relation for document in documents for relation in related.known(document)]
         spans = {span.label for document in documents for span in document.spans}
         labels = s.labels or (*sorted(spans), *sorted({RELATION + relation.label for relation in known}))
+        if not known:
+            raise DataError(
+                "training data without any relation", "spans and relations between them", "use span-classification"
+            )
         if wrong := [label for label in spans if label.startswith(RELATION)]:
             raise DataError(
                 f"label {wrong[0]!r} of spans", f"one that does not begin with {RELATION}", "rename it in the data"
@@ -150,12 +161,17 @@ class JointExtraction:
         lost = {span for span, _ in found}
         bounds = [window.bounds for window in windows]
         for relation in related.known(document):
-            stretch = _stretch(relation)
+            stretch = related.stretch(relation)
             run = pieces.covering(stretch.start, stretch.end)
             held = run is not None and any(first <= run[0] and run[1] <= last for first, last in bounds)
             if relation.label not in s.relations:
                 found.append((stretch, gold.UNKNOWN_LABEL))
-            elif not held or {relation.head, relation.tail} & lost or related.types(relation) not in s.types:
+            elif (
+                not held
+                or relation.head == relation.tail
+                or {relation.head, relation.tail} & lost
+                or related.types(relation) not in s.types
+            ):
                 found.append((stretch, NO_PAIR))
         return tuple(dict.fromkeys(found))
 
@@ -182,14 +198,10 @@ class JointExtraction:
         return Decoded(found, relations=tuple(self._related(dict(zip(places, found, strict=True)), table)))
 
     def judged(self, document: Document, decoded: Decoded) -> Judged:
-        """A span is right when boundaries and label are; of two right spans, a relation when its label is."""
-        asked, known = document.annotated, {(span.start, span.end, span.label) for span in document.spans}
+        """A span is right when boundaries and label are, a relation when both its spans and its label are."""
+        asked = document.annotated
         right = {_key(relation) for relation in related.wanted(document)}
-        found = [
-            each
-            for each in decoded.relations
-            if (asked is None or each.label in asked) and {_key(each)[:3], _key(each)[3:6]} <= known
-        ]
+        found = [each for each in decoded.relations if asked is None or each.label in asked]
         spans = gold.judged(document, decoded)
         return Judged(
             labels=(*spans.labels, *(RELATION + each.label for each in found)),
@@ -214,19 +226,22 @@ class JointExtraction:
         )
         for head, tail, odds in zip(heads, tails, np.nan_to_num(rows["odds"], nan=-np.inf), strict=True):
             if head in spans and tail in spans:
-                one, other = (Span(end.start, end.end, end.label) for end in (spans[head], spans[tail]))
+                ends = spans[head], spans[tail]
+                one, other = (Span(end.start, end.end, end.label) for end in ends)
                 for label in range(len(odds)) if self.settings.several else [int(odds.argmax())]:
-                    if np.isfinite(odds[label]):
-                        key = RELATION + relations[label]
-                        yield RelationCandidate(one, other, relations[label], float(odds[label]), key)
+                    if odds[label] > FLOOR:
+                        z = _of_all(*(end.logit for end in ends), float(odds[label]))
+                        yield RelationCandidate(one, other, relations[label], z, RELATION + relations[label])
 
     def _targets(self, document: Document, pieces: Pieces) -> JointTargets:
         s = self.settings
         spans = gold.teachable(document, s.spans, s.policy, s.resolve)
-        runs = {span: row for span in spans for row in gold.runs([span], pieces, s.spans).tolist()}
+        # of all spans, taught or not: one that is found all the same must not teach that it has no relation
+        listed = [span for span in dict.fromkeys(document.spans) if span.label in s.spans]
+        runs = {span: row for span in listed for row in gold.runs([span], pieces, s.spans).tolist()}
         pairs = [
             (*runs[r.head], *runs[r.tail], s.relations.index(r.label))
-            for r in related.known(document)
+            for r in related.wanted(document)
             if r.head in runs and r.tail in runs and r.label in s.relations
         ]
         rows: IntArray = np.array(sorted(set(pairs)), dtype=np.int64).reshape(-1, 7)
@@ -262,3 +277,9 @@ def _rows(table: Table, *, pairs: bool) -> Table:
         return {}
     mine = (table["tail_first"] >= 0) == pairs
     return {name: column[mine] for name, column in table.items()} if mine.any() else {}
+
+
+def _of_all(*logits: float) -> float:
+    """Log-odds that all of independent things hold: of the product of their probabilities."""
+    log_all = -float(np.logaddexp(0.0, [-logit for logit in logits]).sum())
+    return log_all - float(np.log(-np.expm1(min(log_all, -1e-12))))

@@ -20,7 +20,7 @@ class TrainConfig:
     learning_rate: float | None = None
     """Peak rate of the encoder; none given: chosen by its width."""
     freeze_encoder: bool = False
-    """Leave the encoder as it is: only new heads learn, and other heads on it go on saying what they said."""
+    """Leave the encoder as it is: only the heads of the run learn, and others on it go on saying what they said."""
     head_learning_rate: float = 1e-3
     """Peak rate of the new head."""
     max_tokens: int = 2048

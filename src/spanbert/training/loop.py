@@ -170,7 +170,8 @@ class _Run:
         if self.config.output is None or not (output / CHECKSUMS).exists():
             return None
         model = SpanModel.from_pretrained(output, self.config.device, self.config.dtype)
-        if model.bundle.facts.get("training", {}).get("run") != self.fingerprint:
+        facts = [model.bundle.facts, *model.bundle.facts.get("added", {}).values()]
+        if self.fingerprint not in [each.get("training", {}).get("run") for each in facts]:
             raise other_run(output)
         if self.checkpoints is not None:
             self.checkpoints.remove()
