@@ -61,12 +61,6 @@ class JointSettings(Settings):
                 hint = nearest(str(value), choices) or "pick one"
                 raise UsageError(f"{name} {value!r}", f"one of {', '.join(choices)}", hint)
         related.check_settings(self.relations, self.types)
-        if self.labels and not (self.spans and self.relations):
-            raise UsageError(
-                f"labels {', '.join(self.labels)}",
-                f"labels of spans, and of relations as {RELATION}LABEL",
-                "name both kinds, or none: then those of the training data are taken",
-            )
 
     @property
     def spans(self) -> tuple[str, ...]:
@@ -117,10 +111,6 @@ class JointExtraction:
         known = [relation for document in documents for relation in related.known(document)]
         spans = {span.label for document in documents for span in document.spans}
         labels = s.labels or (*sorted(spans), *sorted({RELATION + relation.label for relation in known}))
-        if not known:
-            raise DataError(
-                "training data without any relation", "spans and relations between them", "use span-classification"
-            )
         if wrong := [label for label in spans if label.startswith(RELATION)]:
             raise DataError(
                 f"label {wrong[0]!r} of spans", f"one that does not begin with {RELATION}", "rename it in the data"
@@ -179,6 +169,12 @@ class JointExtraction:
         """Spans and pairs."""
         from ..heads.joint import JointHead
 
+        if not self.settings.relations or not self.settings.spans:
+            raise UsageError(
+                f"labels {', '.join(self.settings.labels)}",
+                f"labels of spans, and of relations as {RELATION}LABEL",
+                "train on data with relations and leave --labels out; without relations, use span-classification",
+            )
         return JointHead(encoder.width, self._allowed(), len(self.settings.relations))
 
     def candidates(self, document: Document, pieces: Pieces, table: Table) -> tuple[Candidate, ...]:  # noqa: ARG002
