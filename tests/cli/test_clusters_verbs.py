@@ -103,3 +103,24 @@ def test_long_documents_are_linked_across_windows(model: Path):
 
 def test_no_text_has_no_clusters(model: Path):
     assert SpanModel.from_pretrained(model).predict("").clusters == ()
+
+
+def test_pronouns_and_names_of_gap(program: Program, model: Path, tmp_path: Path):
+    """Its rows are answered and scored in its own form, and its data can choose the weights of a training."""
+    header = "ID\tText\tPronoun\tPronoun-offset\tA\tA-offset\tA-coref\tB\tB-offset\tB-coref\n"
+    rows = [f"g-{k}\tthe Anna met Bert and Anna said\tAnna\t22\tAnna\t4\tTRUE\tBert\t13\tFALSE\n" for k in range(3)]
+    (tmp_path / "gap.tsv").write_text(header + "".join(rows))
+    done = program("predict", "--model", model, "--input", tmp_path / "gap.tsv", "--format", "gap")
+    assert done.returncode == 0, done.stderr
+    lines = [line.split("\t") for line in done.stdout.splitlines()]
+    assert [line[0] for line in lines] == ["g-0", "g-1", "g-2"]
+    assert all(set(line[1:]) <= {"TRUE", "FALSE"} for line in lines)
+    done = program("evaluate", "--model", model, "--data", tmp_path / "gap.tsv", "--json")
+    right = sum(line[1] == "TRUE" for line in lines)
+    said = right + sum(line[2] == "TRUE" for line in lines)
+    assert json.loads(done.stdout)["gap"]["f1"] == pytest.approx(100 * 2 * right / (said + 3))
+    done = program(
+        *("train", "--task", "coreference", "--base-model", model, "--epochs", "1"),
+        *("--train", tmp_path / "gap.tsv", "--dev", tmp_path / "gap.tsv", "--output", tmp_path / "gap-model"),
+    )
+    assert done.returncode == 0, done.stderr
