@@ -24,7 +24,7 @@ from spanbert.metrics.spans import count_documents, f1
 from spanbert.selection import select
 
 RESULTS = Path(__file__).resolve().parent / "results" / "selecting.jsonl"
-CORPORA = ("fire", "wnut17")
+CORPORA = ("fire", "kpi_edgar")
 FIRST, STEP, ROUNDS = 60, 60, 6
 RATE, MAX_TOKENS, READ = 2.8e-4, 1024, 60_000  # words that a training reads, which gives its epochs
 SYSTEMS = ("random", "select")
