@@ -265,7 +265,7 @@ def related(document: Document, record: Mapping[str, Any], report: ReadReport) -
     ends = np.cumsum([len(token) + 1 for token in record["tokens"]]) - 1
     starts = ends - [len(token) for token in record["tokens"]]
     spans = [Span(int(starts[each["start"]]), int(ends[each["end"] - 1]), each["type"]) for each in record["entities"]]
-    pairs = [(spans[each["head"]], spans[each["tail"]], each["type"]) for each in record["relations"]]
+    pairs = [(spans[each["head"]], spans[each["tail"]], each["type"]) for each in record.get("relations", ())]
     known = set(document.spans)
     kept = tuple(Relation(head, tail, label) for head, tail, label in pairs if {head, tail} <= known and head != tail)
     if left_out := len(pairs) - len(kept):

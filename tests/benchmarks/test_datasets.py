@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from spanbert.documents import Document, Span
+from spanbert.documents import Document, Relation, Span
 from spanbert.errors import UsageError
 from spanbert.formats import ReadReport
 
@@ -190,6 +190,14 @@ def test_kpi_edgar_without_false_positives(tmp_path: Path) -> None:
     assert (document.id, document.text) == ("f.txt-4-0", "Net sales were € 5 .")
     assert document.spans == (Span(0, 9, "kpi"), Span(17, 18, "cy"))
     assert notes == ["warning: 1 span of false_positive (left out)"]
+
+
+def test_relations_are_those_of_spans_that_are_kept(tmp_path: Path) -> None:
+    """Entities are numbered as the file has them; the third is a false positive."""
+    relations = [{"head": 0, "tail": 1, "type": "matches"}, {"head": 0, "tail": 2, "type": "matches"}]
+    (document,), notes = read(datasets.kpi_edgar, pack(tmp_path / "k.gz", json.dumps({**KPI, "relations": relations})))
+    assert document.relations == (Relation(Span(0, 9, "kpi"), Span(17, 18, "cy"), "matches"),)
+    assert notes[-1] == "warning: 1 relation of a span that was left out, or of one with itself (left out)"
 
 
 def test_genia_joins_the_sentences_of_an_abstract(tmp_path: Path) -> None:
