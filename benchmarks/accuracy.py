@@ -55,6 +55,23 @@ class Run:
     def path(self) -> Path:
         return RESULTS / f"{self.corpus}-{self.system}-{self.rate:g}-{self.seed}.json.gz"
 
+    def keep(self, epochs: int, found: list[list[Span]], record: dict[str, Any]) -> None:
+        """Write the spans of each test document, and what else is to be known of it."""
+        labels = sorted({span.label for spans in found for span in spans})
+        whole = {
+            **{name: getattr(self, name) for name in ("corpus", "system", "rate", "seed")},
+            **record,
+            "epochs": epochs,
+            "max_tokens": MAX_TOKENS,
+            "dtype": DTYPE,
+            "labels": labels,
+            "spans": [[[s.start, s.end, labels.index(s.label)] for s in spans] for spans in found],
+        }
+        RESULTS.mkdir(parents=True, exist_ok=True)
+        with durable.replacing(self.path) as stream:
+            stream.write(gzip.compress(json.dumps(whole, separators=(",", ":")).encode(), mtime=0))
+        print(f"{self.path.stem}: dev F1 {record['dev_f1']:.4f}, {record['seconds']} s", flush=True)
+
     def read(self) -> dict[str, Any]:
         record: dict[str, Any] = json.loads(gzip.decompress(self.path.read_bytes()))
         return record
@@ -128,23 +145,8 @@ def execute(run: Run, parts: dict[str, list[Document]], device: str) -> None:
     epochs = epochs_for(parts["train"])
     train = stock if SYSTEMS[run.system] is None else own
     dev_f1, found = train(run, parts, epochs, device)
-    labels = sorted({span.label for spans in found for span in spans})
-    record = {
-        **{name: getattr(run, name) for name in ("corpus", "system", "rate", "seed")},
-        "epochs": epochs,
-        "max_tokens": MAX_TOKENS,
-        "dev_f1": dev_f1,
-        "seconds": round(time.perf_counter() - start),
-        "device": device,
-        "dtype": DTYPE,
-        "torch": torch.__version__,
-        "labels": labels,
-        "spans": [[[s.start, s.end, labels.index(s.label)] for s in spans] for spans in found],
-    }
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    with durable.replacing(run.path) as stream:
-        stream.write(gzip.compress(json.dumps(record, separators=(",", ":")).encode(), mtime=0))
-    print(f"{run.path.stem}: dev F1 {dev_f1:.4f}, {record['seconds']} s", flush=True)
+    seconds = round(time.perf_counter() - start)
+    run.keep(epochs, found, {"dev_f1": dev_f1, "seconds": seconds, "device": device, "torch": torch.__version__})
 
 
 def epochs_for(documents: Sequence[Document]) -> int:

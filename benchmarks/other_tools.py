@@ -11,7 +11,6 @@ trains); GLiNER's threshold is chosen on dev too. A sentence is a unit. Predicti
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
 import subprocess
 import tempfile
@@ -20,11 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.accuracy import DTYPE, MAX_TOKENS, RATES, RESULTS, Run, chosen_rate, epochs_for, parts_of
+from benchmarks.accuracy import DTYPE, MAX_TOKENS, RATES, Run, chosen_rate, epochs_for, parts_of
 from benchmarks.accuracy_report import counts_of, difference, mean, predictions
 from benchmarks.datasets import CORPORA, DATA, OUTPUT
 from encoder import minilm
-from spanbert import Document, Span, durable
+from spanbert import Document, Span
 from spanbert.metrics.spans import f1
 
 RIVALS = {"gliner": "gliner_rival.py", "span-marker": "span_marker_rival.py"}
@@ -77,20 +76,7 @@ def ensure(run: Run, python: str) -> None:
     found, record = ask(
         run.system, python, parts, rate=run.rate, seed=run.seed, epochs=epochs, nested=CORPORA[run.corpus].nested
     )
-    labels = sorted({span.label for spans in found for span in spans})
-    kept = {
-        **{name: getattr(run, name) for name in ("corpus", "system", "rate", "seed")},
-        **record,
-        "epochs": epochs,
-        "max_tokens": MAX_TOKENS,
-        "dtype": DTYPE,
-        "labels": labels,
-        "spans": [[[s.start, s.end, labels.index(s.label)] for s in spans] for spans in found],
-    }
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    with durable.replacing(run.path) as stream:
-        stream.write(gzip.compress(json.dumps(kept, separators=(",", ":")).encode(), mtime=0))
-    print(f"{run.path.stem}: dev F1 {record['dev_f1']:.4f}, {record['seconds']} s", flush=True)
+    run.keep(epochs, found, record)
 
 
 def ask(

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 from gliner import GLiNER, GLiNERConfig
+from strict_f1 import f1
 from transformers import set_seed
 
 THRESHOLDS = (0.2, 0.3, 0.4, 0.5, 0.6)
@@ -88,12 +89,6 @@ def words_of(starts, start, end):
 
 def kept(found, threshold):
     return [[span[:3] for span in spans if span[3] >= threshold] for spans in found]
-
-
-def f1(units, found):
-    gold = {(n, *span) for n, unit in enumerate(units) for span in unit["spans"]}
-    predicted = {(n, *span) for n, spans in enumerate(found) for span in spans}
-    return 2 * len(gold & predicted) / max(1, len(gold) + len(predicted))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from datasets import ClassLabel, Dataset, Features, Sequence, Value
 from span_marker import SpanMarkerModel, Trainer
+from strict_f1 import f1
 from transformers import TrainingArguments, set_seed
 
 
@@ -73,12 +74,6 @@ def predict(model, units):
     for entities in model.predict([unit["words"] for unit in units], batch_size=16):
         found.append([[e["word_start_index"], e["word_end_index"] - 1, e["label"]] for e in entities])
     return found
-
-
-def f1(units, found):
-    gold = {(n, *span) for n, unit in enumerate(units) for span in unit["spans"]}
-    predicted = {(n, *span) for n, spans in enumerate(found) for span in spans}
-    return 2 * len(gold & predicted) / max(1, len(gold) + len(predicted))
 
 
 if __name__ == "__main__":

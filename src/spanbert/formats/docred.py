@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from ..documents import MENTION, Cluster, Document, Relation, Span
 from ..errors import DataError
 from . import strict_json
-from .format import read_only
+from .format import read_items, read_only
 from .repair import clean_label, whole_number
 from .report import ReadReport
 from .sources import Source
@@ -30,13 +30,7 @@ def recognises(source: Source) -> bool:
 
 def read(source: Source, report: ReadReport) -> Iterator[Document]:
     """A document an article; places count tokens of a sentence, ends exclusive. Raises DataError."""
-    with report.at(file=source.name):
-        records = strict_json.parse(source.text())
-        rows = records if isinstance(records, list) else [records]
-    for index, row in enumerate(rows, start=1):
-        with report.at(file=f"{source.name}, item {index}"):
-            document = _document(strict_json.mapping(row, "an article"), f"{source.stem}-{index}", report)
-        yield document
+    return read_items(source, report, "an article", _document)
 
 
 def _document(record: dict[str, object], name: str, report: ReadReport) -> Document:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from ..documents import Document
 from ..errors import UsageError
+from . import strict_json
 from .report import ReadReport
 from .sources import Source
 
@@ -36,6 +37,22 @@ def read_only(name: str) -> Callable[[Iterable[Document], str | Path], Counter[s
         raise UsageError(f"{name} to write", "a format that holds any text", "write jsonl")
 
     return write
+
+
+def read_items(
+    source: Source, report: ReadReport, what: str, made: Callable[[dict[str, object], str, ReadReport], Document]
+) -> Iterator[Document]:
+    """A document for each object of a JSON list, or of one object alone; errors name its place in the list.
+
+    what: the name of such an object in errors. made: the document of an object, which may be called by the name given.
+    """
+    with report.at(file=source.name):
+        records = strict_json.parse(source.text())
+        rows = records if isinstance(records, list) else [records]
+    for index, row in enumerate(rows, start=1):
+        with report.at(file=f"{source.name}, item {index}"):
+            document = made(strict_json.mapping(row, what), f"{source.stem}-{index}", report)
+        yield document
 
 
 def not_held(document: Document, *held: str) -> Counter[str]:

@@ -6,8 +6,7 @@ import re
 from collections.abc import Iterator
 
 from ..documents import Document, Relation
-from . import strict_json
-from .format import read_only
+from .format import read_items, read_only
 from .repair import clean_label
 from .report import ReadReport
 from .sources import Source
@@ -25,21 +24,18 @@ def recognises(source: Source) -> bool:
 
 def read(source: Source, report: ReadReport) -> Iterator[Document]:
     """A document a sentence; subject and object are its spans, ends inclusive in the file. Raises DataError."""
-    with report.at(file=source.name):
-        records = strict_json.parse(source.text())
-        rows = records if isinstance(records, list) else [records]
-    for index, row in enumerate(rows, start=1):
-        with report.at(file=f"{source.name}, item {index}"):
-            record = strict_json.mapping(row, "an example")
-            joined = Joined.of([record.get("token")], report)
-            subject, object_ = (
-                joined.span(record.get(f"{role}_start"), record.get(f"{role}_end"), record.get(f"{role}_type"), report)
-                for role in ("subj", "obj")
-            )
-            spans = tuple(dict.fromkeys((subject, object_)))
-            relations: tuple[Relation, ...] = ()
-            if record.get("relation") is not None:
-                label = clean_label(record["relation"], "of a relation", report)
-                relations = (Relation(subject, object_, label),)
-            document = Document(str(record.get("id") or f"{source.stem}-{index}"), joined.text, spans, relations)
-        yield document
+    return read_items(source, report, "an example", _document)
+
+
+def _document(record: dict[str, object], name: str, report: ReadReport) -> Document:
+    joined = Joined.of([record.get("token")], report)
+    subject, object_ = (
+        joined.span(record.get(f"{role}_start"), record.get(f"{role}_end"), record.get(f"{role}_type"), report)
+        for role in ("subj", "obj")
+    )
+    relations: tuple[Relation, ...] = ()
+    if record.get("relation") is not None:
+        label = clean_label(record["relation"], "of a relation", report)
+        relations = (Relation(subject, object_, label),)
+    spans = tuple(dict.fromkeys((subject, object_)))
+    return Document(str(record.get("id") or name), joined.text, spans, relations)

@@ -66,15 +66,12 @@ class JointHead(nn.Module):
         """Columns `window`, `first`, `last`, `label`, `logit`: owned spans; and for owned pairs the same of the head
         with `tail_first`, `tail_last`, `tail_label` (-1 for a span) and `odds` (rows x C), against "none".
         """
-        everywhere = replace(batch, low=np.full_like(batch.low, -1), high=np.full_like(batch.high, 2**40))
-        rows = self.spans(vectors, everywhere, floor)
-        low, high = torch.from_numpy(batch.low), torch.from_numpy(batch.high)
+        rows = self.spans(vectors, _opened(batch), floor)
         found, pairs, odds = self._found(vectors, batch, rows)
         head, tail = ({name: column[k] for name, column in found.items()} for k in pairs.T)
         middle = torch.minimum(head["first"], tail["first"]) + torch.maximum(head["last"], tail["last"])
-        kept = (middle > low[head["window"]]) & (middle <= high[head["window"]]) & (odds > FLOOR).any(1)
-        middle = rows["first"] + rows["last"]
-        owned = (middle > low[rows["window"]]) & (middle <= high[rows["window"]])
+        kept = _owned(batch, head["window"], middle) & (odds > FLOOR).any(1)
+        owned = _owned(batch, rows["window"], rows["first"] + rows["last"])
         alone = torch.full((int(owned.sum()),), -1)
         return {
             **{name: torch.cat([column[owned], head[name][kept]]) for name, column in rows.items()},
@@ -91,9 +88,8 @@ class JointHead(nn.Module):
     ) -> Mapping[str, Tensor]:
         """Of spans as in the span scorer; of relations over all pairs of gold spans and of those that are found now."""
         spans = self.spans.loss(vectors, batch, [target.spans for target in targets])["spans"]
-        everywhere = replace(batch, low=np.full_like(batch.low, -1), high=np.full_like(batch.high, 2**40))
         with torch.no_grad():
-            found = self.spans(vectors.detach(), everywhere, 0.0)
+            found = self.spans(vectors.detach(), _opened(batch), 0.0)
             rows = _taught(batch, targets, {name: column.numpy() for name, column in found.items()})
         pairs = self._pairs(rows)
         if not len(pairs):
@@ -177,6 +173,17 @@ class JointHead(nn.Module):
         h, t = torch.from_numpy(heads).to(device), torch.from_numpy(tails).to(device)
         product = torch.einsum("pce,pe->pc", turned[h], as_tail[t])
         return product + between + prior
+
+
+def _opened(batch: Batch) -> Batch:
+    """The batch with windows that own all that stands in them: a pair may have a span that another window owns."""
+    return replace(batch, low=np.full_like(batch.low, -1), high=np.full_like(batch.high, 2**40))
+
+
+def _owned(batch: Batch, window: Tensor, middle: Tensor) -> Tensor:
+    """Whether these windows own stretches whose first and last piece sum up to `middle`."""
+    low, high = (torch.from_numpy(column)[window] for column in (batch.low, batch.high))
+    return (middle > low) & (middle <= high)
 
 
 def _taught(batch: Batch, targets: Sequence[JointTargets], found: Mapping[str, IntArray]) -> dict[str, IntArray]:

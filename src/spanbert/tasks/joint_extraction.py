@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from ..encoder.loading import Encoder
     from ..heads.head import Head
 
-FLOOR = -4.0  # log-odds below which a relation is not worth keeping
 RELATION = "relation:"
 """Before the label of a relation, where spans are named too."""
 NO_PAIR = "a pair that no window holds, of other types, or with an argument that cannot be found"
@@ -225,7 +224,7 @@ class JointExtraction:
                 ends = spans[head], spans[tail]
                 one, other = (Span(end.start, end.end, end.label) for end in ends)
                 for label in range(len(odds)) if self.settings.several else [int(odds.argmax())]:
-                    if odds[label] > FLOOR:
+                    if odds[label] > related.FLOOR:
                         z = _of_all(*(end.logit for end in ends), float(odds[label]))
                         yield RelationCandidate(one, other, relations[label], z, RELATION + relations[label])
 

@@ -9,6 +9,8 @@ from ..documents import Document, Relation, Span
 from ..errors import UsageError
 from ..metrics.relations import NO_RELATION
 
+FLOOR = -4.0  # log-odds below which a relation is not worth keeping
+
 
 def known(document: Document) -> list[Relation]:
     """All but those that say there is none."""

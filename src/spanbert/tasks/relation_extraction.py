@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 Pair = tuple[Span, Span]
 ARGUMENTS = ("marked", "replaced")
 PAIRS = ("asked", "all")
-FLOOR = -4.0  # log-odds below which a relation is not worth keeping
 _LONGEST_MARK, _NARROWEST = 8, 32  # pieces of a marker; positions of a window, so that text has room beside them
 _ROLES = (("@ * {} *", "@"), ("# ^ {} ^", "#"))  # before and after an argument: of the head, of the tail
 
@@ -212,7 +211,7 @@ class RelationExtraction:
             found += [
                 RelationCandidate(head, tail, self.settings.labels[label], float(odds[label]))
                 for label in chosen
-                if odds[label] > FLOOR
+                if odds[label] > related.FLOOR
             ]
         return Decoded(relations=tuple(found))
 
