@@ -129,9 +129,10 @@ def stock(parts: dict[str, list[Document]], seed: int) -> dict[str, Any]:
         AutoTokenizer,
         DataCollatorWithPadding,
         Trainer,
-        TrainingArguments,
         set_seed,
     )
+
+    from benchmarks.stock import Recipe
 
     names = sorted(set(labels_of(parts["train"])))
     made = SpanModel.create(minilm(), task="relation-extraction", labels=[n for n in names if n != OTHER], seed=seed)
@@ -149,6 +150,7 @@ def stock(parts: dict[str, list[Document]], seed: int) -> dict[str, Any]:
         for part, documents in parts.items()
     }
     set_seed(seed)
+    recipe = Recipe(SEMEVAL_RATE, SEMEVAL_EPOCHS, MAX_TOKENS, seed, "cpu", bf16=DTYPE == "bfloat16")
     mean = np.mean([len(row["input_ids"]) for row in rows["train"]])
     gold = labels_of(parts["dev"])
 
@@ -158,26 +160,7 @@ def stock(parts: dict[str, list[Document]], seed: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(
             model=AutoModelForSequenceClassification.from_pretrained(minilm(), num_labels=len(names)),
-            args=TrainingArguments(
-                folder,
-                learning_rate=SEMEVAL_RATE,
-                num_train_epochs=SEMEVAL_EPOCHS,
-                per_device_train_batch_size=round(MAX_TOKENS / float(mean)),
-                per_device_eval_batch_size=32,
-                warmup_steps=0.1,
-                weight_decay=0.01,
-                eval_strategy="epoch",
-                save_strategy="epoch",
-                save_total_limit=1,
-                load_best_model_at_end=True,
-                metric_for_best_model="f1",
-                seed=seed,
-                bf16=DTYPE == "bfloat16",
-                use_cpu=True,
-                report_to=[],
-                disable_tqdm=True,
-                logging_strategy="no",
-            ),
+            args=recipe.arguments(folder, float(mean)),
             train_dataset=rows["train"],
             eval_dataset=rows["dev"],
             data_collator=DataCollatorWithPadding(AutoTokenizer.from_pretrained(minilm())),

@@ -98,6 +98,30 @@ class Recipe:
     device: str
     bf16: bool
 
+    def arguments(self, folder: str, mean: float) -> TrainingArguments:
+        """For a `Trainer` that keeps its best epoch by F1; mean: positions of an example."""
+        return TrainingArguments(
+            folder,
+            learning_rate=self.rate,
+            num_train_epochs=self.epochs,
+            per_device_train_batch_size=max(1, round(self.max_tokens / mean)),
+            per_device_eval_batch_size=32,
+            warmup_steps=0.1,
+            weight_decay=0.01,
+            eval_strategy="epoch",
+            save_strategy="epoch",
+            save_total_limit=1,
+            load_best_model_at_end=True,
+            metric_for_best_model="f1",
+            seed=self.seed,
+            report_to=[],
+            disable_tqdm=True,
+            use_cpu=self.device == "cpu",
+            bf16=self.bf16,
+            logging_strategy="no",
+            dataloader_pin_memory=torch.cuda.is_available(),
+        )
+
 
 def train_and_predict(
     encoder: Path, parts: dict[str, list[Document]], recipe: Recipe
@@ -128,27 +152,7 @@ def train_and_predict(
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(
             model=model,
-            args=TrainingArguments(
-                folder,
-                learning_rate=recipe.rate,
-                num_train_epochs=recipe.epochs,
-                per_device_train_batch_size=max(1, round(recipe.max_tokens / float(mean))),
-                per_device_eval_batch_size=32,
-                warmup_steps=0.1,
-                weight_decay=0.01,
-                eval_strategy="epoch",
-                save_strategy="epoch",
-                save_total_limit=1,
-                load_best_model_at_end=True,
-                metric_for_best_model="f1",
-                seed=recipe.seed,
-                report_to=[],
-                disable_tqdm=True,
-                use_cpu=recipe.device == "cpu",
-                bf16=recipe.bf16,
-                logging_strategy="no",
-                dataloader_pin_memory=torch.cuda.is_available(),
-            ),
+            args=recipe.arguments(folder, float(mean)),
             train_dataset=data["train"],
             eval_dataset=data["dev"],
             data_collator=DataCollatorForTokenClassification(tokenizer),
