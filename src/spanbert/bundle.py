@@ -53,8 +53,8 @@ class Bundle:
     thresholds: dict[str, float]
     facts: dict[str, Any] = field(default_factory=dict)
     """Where it comes from and how good it is: `base_model`, `training`, `report`; `added`, the latter two of tasks that
-    were added over the frozen encoder; and `about`, for the model card: its
-    `title`, `license` and further `sections`, a text for each heading.
+    were added over the frozen encoder; and `about`, for the model card: its `title`, `license` and further `sections`,
+    a text for each heading.
     """
     outcomes: dict[str, Outcomes] = field(default_factory=dict)
     """Per calibrated task, what it decoded in the held-out documents: requirements are answered from it."""
