@@ -160,14 +160,19 @@ def parts(corpus: str, data: Path) -> dict[str, list[Document]]:
 
 def contracts(data: Path) -> dict[str, list[Document]]:
     """The 50 contracts that the pre-training corpus lacks, their clauses of CLAUSES as spans: 32, 6 and 12 of them."""
-    lines = gzip.decompress((data / "pretrain" / "cuad_contracts-00.jsonl.gz").read_bytes()).splitlines()
-    read = {json.loads(line)["id"].removeprefix("cuad_contracts/") for line in lines}
+    read = contracts_of_pretraining(data)
     documents = []
     for contract in json.loads(content(data / "cuad" / "cuad_train100.json.gz"))["data"]:
         if contract["title"] not in read:
             documents += [labelled(contract["title"], paragraph) for paragraph in contract["paragraphs"]]
     documents.sort(key=lambda document: hashlib.sha256(document.text.encode()).digest())
     return {"train": documents[:32], "dev": documents[32:38], "test": documents[38:]}
+
+
+def contracts_of_pretraining(data: Path) -> set[str]:
+    """Titles of the contracts of CUAD that the pre-training corpus holds."""
+    lines = gzip.decompress((data / "pretrain" / "cuad_contracts-00.jsonl.gz").read_bytes()).splitlines()
+    return {json.loads(line)["id"].removeprefix("cuad_contracts/") for line in lines}
 
 
 def labelled(title: str, paragraph: dict[str, Any]) -> Document:

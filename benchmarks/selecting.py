@@ -26,7 +26,8 @@ from spanbert.selection import select
 RESULTS = Path(__file__).resolve().parent / "results" / "selecting.jsonl"
 CORPORA = ("fire", "kpi_edgar")
 FIRST, STEP, ROUNDS = 60, 60, 6
-RATE, MAX_TOKENS, READ = 2.8e-4, 1024, 60_000  # words that a training reads, which gives its epochs
+RATE, MAX_TOKENS = 2.8e-4, 1024
+READ, LEAST, MOST = 60_000, 12, 40  # words that a training reads at least, and its epochs
 SYSTEMS = ("random", "select")
 
 
@@ -68,7 +69,7 @@ def course(corpus: str, system: str, seed: int) -> None:
 
 
 def learnt(documents: Sequence[Document], parts: dict[str, list[Document]], seed: int) -> SpanModel:
-    epochs = min(40, max(4, round(READ / sum(len(document.text.split()) for document in documents))))
+    epochs = min(MOST, max(LEAST, round(READ / sum(len(document.text.split()) for document in documents))))
     config = TrainConfig(
         epochs=epochs, patience=epochs, learning_rate=RATE, max_tokens=MAX_TOKENS, seed=seed, dtype="bfloat16"
     )

@@ -44,7 +44,7 @@ def select(model: SpanModel, documents: Iterable[Document], budget: int) -> list
     """
     if budget < 1:
         raise UsageError(f"a budget of {budget}", "at least one document", "say how many you can annotate")
-    if not any(task.finds_spans for task in model.bundle.tasks.values()):
+    if not any("spans" in task.tells for task in model.bundle.tasks.values()):
         raise UsageError(
             "a model that finds no labelled spans", "one that does: their doubt is what ranks", "name another"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -124,3 +125,13 @@ def test_pronouns_and_names_of_gap(program: Program, model: Path, tmp_path: Path
         *("--train", tmp_path / "gap.tsv", "--dev", tmp_path / "gap.tsv", "--output", tmp_path / "gap-model"),
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_page_and_a_comparison(program: Program, model: Path, files: Path, tmp_path: Path):
+    done = program("evaluate", "--model", model, "--data", files / "dev.conll", "--report", tmp_path / "r", "--json")
+    assert done.returncode == 0, done.stderr
+    record = json.loads((tmp_path / "r" / "report.json").read_text())
+    assert record["overall"]["value"] == pytest.approx(json.loads(done.stdout)["coref"]["conll_f1"] / 100)
+    write_documents([replace(d, clusters=()) for d in read_documents(files / "dev.conll")], tmp_path / "none.jsonl")
+    done = program("compare", tmp_path / "none.jsonl", model, "--data", files / "dev.conll")
+    assert done.returncode == 0 and "B is better" in done.stdout and "CoNLL F1" in done.stdout

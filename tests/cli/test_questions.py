@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -161,17 +162,46 @@ def test_what_is_told_of_questions_that_cannot_be(program: Program, reader: Path
     long = " ".join(["met"] * 100)
     done = program("ask", "--model", reader, "--document", tmp_path / "t.txt", long)
     assert done.returncode == 0 and "the first 32 are read" in done.stderr
-    done = program("evaluate", "--model", reader, "--data", files / "dev.json", "--report", tmp_path / "report")
-    assert done.returncode == 2 and "a page about question-answering" in done.stderr
     done = program("train", "--preset", "squad3", "--train", files / "train.json", "--output", tmp_path / "x")
     assert done.returncode == 2 and "did you mean 'squad" in done.stderr
     done = program("ask", "--model", reader, "--document", tmp_path / "t.txt", "--n-best", "0", "met")
     assert done.returncode == 2
 
 
+def test_a_page_for_people(program: Program, reader: Path, files: Path, tmp_path: Path):
+    data = ("evaluate", "--model", reader, "--data", files / "dev.json", "--report", tmp_path)
+    done = program(*data, "--json")
+    assert done.returncode == 0, done.stderr
+    printed, record = json.loads(done.stdout), json.loads((tmp_path / "report.json").read_text())
+    assert record["overall"]["value"] == pytest.approx(printed["squad_v2"]["f1"] / 100)
+    assert record["groups"] == printed["groups"] and record["about"]["model"] == reader.name
+    page = (tmp_path / "report.html").read_text()
+    assert "NoAns_f1" in page and "By answer length" in page and "Reliability" in page
+    done = program(*data, "--train", files / "train.json")
+    assert done.returncode == 2 and "training documents for a page about questions" in done.stderr
+
+
+def test_a_reader_against_a_file_of_answers(program: Program, reader: Path, files: Path, tmp_path: Path):
+    """The file says the first word of each text."""
+    gold = [
+        replace(d, questions=tuple(replace(q, answers=(Span(0, 3, ANSWER),)) for q in d.questions))
+        for d in asked(40, 2)
+    ]
+    write_documents(gold, tmp_path / "first.jsonl")
+    done = program(
+        *("compare", tmp_path / "first.jsonl", reader, "--data", files / "dev.json"),
+        *("--json", "--report", tmp_path / "r"),
+    )
+    assert done.returncode == 0, done.stderr
+    record = json.loads(done.stdout)
+    assert record["of"] == "questions" and record["difference"]["f1"] > 0.5 and record["difference"]["p_value"] < 0.01
+    assert record["changed"][0]["fixed"][0]["text"].startswith(("met Said:", "house Said:"))
+    assert "F1 of answers" in (tmp_path / "r" / "compare.html").read_text()
+    done = program("compare", reader, reader, "--data", files / "dev.json", "--of", "spans")
+    assert done.returncode == 2 and "a model that finds questions" in done.stderr
+
+
 def test_verbs_that_are_about_spans_refuse_readers(program: Program, reader: Path, files: Path, tmp_path: Path):
-    done = program("compare", reader, reader, "--data", files / "dev.json")
-    assert done.returncode == 3 and "these are what is compared" in done.stderr
     done = program(
         *("select", "--model", reader, "--input", files / "dev.json"),
         *("--budget", "2", "--output", tmp_path / "s.jsonl"),

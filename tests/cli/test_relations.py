@@ -171,8 +171,23 @@ def test_what_does_not_fit_is_refused(program: Program, pair_model: Path, files:
     (tmp_path / "t.txt").write_text("the Anna with Acme Corp")
     done = program("predict", "--model", pair_model, "--input", tmp_path / "t.txt")
     assert done.returncode == 2 and "no spans in the documents" in done.stderr
-    done = program("evaluate", "--model", pair_model, "--data", files / "asked-dev.jsonl", "--report", tmp_path / "r")
-    assert done.returncode == 2 and "a page about relation-extraction" in done.stderr
+
+
+def test_a_page_and_a_comparison(program: Program, pair_model: Path, joint_model: Path, files: Path, tmp_path: Path):
+    done = program(
+        *("evaluate", "--model", pair_model, "--data", files / "asked-dev.jsonl"),
+        *("--report", tmp_path / "r", "--json"),
+    )
+    assert done.returncode == 0, done.stderr
+    record = json.loads((tmp_path / "r" / "report.json").read_text())
+    assert record["overall"]["value"] == pytest.approx(json.loads(done.stdout)["micro"]["f1"])
+    assert [row["name"] for row in record["rates"]] == ["all", "left", "works"]
+    done = program(
+        *("compare", joint_model, joint_model, "--data", files / "all-dev.jsonl", "--of", "relations", "--json")
+    )
+    assert done.returncode == 0, done.stderr
+    record = json.loads(done.stdout)
+    assert record["difference"]["f1"] == 0.0 and record["a"]["micro"]["f1"] > 0.5
 
 
 def test_arguments_may_be_all_the_text(files: Path, tiny_encoder: Path):

@@ -30,6 +30,10 @@ def command(
     threshold: Annotated[
         float | None, typer.Option(help="Least probability of models' spans; none: each model's own. Files stay whole.")
     ] = None,
+    of: Annotated[
+        str | None,
+        typer.Option(help="spans, questions, relations or clusters; none: the first that the data are annotated with."),
+    ] = None,
     report: Annotated[
         Path | None, typer.Option(help="Folder for compare.json, and compare.html with what changed in the texts.")
     ] = None,
@@ -53,7 +57,7 @@ def command(
     for side, name in sorted(given.items(), key=lambda item: _is_model(item[1])):  # a wrong file is found at once
         if _is_model(name):
             model = SpanModel.from_pretrained(name, device, dtype)
-            sides[side] = predicted_by(model, gold, threshold=threshold)
+            sides[side] = predicted_by(model, gold, of=of, threshold=threshold)
         else:
             found = read_all([name], None, reading, name=side, verbose=verbose)
             sides[side] = matched(gold, found, side)
@@ -61,7 +65,7 @@ def command(
                 talk().print(
                     f"{side}: {number(len(found) - len(gold), 'document')} not in the data, left out", markup=False
                 )
-    comparison = compare(gold, sides["A"], sides["B"], names=(readable(a), readable(b)))
+    comparison = compare(gold, sides["A"], sides["B"], names=(readable(a), readable(b)), of=of)
     record = orjson.dumps(comparison.to_json())
     if report is not None:
         with durable.on_disk(report):

@@ -48,8 +48,6 @@ def command(
         raise UsageError(
             "--train without --report", "a folder for the report", "add --report DIR, or leave out --train"
         )
-    if task and report is not None:
-        raise UsageError("--task with --report", "one of the two: the page is about the first task", "leave one out")
     documents = read_all(data, input_format, Reading(**settings), name="data", verbose=verbose)
     learned = read_all(train, input_format, Reading(**settings), name="train", verbose=verbose) if train else None
 
@@ -64,13 +62,12 @@ def command(
     from ..inference.span_model import SpanModel
 
     loaded = SpanModel.from_pretrained(model, device, dtype)
+    choices: dict[str, Any] = {"threshold": threshold, "operating_point": operating_point, "task": task}
     if report is None:
-        done = evaluate(loaded, documents, threshold=threshold, operating_point=operating_point, task=task)
+        done = evaluate(loaded, documents, **choices)
     else:
         names = {"model": Path(model).name, "data": ", ".join(Path(each).name for each in data)}
-        full = full_report(
-            loaded, documents, train=learned, threshold=threshold, operating_point=operating_point, names=names
-        )
+        full = full_report(loaded, documents, train=learned, names=names, **choices)
         done, place = full.report, full.write(report)
         talk().print(f"the report is in {plain(str(place))}", markup=False)
     if json:

@@ -154,7 +154,7 @@ class _Seen:
         whole = "all read whole" if not self.unread else f"{len(self.unread):,} stretches not read"
         yield f"coverage: {number(self.documents, 'document')}, {whole}; {self.cut:,} were read in several windows"
         for name, task in model.bundle.tasks.items():
-            if self.cut and task.finds_spans and task.settings.overlap is not None:
+            if self.cut and "spans" in task.tells and task.settings.overlap is not None:
                 yield (
                     f"  {name}: neighbouring windows share {number(task.settings.overlap, 'piece')}, so that no "
                     "shorter span is cut"

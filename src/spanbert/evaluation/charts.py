@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 _SIDE, _LEFT, _TOP, _BOTTOM = 300, 44, 10, 44  # the square, and room around it
 _STRIP = 120  # width of a strip
 
 
-def strip(rate: dict[str, Any] | None) -> str:
+def strip(rate: Mapping[str, Any] | None) -> str:
     """A rate and its interval on a line from 0 to 1."""
     if rate is None:
         return ""

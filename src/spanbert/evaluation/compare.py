@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..documents import JSON, Document, Span
-from ..errors import DataError, at
+from ..errors import DataError, UsageError, at
 from ..inference.span_model import SpanModel
 from ..metrics import bootstrap, significance
-from ..metrics.report import Report, span_report
+from ..metrics.report import Report
 from ..metrics.significance import Difference, differences, holm
-from ..metrics.spans import SpanCounts, count_documents
+from .evaluate import alone
+from .kinds import Error, Kind, Table, kind_of
 
 LISTED = 100
 """Changed documents in JSON and on the page."""
@@ -24,30 +25,23 @@ _CHANCE = 0.05  # p up to here is called a difference
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A document that one system reads better. All spans: of annotated labels only, distinct, without scores."""
+    """A document that one system reads better."""
 
     document: Document
-    """Its spans are gold."""
+    """Its spans are gold. All spans here: of annotated labels only, distinct, without scores."""
     a: tuple[Span, ...]
     b: tuple[Span, ...]
-    fixed: tuple[Span, ...]
-    """Errors of A that B does not make: gold spans that A missed, and others that A found."""
-    broken: tuple[Span, ...]
+    fixed: tuple[Error, ...]
+    """Errors of A that B does not make: gold that A missed, and what A made up."""
+    broken: tuple[Error, ...]
     """Errors of B that A does not make."""
 
     def to_json(self) -> dict[str, JSON]:
         return {
             "document": self.document.id,
-            "fixed": [self._row(span) for span in self.fixed],
-            "broken": [self._row(span) for span in self.broken],
+            "fixed": [error.to_json() for error in self.fixed],
+            "broken": [error.to_json() for error in self.broken],
         }
-
-    def _row(self, span: Span) -> dict[str, JSON]:
-        record: dict[str, JSON] = {"start": span.start, "end": span.end, "label": span.label}
-        if span.parts:
-            record["parts"] = [list(part) for part in span.parts]
-        error = "missed" if span in self.document.spans else "wrong"
-        return {**record, "text": self.document.text[span.start : span.end], "error": error}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +49,14 @@ class Comparison:
     """Differences are B minus A: above 0, B is better."""
 
     names: tuple[str, str]
+    kind: Kind
+    """What is compared."""
     a: Report
     b: Report
+    rates: tuple[float, float]
+    """The number that is compared, of A and of B."""
     difference: Difference
-    """Of micro F1."""
+    """Of this number."""
     per_label: Mapping[str, Difference]
     adjusted: Mapping[str, float | None]
     """The p values of `per_label`, raised for their number (Holm)."""
@@ -71,6 +69,7 @@ class Comparison:
         return {
             "a": {"name": self.names[0], **self.a.to_json()},
             "b": {"name": self.names[1], **self.b.to_json()},
+            "of": self.kind.name,
             "difference": {
                 **_record(self.difference),
                 "precision": self.b.micro.precision - self.a.micro.precision,
@@ -87,14 +86,18 @@ class Comparison:
         }
 
     def rows(self) -> list[tuple[str, ...]]:
-        """A table: head, then F1, precision and recall of all spans, then F1 of each label."""
-        fixed = Counter(span.label for change in self.changed for span in change.fixed)
-        broken = Counter(span.label for change in self.changed for span in change.broken)
+        """A table: head, the number that is compared; of what has labels also precision, recall and F1 of each."""
+        fixed = Counter(error.label for change in self.changed for error in change.fixed)
+        broken = Counter(error.label for change in self.changed for error in change.broken)
         a, b = self.a.micro, self.b.micro
         interval = f"{bootstrap.LEVEL:.0%} interval"
+        head = ("", "A", "B", "B - A", interval, "p", "p adjusted", "fixed", "broken")
+        first = _row(self.kind.number, self.rates, self.difference, None, (fixed.total(), broken.total()))
+        if not self.per_label:
+            return [head, first]
         return [
-            ("", "A", "B", "B - A", interval, "p", "p adjusted", "fixed", "broken"),
-            _row("F1", (a.f1, b.f1), self.difference, None, (fixed.total(), broken.total())),
+            head,
+            first,
             ("precision", *_rates(a.precision, b.precision), *["-"] * 5),
             ("recall", *_rates(a.recall, b.recall), *["-"] * 5),
             *(
@@ -146,24 +149,28 @@ def compare(
     b: Sequence[Document],
     *,
     names: tuple[str, str] = ("A", "B"),
+    of: str | None = None,
     seed: int = 0,
 ) -> Comparison:
     """Two systems' predictions for the gold documents, matched by `matched`, against each other.
 
-    In a document with `annotated` only those labels are scored; a label that one side does not know is missed by it.
+    of: spans, questions, relations or clusters; None: the first of these that the documents are annotated with. In a
+    document with `annotated` only those labels are scored; a label that one side does not know is missed by it.
     """
-    first, second = matched(gold, a, names[0]), matched(gold, b, names[1])
-    counts = count_documents(gold, first), count_documents(gold, second)
-    labels = tuple(sorted({label for each in counts for label in each.labels}))
-    by_label = [_spread(each, labels) for each in counts]
-    with_micro = (np.concatenate([each.sum(axis=1, keepdims=True), each], axis=1) for each in by_label)
-    micro, *each_label = differences(*with_micro, seed=seed)
-    changes = (_change(*three) for three in zip(gold, first, second, strict=True))
+    kind = kind_of(gold, of)
+    first, second = (kind.comparable(gold, matched(gold, side, name)) for side, name in zip((a, b), names, strict=True))
+    tables = kind.table(gold, first), kind.table(gold, second)
+    labels = tuple(sorted({label for each in tables for label in each.labels}))
+    counts = _spread(tables[0], labels), _spread(tables[1], labels)
+    whole, *each_label = differences(*counts, kind.rate, seed=seed)
+    changes = (_change(kind, *three) for three in zip(gold, first, second, strict=True))
     return Comparison(
         names=names,
-        a=span_report(gold, first, policy="as-predicted", seed=seed),
-        b=span_report(gold, second, policy="as-predicted", seed=seed),
-        difference=micro,
+        kind=kind,
+        a=kind.report(gold, first),
+        b=kind.report(gold, second),
+        rates=(float(kind.rate(counts[0][:, 0].sum(axis=0))), float(kind.rate(counts[1][:, 0].sum(axis=0)))),
+        difference=whole,
         per_label=dict(zip(labels, each_label, strict=True)),
         adjusted=dict(zip(labels, holm([each.p_value for each in each_label]), strict=True)),
         changed=tuple(
@@ -173,7 +180,7 @@ def compare(
             )
         ),
         signature=(
-            f"spans:exact-set|paired:documents|interval:percentile-bootstrap,samples={bootstrap.SAMPLES},"
+            f"{kind.signature}|paired:documents|interval:percentile-bootstrap,samples={bootstrap.SAMPLES},"
             f"level={bootstrap.LEVEL}|p:randomisation,two-sided,shuffles={significance.SHUFFLES},"
             f"exact<={significance.ENUMERATED}|adjusted:holm,labels={len(labels)}|seed={seed}|documents:{len(gold)}"
         ),
@@ -181,14 +188,22 @@ def compare(
 
 
 def predicted_by(
-    model: SpanModel, documents: Iterable[Document], *, threshold: float | None = None
+    model: SpanModel, documents: Sequence[Document], *, of: str | None = None, threshold: float | None = None
 ) -> tuple[Document, ...]:
-    """What a model finds in gold documents, of which it sees what its first task says is visible, as in `evaluate`.
+    """What a model finds in gold documents, of which it sees what the task in question may see, as in `evaluate`.
 
-    threshold: least probability; None: the model's own.
+    of: as in `compare`. threshold: least probability; None: the model's own. Raises UsageError for a model that tells
+    nothing of the kind.
     """
-    task = next(iter(model.bundle.tasks.values()))
-    return tuple(model.predict_stream((task.visible(document) for document in documents), threshold=threshold))
+    kind = kind_of(documents, of)
+    name = next((name for name, task in model.bundle.tasks.items() if kind.name in task.tells), None)
+    if name is None:
+        told = sorted({each for task in model.bundle.tasks.values() for each in task.tells})
+        raise UsageError(
+            f"a model that finds {' and '.join(told) or 'nothing'}", f"one that finds {kind.name}", "compare others"
+        )
+    predictor = alone(model.predictor(threshold=threshold), name)
+    return tuple(predictor(predictor.tasks[name].visible(document) for document in documents))
 
 
 def matched(gold: Sequence[Document], predicted: Sequence[Document], name: str = "predictions") -> list[Document]:
@@ -199,12 +214,6 @@ def matched(gold: Sequence[Document], predicted: Sequence[Document], name: str =
     """
     if not gold:
         raise DataError("no documents", "at least one annotated document", "check the file that was given")
-    if not any(document.spans for document in gold) and any(d.questions or d.relations or d.clusters for d in gold):
-        raise DataError(
-            "gold documents with questions, relations or clusters and no spans",
-            "annotated spans: these are what is compared",
-            "evaluate each model by itself (spanbert evaluate --json)",
-        )
     for whose, documents in (("the gold documents", gold), (name, predicted)):
         times = Counter(document.id for document in documents)
         repeated = [identifier for identifier, count in times.items() if count > 1]
@@ -252,19 +261,24 @@ def _check_texts(gold: Sequence[Document], found: Sequence[Document], name: str)
             )
 
 
-def _spread(counts: SpanCounts, labels: Sequence[str]) -> np.ndarray:
-    """Counts [documents, labels, 3] for more labels than occur: the others were neither in gold nor predicted."""
-    spread = np.zeros((len(counts.by_label), len(labels), 3), dtype=counts.by_label.dtype)
-    spread[:, [labels.index(label) for label in counts.labels]] = counts.by_label
+def _spread(table: Table, labels: Sequence[str]) -> np.ndarray:
+    """Counts [documents, 1 + labels, K] for more labels than occur: the others were neither in gold nor predicted."""
+    counts = table.counts
+    spread = np.zeros((len(counts), 1 + len(labels), counts.shape[-1]), dtype=counts.dtype)
+    spread[:, [0, *(1 + labels.index(label) for label in table.labels)]] = counts
     return spread
 
 
-def _change(document: Document, a: Document, b: Document) -> Change:
-    gold, first, second = (_scored(each, document.annotated) for each in (document, a, b))
-    only_a, only_b = (gold ^ first) - (gold ^ second), (gold ^ second) - (gold ^ first)
+def _change(kind: Kind, document: Document, a: Document, b: Document) -> Change:
+    gold, first, second = (_sorted(_scored(each, document.annotated)) for each in (document, a, b))
+    errors = kind.errors(document, a), kind.errors(document, b)
+    keys = [{error.key for error in each} for each in errors]
     return Change(
-        replace(document, spans=_sorted(gold), relations=(), clusters=()),
-        *(_sorted(spans) for spans in (first, second, only_a, only_b)),
+        replace(document, spans=gold, relations=(), clusters=(), questions=()),
+        first,
+        second,
+        tuple(error for error in errors[0] if error.key not in keys[1]),
+        tuple(error for error in errors[1] if error.key not in keys[0]),
     )
 
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
-from html import escape
 
 from ..documents import Span
-from ..errors import plain
 from .compare import LISTED, Change, Comparison
+from .kinds import Error
+from .markup import safe
 
 AROUND = 80
 """Characters of text that are shown before and after what changed."""
 PASSAGES = 50
 """Shown of one document."""
 _SIGNS = ("✗", "only A", "only B", "✓")
-_STEERING = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _HEAD = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
@@ -44,8 +42,8 @@ def page(comparison: Comparison) -> str:
     parts = [
         _HEAD,
         "<h1>Is B better than A?</h1>\n",
-        *(f"<p>{side}: {_safe(name)}</p>\n" for side, name in zip("AB", comparison.names, strict=True)),
-        f"<p><strong>{_safe(comparison.verdict)}</strong></p>\n<table>\n",
+        *(f"<p>{side}: {safe(name)}</p>\n" for side, name in zip("AB", comparison.names, strict=True)),
+        f"<p><strong>{safe(comparison.verdict)}</strong></p>\n<table>\n",
         _line("th", head),
         *(_line("td", row) for row in rows),
         "</table>\n<p>Fixed: errors of A that B does not make. Broken: errors of B that A does not make.</p>\n",
@@ -56,13 +54,23 @@ def page(comparison: Comparison) -> str:
     ]
     if len(shown) < len(comparison.changed):
         parts.append(f"<p>… and {len(comparison.changed) - len(shown)} more</p>\n")
-    return "".join([*parts, f'<p class="note">{_safe(comparison.signature)}</p>\n</body></html>\n'])
+    return "".join([*parts, f'<p class="note">{safe(comparison.signature)}</p>\n</body></html>\n'])
 
 
 def _document(change: Change) -> Iterator[str]:
-    """Its name, and each passage that changed three times: gold, A, B."""
-    yield f"<h3>{_safe(change.document.id)}</h3>\n"
+    """Its name, and each passage that changed three times: gold, A, B; what is no span is listed."""
+    marked = {*change.document.spans, *change.a, *change.b}
+    yield f"<h3>{safe(change.document.id)}</h3>\n"
     yield f"<p>{len(change.fixed)} fixed, {len(change.broken)} broken</p>\n<table>\n"
+    if any(error.key not in marked for error in (*change.fixed, *change.broken)):
+        for name, errors in (("fixed", change.fixed), ("broken", change.broken)):
+            for error in errors[:PASSAGES]:
+                yield f"<tr><td>{name}</td><td>{error.error}</td><td>{safe(error.label)}</td>"
+                yield f'<td class="text"><bdi>{safe(error.text)}</bdi></td></tr>\n'
+            if len(errors) > PASSAGES:
+                yield f'<tr><td>{name}</td><td colspan="3">… and {len(errors) - PASSAGES} more</td></tr>\n'
+        yield "</table>\n"
+        return
     gold, a, b = set(change.document.spans), set(change.a), set(change.b)
     found = {span: _SIGNS[(span in a) + 2 * (span in b)] for span in gold}
     places = passages((*change.fixed, *change.broken), len(change.document.text))
@@ -76,7 +84,7 @@ def _document(change: Change) -> Iterator[str]:
         yield f"<p>… and {len(places) - PASSAGES} more passages of this document</p>\n"
 
 
-def passages(spans: Iterable[Span], length: int) -> list[tuple[int, int]]:
+def passages(spans: Iterable[Span | Error], length: int) -> list[tuple[int, int]]:
     """Stretches [start, end) of a text of `length` characters that hold the spans and AROUND more on each side."""
     merged: list[tuple[int, int]] = []
     for start, end in sorted((max(0, s.start - AROUND), min(length, s.end + AROUND)) for s in spans):
@@ -96,18 +104,13 @@ def _marked(text: str, start: int, end: int, spans: Sequence[Span], signs: dict[
     for begin, stop in zip(cuts, cuts[1:], strict=False):
         over = [span for span in inside if span.start <= begin and span.end >= stop]
         if not over:
-            yield _safe(text[begin:stop])
+            yield safe(text[begin:stop])
             continue
         kind = {"✓": "right", "✗": "wrong"}.get(min((signs[span] for span in over), key=_SIGNS.index), "one")
-        ends = "".join(f"<b>{_safe(span.label)} {signs[span]}</b>" for span in over if span.end == stop)
-        yield f'<mark class="{kind}">{_safe(text[begin:stop])}{ends}</mark>'
+        ends = "".join(f"<b>{safe(span.label)} {signs[span]}</b>" for span in over if span.end == stop)
+        yield f'<mark class="{kind}">{safe(text[begin:stop])}{ends}</mark>'
     yield " …" if end < len(text) else ""
 
 
 def _line(cell: str, row: Sequence[str]) -> str:
-    return "<tr>" + "".join(f"<{cell}>{_safe(text)}</{cell}>" for text in row) + "</tr>\n"
-
-
-def _safe(text: str) -> str:
-    """Text that is no markup; controls, and marks that turn the direction of writing, are shown as their codes."""
-    return escape(_STEERING.sub(lambda found: plain(found[0]), text))
+    return "<tr>" + "".join(f"<{cell}>{safe(text)}</{cell}>" for text in row) + "</tr>\n"

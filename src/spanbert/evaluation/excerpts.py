@@ -8,6 +8,7 @@ from typing import Any
 from ..documents import JSON, Document, Span
 from ..graphemes import borders, widen
 from ..metrics.breakdown import Differences, error_kinds
+from .kinds import MISSED, WRONG, Error
 
 DOCUMENTS = 10
 EXCERPTS = 6
@@ -16,6 +17,8 @@ AROUND = 90
 """Characters shown on both sides of where a wrong or missed span begins and ends."""
 WHOLE = 600
 """Characters of a document that is shown whole."""
+LISTED = 20
+"""Errors of one document that are listed one by one."""
 
 
 def worst(documents: Sequence[Document], found: Sequence[Differences]) -> list[dict[str, JSON]]:
@@ -23,6 +26,30 @@ def worst(documents: Sequence[Document], found: Sequence[Differences]) -> list[d
     order = sorted(range(len(found)), key=lambda k: -len(found[k].wrong) - len(found[k].missed))
     chosen = [k for k in order[:DOCUMENTS] if found[k].wrong or found[k].missed]
     return [_document(documents[k], found[k]) for k in chosen]
+
+
+def worst_by_errors(documents: Sequence[Document], errors: Sequence[Sequence[Error]]) -> list[dict[str, JSON]]:
+    """The DOCUMENTS with most errors, most first, each with its first LISTED errors and the text around them."""
+    order = sorted(range(len(errors)), key=lambda k: -len(errors[k]))
+    return [
+        {
+            "id": documents[k].id,
+            "characters": len(documents[k].text),
+            "wrong": sum(error.error == WRONG for error in errors[k]),
+            "missed": sum(error.error == MISSED for error in errors[k]),
+            "errors": [{**error.to_json(), **_around(documents[k].text, error)} for error in errors[k][:LISTED]],
+            "more_errors": max(0, len(errors[k]) - LISTED),
+        }
+        for k in order[:DOCUMENTS]
+        if errors[k]
+    ]
+
+
+def _around(text: str, error: Error) -> dict[str, JSON]:
+    """The text before the stretch, in it and after it; a long stretch is cut."""
+    end = min(error.end, error.start + WHOLE)
+    start, stop = widen(max(0, error.start - AROUND), min(len(text), end + AROUND), borders(text))
+    return {"before": text[start : error.start], "inside": text[error.start : end], "after": text[end:stop]}
 
 
 def _document(document: Document, found: Differences) -> dict[str, JSON]:

@@ -20,9 +20,11 @@ from ..metrics.breakdown import Differences, Group
 from ..metrics.probabilities import risk_coverage
 from ..metrics.report import Report
 from ..metrics.scorers import side_by_side
-from .evaluate import Examined, checked, examined
-from .excerpts import worst
+from .evaluate import Examined, alone, checked, examined
+from .excerpts import worst, worst_by_errors
+from .kinds import KINDS, Kind
 from .page import page
+from .score_page import score_page
 
 FORM = 1
 """Of the record; grows when a key changes its meaning."""
@@ -41,7 +43,8 @@ class FullReport:
         with durable.on_disk(folder):
             folder.mkdir(parents=True, exist_ok=True)
         durable.write(folder / "report.json", orjson.dumps(self.record, option=orjson.OPT_INDENT_2).decode() + "\n")
-        durable.write(folder / "report.html", page(self.record))
+        shown = score_page if "kind" in self.record else page
+        durable.write(folder / "report.html", shown(self.record))
         return folder / "report.html"
 
 
@@ -52,23 +55,29 @@ def full_report(
     train: Sequence[Document] | None = None,
     threshold: float | None = None,
     operating_point: str | None = None,
+    task: str | None = None,
     names: Mapping[str, str] | None = None,
 ) -> FullReport:
-    """The report on the model's first task. The documents are read by the model once.
+    """The report on one of the model's tasks. The documents are read by the model once.
 
-    train: what the model learned from; its spans tell seen from unseen. names: of model, data and the like, for people.
+    task: which one; None: the first. train: what the model learned from; its spans tell seen from unseen, so it is for
+    tasks that find spans. names: of model, data and the like, for people.
     """
     listed = checked(documents)
     predictor = model.predictor(threshold=threshold, operating_point=operating_point)
-    if not next(iter(predictor.tasks.values())).finds_spans:
+    predictor = alone(predictor, next(iter(predictor.tasks)) if task is None else task)
+    tells = next(iter(predictor.tasks.values())).tells
+    if train is not None and "spans" not in tells:
         raise UsageError(
-            f"a page about {next(iter(predictor.tasks))}",
-            "a model whose first task finds labelled spans: these are what the page is about",
-            "leave the page out: evaluate --json has the official scores, and those of groups of questions",
+            f"training documents for a page about {' and '.join(tells)}",
+            "a task that finds labelled spans, of which some were seen in training",
+            "leave them out",
         )
     done = examined(predictor, listed)
     about = {**(names or {}), **_choices(predictor, operating_point), "precision": model.precision}
-    return FullReport(done.report, record(listed, done, train, about))
+    if "spans" in tells:
+        return FullReport(done.report, record(listed, done, train, about))
+    return FullReport(done.report, score_record(KINDS[tells[0]], listed, done, about))
 
 
 def record(
@@ -80,13 +89,7 @@ def record(
     scorers, notes = side_by_side(gold, done.predicted, known)
     labels = sorted({span.label for each in found for side in (each.right, each.wrong, each.missed) for span in side})
     return {
-        "form": FORM,
-        "version": __version__,
-        "about": dict(about),
-        "documents": len(gold),
-        "characters": sum(len(document.text) for document in gold),
-        "signature": done.report.signature,
-        "bootstrap": {"method": "percentile", "level": bootstrap.LEVEL, "samples": bootstrap.SAMPLES, "seed": 0},
+        **_frame(gold, done, about),
         "overall": _table(found, lambda *_: 0, ["all spans"])[0],
         "macro_f1": done.report.macro.f1 if labels else None,
         "scorers": [scorer.to_json() for scorer in scorers],
@@ -101,6 +104,42 @@ def record(
         "calibration": _calibration(done),
         "worst_documents": worst(gold, found),
         "unreachable": _unreachable(gold, done.report),
+    }
+
+
+def score_record(kind: Kind, gold: Sequence[Document], done: Examined, about: Mapping[str, JSON]) -> dict[str, JSON]:
+    """Like `record`, of what is no span: the number that systems are compared by, and the scorers' own."""
+    report, table = done.report, kind.table(gold, done.predicted)
+    errors = [kind.errors(document, other) for document, other in zip(gold, done.predicted, strict=True)]
+    drawn = bootstrap.interval(table.counts[:, 0], kind.rate) if len(gold) > 1 else None
+    low, high = drawn or (None, None)
+    value = float(kind.rate(table.counts[:, 0].sum(axis=0)))
+    names = ["all", *table.labels]
+    return {
+        **_frame(gold, done, about),
+        "kind": kind.name,
+        "overall": {"name": kind.number, "value": value, "low": low, "high": high},
+        "headline": {name: report.value(name) for name in report.headline},
+        "rates": [row.to_json() for row in breakdown.rows(table.counts, names)] if table.labels else [],
+        "scores": {scorer: dict(scores) for scorer, scores in report.scores.items()},
+        "groups": {name: [dict(part) for part in parts] for name, parts in report.groups.items()},
+        "errors": dict(Counter(error.error for each in errors for error in each)),
+        "calibration": _calibration(done),
+        "worst_documents": worst_by_errors(gold, errors),
+        "unreachable": _unreachable(gold, report),
+    }
+
+
+def _frame(gold: Sequence[Document], done: Examined, about: Mapping[str, JSON]) -> dict[str, JSON]:
+    """What both records begin with."""
+    return {
+        "form": FORM,
+        "version": __version__,
+        "about": dict(about),
+        "documents": len(gold),
+        "characters": sum(len(document.text) for document in gold),
+        "signature": done.report.signature,
+        "bootstrap": {"method": "percentile", "level": bootstrap.LEVEL, "samples": bootstrap.SAMPLES, "seed": 0},
     }
 
 
@@ -138,9 +177,9 @@ def _table(found: Sequence[Differences], group: Group, names: Sequence[str]) -> 
 def _errors(found: Sequence[Differences]) -> dict[str, JSON]:
     """How many errors of each kind there are among predicted spans (wrong), and among gold ones (missed)."""
     record: dict[str, JSON] = {}
-    for side, alone in breakdown.ALONE.items():
+    for side, lone in breakdown.ALONE.items():
         counts = Counter(kind for each in found for kind in breakdown.error_kinds(each, side))
-        record[side] = {kind: counts[kind] for kind in (*breakdown.KINDS, alone)}
+        record[side] = {kind: counts[kind] for kind in (*breakdown.KINDS, lone)}
     return record
 
 

@@ -20,6 +20,7 @@ from ..tokenization import IntArray
 KEPT = 20
 """Pairs that a window hands on."""
 CELLS = 4_000_000
+"""Pairs and positions that are looked at together."""
 
 
 class AnswerHead(nn.Module):
@@ -81,41 +82,70 @@ class AnswerHead(nn.Module):
     def _rows(
         self, scores: Tensor, batch: Batch, at: int, window: int, number: int, length: int
     ) -> Iterator[tuple[Tensor, ...]]:
-        """Of `number` windows of one length that begin at a position: the best pairs, then the sums."""
-        starts, ends = scores[at : at + number * length].view(number, length, 2).unbind(2)
-        none = (starts[:, 0] + ends[:, 0])[:, None, None]
-        width = min(self.longest, length)
-        pieces = torch.from_numpy(batch.pieces[at : at + number * length]).view(number, length)
-        real = pieces >= 0
-        behind = F.pad(ends, (0, width - 1)).unfold(1, width, 1)  # n x L x K: the end k positions on
-        last = F.pad(pieces, (0, width - 1), value=-1).unfold(1, width, 1)
+        """Of `number` windows of one length that begin at a position: the best pairs, then the sums.
+
+        The ends that a start may have stand in a row: a best pair begins at one of the starts with the best ends, and
+        only the ends of those are looked at one by one. O(length log longest + KEPT longest) a window.
+        """
+        device = scores.device
+        numbers = torch.from_numpy(batch.pieces[at : at + number * length]).view(number, length)
+        real, pieces = (numbers >= 0).to(device), numbers.to(device)
+        starts, ends = scores[at : at + number * length].float().view(number, length, 2).unbind(2)
+        none = starts[:, :1] + ends[:, :1]
+        starts, ends = (side.masked_fill(~real, -torch.inf) for side in (starts, ends))
         mine = slice(window, window + number)
-        low, high = (torch.from_numpy(column[mine])[:, None, None] for column in (batch.low, batch.high))
-        middle = pieces[:, :, None] + last
-        owned = real[:, :, None] & (last >= 0) & (middle > low) & (middle <= high)
-        odds = starts[:, :, None] + behind - none
-        odds = odds.masked_fill(~owned.to(odds.device), -torch.inf).flatten(1)
+        low, high = (torch.from_numpy(column[mine])[:, None].to(device) for column in (batch.low, batch.high))
+        skipped = (low + 1 - 2 * pieces).clamp(0, length)  # ends that are too near to be owned by this window
+        counts = ((high + 1 - 2 * pieces).clamp(0, self.longest) - skipped).clamp(min=0) * real
+        begins = torch.arange(length, device=device) + skipped
+        best_end, sums = over_ranges(ends, begins, counts)
+        chosen = (starts + best_end).topk(min(KEPT, length), dim=1).indices
+        steps = torch.arange(min(self.longest, length), device=device)
+        places = (begins.gather(1, chosen)[:, :, None] + steps).clamp(max=length)
+        there = F.pad(ends, (0, 1), value=-torch.inf).gather(1, places.flatten(1)).view_as(places)
+        odds = (starts - none).gather(1, chosen)[:, :, None] + there
+        odds = odds.masked_fill(steps >= counts.gather(1, chosen)[:, :, None], -torch.inf).flatten(1)
         best, cells = odds.topk(min(KEPT, odds.shape[1]), dim=1)
-        sums = odds.logsumexp(1).float().cpu()
-        best, cells = best.float().cpu(), cells.cpu()
-        known = best > -torch.inf
-        rows, columns = known.nonzero(as_tuple=True)
-        first = cells[known] // width
-        yield (
-            rows + window,
-            pieces[rows, first],
-            pieces[rows, first + cells[known] % width],
-            best[rows, columns],
+        start = chosen.gather(1, cells // len(steps))
+        first = pieces.gather(1, start)
+        last = first + skipped.gather(1, start) + cells % len(steps)  # a window's pieces are consecutive
+        rows, columns = (best > -torch.inf).nonzero(as_tuple=True)
+        yield tuple(
+            column.cpu() for column in (rows + window, first[rows, columns], last[rows, columns], best[rows, columns])
         )
+        total = (starts + sums - none).logsumexp(1).float()
         nowhere = torch.full((number,), -1)
-        yield torch.arange(window, window + number), nowhere, nowhere, sums
+        yield torch.arange(window, window + number), nowhere, nowhere, total.cpu()
+
+
+def over_ranges(values: Tensor, begins: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+    """Greatest value, and logarithm of the sum of exponentials (float64), of each row's ranges.
+
+    values: R x L. begins, counts: R x L; a range of no values has -inf twice, what stands beyond a row is -inf. Ranges
+    are put together from those of 1, 2, 4, ... values, which all begins share, so nothing is subtracted: the small
+    sums are as exact as the great ones. O(R L log max(counts)).
+    """
+    most = values.amax(1, keepdim=True).clamp(min=torch.finfo(values.dtype).min)
+    greatest, sums = values, (values.double() - most).exp()
+    found, total = torch.full_like(greatest, -torch.inf), torch.zeros_like(sums)
+    size, longest = 1, int(counts.max())
+    while size <= longest:
+        inside = begins.clamp(max=values.shape[1] - 1)
+        taken = (counts & size > 0) & (begins < values.shape[1])
+        found = torch.where(taken, torch.maximum(found, greatest.gather(1, inside)), found)
+        total = torch.where(taken, total + sums.gather(1, inside), total)
+        begins = begins + (counts & size)
+        greatest = torch.maximum(greatest, F.pad(greatest, (0, size), value=-torch.inf)[:, size:])
+        sums = sums + F.pad(sums, (0, size))[:, size:]
+        size *= 2
+    return found, total.log() + most
 
 
 def _stretches(batch: Batch, longest: int) -> Iterator[tuple[int, int, int, int]]:
     """(position, window, number, length) of neighbouring windows of one length, few enough for memory."""
     at = window = 0
     for number, length in batch.runs:
-        most = max(1, CELLS // (length * min(longest, length)))
+        most = max(1, CELLS // (length + KEPT * longest))
         for begin in range(0, number, most):
             some = min(most, number - begin)
             yield at + begin * length, window + begin, some, length

@@ -79,7 +79,7 @@ class Predictor:
         Spans that it had stay where a task reads spans, or none finds any.
         """
         document, tasks = reading.document, self.tasks.values()
-        keeps = any(task.reads_spans for task in tasks) or not any(task.finds_spans for task in tasks)
+        keeps = any(task.reads_spans for task in tasks) or not any("spans" in task.tells for task in tasks)
         given = document.spans if keeps else ()
         spans: list[Span] = []
         relations: list[Relation] = []

@@ -230,7 +230,7 @@ class SpanModel:
     @property
     def asks(self) -> bool:
         """Whether all it does is to answer questions."""
-        return all(task.asks for task in self.bundle.tasks.values())
+        return all(task.tells == ("questions",) for task in self.bundle.tasks.values())
 
     @property
     def precision(self) -> str:
@@ -292,7 +292,7 @@ class SpanModel:
         odds: list[float] = []
         for name, task in self.bundle.tasks.items():
             policy = getattr(task.settings, "policy", "")
-            if not task.finds_spans and len(self.bundle.tasks) > 1:
+            if "spans" not in task.tells and len(self.bundle.tasks) > 1:
                 continue
             if not task.weighs_sets or policy != "flat":
                 raise UsageError(

@@ -26,7 +26,7 @@ def coreference_report(gold: Sequence[Document], predicted: Sequence[Document], 
     if gold and all(map(is_example, gold)):
         return _of_pronouns(gold, predicted)
     if not singletons:
-        gold, predicted = [_without(each) for each in gold], [_without(each) for each in predicted]
+        gold, predicted = [without_singletons(each) for each in gold], [without_singletons(each) for each in predicted]
     counts = count_documents(gold, predicted)
     total = rates(counts.ratios.sum(axis=0))
     scores: dict[str, Any] = {name: _percent(row) for name, row in zip(METRICS, total, strict=True)}
@@ -59,7 +59,8 @@ def _marked_alone(document: Document, predicted: Document) -> Document:
     return replace(predicted, clusters=(Cluster((pronoun, *true)),) if true else ())
 
 
-def _without(document: Document) -> Document:
+def without_singletons(document: Document) -> Document:
+    """The document with its clusters of two mentions and more."""
     return replace(document, clusters=tuple(each for each in document.clusters if len(each.spans) > 1))
 
 

@@ -43,8 +43,7 @@ class Asked:
     @property
     def accepted(self) -> tuple[str, ...]:
         """What may be said; nothing: it has no answer."""
-        spans = tuple(self.text[answer.start : answer.end] for answer in self.gold.answers or ())
-        return tuple(dict.fromkeys((*spans, *self.gold.texts)))
+        return accepted(self.text, self.gold)
 
     @property
     def said(self) -> str:
@@ -58,6 +57,28 @@ class Asked:
         """The most probable answer, whether it was given or not, and its probability."""
         best = max(self.predicted.n_best, key=lambda span: span.score or 0.0, default=None)
         return (self.said, 0.0) if best is None else (self.text[best.start : best.end], best.score or 0.0)
+
+
+def accepted(text: str, question: Question) -> tuple[str, ...]:
+    """What answers a gold question, each once; nothing: it has no answer."""
+    spans = (text[answer.start : answer.end] for answer in question.answers or ())
+    return tuple(dict.fromkeys((*spans, *question.texts)))
+
+
+def is_right(text: str, gold: Question, predicted: Question) -> bool:
+    """Whether the best answer given says what a gold one does, or none was given to a question that has none."""
+    right = {normalized(each) for each in accepted(text, gold)} or {""}
+    return normalized(Asked("", gold, predicted, 0, text).said) in right
+
+
+def answer_table(gold: Sequence[Document], predicted: Sequence[Document]) -> np.ndarray:
+    """[documents, 2]: the sum of the official F1 (0 to 1) of the best answers given, and the number of questions."""
+    asked = _asked(gold, predicted)
+    table = np.zeros((len(gold), 2))
+    if asked:
+        points = np.stack([_points(asked)[:, 1], np.ones(len(asked))], axis=1)
+        np.add.at(table, [each.document for each in asked], points)
+    return table
 
 
 def answer_report(gold: Sequence[Document], predicted: Sequence[Document], *, policy: str) -> Report:

@@ -1,7 +1,8 @@
 """Whether one system is better than another on the same documents, or only luckier. Pure functions of counts.
 
-Counts are those of `spans.count_documents`, one array a system; their last axis is (correct, predicted, gold). Whole
-documents are drawn and swapped, since spans of one document are not independent.
+Counts are those of `spans.count_documents`, one array a system, their last axis (correct, predicted, gold); or whatever
+else adds up over documents, K numbers of which a rate makes one. Whole documents are drawn and swapped, since what
+stands in one document is not independent.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _EQUAL = 1e-12  # differences of rates nearer than this are one difference, roun
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """By how much the F1 of the second system is higher, and whether that may be chance."""
+    """By how much the F1 (or another rate) of the second system is higher, and whether that may be chance."""
 
     f1: float
     f1_interval: Interval | None
@@ -44,16 +45,22 @@ class Difference:
 
 
 def differences(
-    first: np.ndarray, second: np.ndarray, *, seed: int = 0, samples: int = SAMPLES, shuffles: int = SHUFFLES
+    first: np.ndarray,
+    second: np.ndarray,
+    rate: Rate = f1,
+    *,
+    seed: int = 0,
+    samples: int = SAMPLES,
+    shuffles: int = SHUFFLES,
 ) -> tuple[Difference, ...]:
-    """One for each column of the counts [documents, columns, 3] of two systems; columns are labels, or all of them."""
-    change = f1(second.sum(axis=0)) - f1(first.sum(axis=0))
-    intervals = paired_intervals(first, second, seed=seed, samples=samples)
+    """One for each column of the counts [documents, columns, K] of two systems; columns are labels, or all of them."""
+    change = rate(second.sum(axis=0)) - rate(first.sum(axis=0))
+    intervals = paired_intervals(first, second, rate, seed=seed, samples=samples)
     return tuple(
         Difference(
             f1=float(change[column]),
             f1_interval=None if intervals is None else intervals[column],
-            p_value=randomisation(first[:, column], second[:, column], seed=seed, shuffles=shuffles),
+            p_value=randomisation(first[:, column], second[:, column], rate, seed=seed, shuffles=shuffles),
             differing=int((first[:, column] != second[:, column]).any(axis=-1).sum()),
         )
         for column in range(first.shape[1])
@@ -63,7 +70,7 @@ def differences(
 def paired_intervals(
     first: np.ndarray, second: np.ndarray, rate: Rate = f1, *, seed: int = 0, samples: int = SAMPLES
 ) -> tuple[Interval, ...] | None:
-    """Percentile intervals of the difference of a rate, second minus first, for each column of [documents, columns, 3].
+    """Percentile intervals of the difference of a rate, second minus first, for each column of [documents, columns, K].
 
     The paired bootstrap: both systems are scored on the same draws of documents, so what makes a document easy or hard
     for both cancels out. The interval is the percentile interval (Efron and Tibshirani, An Introduction to the
@@ -72,7 +79,7 @@ def paired_intervals(
     """
     if len(first) < 2:
         return None
-    drawn = resample(np.stack([first, second], axis=2), seed=seed, samples=samples)  # [samples, columns, 2, 3]
+    drawn = resample(np.stack([first, second], axis=2), seed=seed, samples=samples)  # [samples, columns, 2, K]
     change = rate(drawn[:, :, 1]) - rate(drawn[:, :, 0])
     return tuple(bounds(change[:, column], LEVEL) for column in range(change.shape[1]))
 
@@ -80,7 +87,7 @@ def paired_intervals(
 def randomisation(
     first: np.ndarray, second: np.ndarray, rate: Rate = f1, *, seed: int = 0, shuffles: int = SHUFFLES
 ) -> float | None:
-    """Two-sided p of the difference of a rate, from counts [documents, 3] of two systems.
+    """Two-sided p of the difference of a rate, from counts [documents, K] of two systems.
 
     If the systems were equally good, each document's two outputs could as well have come from the other system. So
     they are swapped at random, document by document, and p is how often the absolute difference is then at least the
@@ -92,7 +99,7 @@ def randomisation(
     if len(first) < 2:
         return None
     sums = np.stack([first.sum(axis=0), second.sum(axis=0)]).astype(np.float64)
-    moved = (second - first)[(first != second).any(axis=-1)].astype(np.float64)  # [differing, 3]: what a swap moves
+    moved = (second - first)[(first != second).any(axis=-1)].astype(np.float64)  # [differing, K]: what a swap moves
     observed = abs(float(rate(sums[1]) - rate(sums[0])))
     draw = np.random.default_rng(seed)
     exact = len(moved) <= ENUMERATED

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
@@ -59,8 +59,7 @@ class Coreference:
     settings: CoreferenceSettings
     tokenizer: Tokenizer
     selection = "headline"
-    asks = False
-    finds_spans = False
+    tells: ClassVar[tuple[str, ...]] = ("clusters",)
     reads_spans = False
     weighs_sets = False
     pipeline = gold.PIPELINE

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -79,8 +79,7 @@ class JointExtraction:
     settings: JointSettings
     tokenizer: Tokenizer
     selection = "spans_and_relations/f1"
-    asks = False
-    finds_spans = True
+    tells: ClassVar[tuple[str, ...]] = ("spans", "relations")
     reads_spans = False
     weighs_sets = False
     pipeline = gold.PIPELINE

@@ -14,7 +14,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from ..decoding.answers import Chosen, one_answer, several_answers
 from ..documents import ANSWER, Answers, Candidate, Decoded, Document, Judged, Question, Span
 from ..errors import SpanbertWarning, UsageError, nearest
 from ..metrics.answers import normalized
-from ..metrics.questions import answer_report
+from ..metrics.questions import accepted, answer_report
 from ..metrics.report import Report
 from ..targets import AnswerTargets
 from ..tokenization import IntArray, Pieces, Tokenizer
@@ -94,8 +94,7 @@ class QuestionAnswering:
     settings: AnswerSettings
     tokenizer: Tokenizer
     selection = "squad_v2/best_f1"
-    asks = True
-    finds_spans = False
+    tells: ClassVar[tuple[str, ...]] = ("questions",)
     reads_spans = False
     weighs_sets = False
     pipeline = "question-answering"
@@ -218,13 +217,12 @@ class QuestionAnswering:
         for question, answers in zip(document.questions, decoded.answers, strict=True):
             if question.answers is None and not question.texts:
                 continue
-            texts = [document.text[answer.start : answer.end] for answer in question.answers or ()]
-            accepted = {normalized(text) for text in (*texts, *question.texts)}
-            gold_answers += len(set(question.answers or ())) if several else bool(accepted)
+            right_texts = {normalized(text) for text in accepted(document.text, question)}
+            gold_answers += len(set(question.answers or ())) if several else bool(right_texts)
             for candidate in answers.candidates[: answers.most]:
                 logits.append(candidate.logit)
-                right.append(normalized(document.text[candidate.start : candidate.end]) in accepted)
-                silence.append(not accepted)
+                right.append(normalized(document.text[candidate.start : candidate.end]) in right_texts)
+                silence.append(not right_texts)
         labels = (ANSWER,) * len(logits)
         return Judged(
             labels, tuple(logits), tuple(right), Counter({ANSWER: gold_answers}), () if several else tuple(silence)

@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
@@ -87,8 +87,7 @@ class RelationExtraction:
     settings: RelationSettings
     tokenizer: Tokenizer
     selection = "micro/f1"
-    asks = False
-    finds_spans = False
+    tells: ClassVar[tuple[str, ...]] = ("relations",)
     reads_spans = True
     weighs_sets = False
     pipeline = "text-classification"

@@ -17,7 +17,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
@@ -57,8 +57,7 @@ class SpanClassification:
     settings: SpanSettings
     tokenizer: Tokenizer
     selection = "micro/f1"
-    asks = False
-    finds_spans = True
+    tells: ClassVar[tuple[str, ...]] = ("spans",)
     reads_spans = False
     weighs_sets = True
     pipeline = gold.PIPELINE

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
@@ -95,8 +95,7 @@ class SpanMasking:
     noise: Callable[[np.random.Generator, int], IntArray] | None = None
     """Draws random pieces as often as they occur in a corpus; None: all pieces alike."""
     selection = "loss/masked"
-    asks = False
-    finds_spans = False
+    tells: ClassVar[tuple[str, ...]] = ()
     reads_spans = False
     weighs_sets = False
     pipeline = "fill-mask"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 from ..documents import Judged, check_label
 from ..errors import UsageError
@@ -71,10 +71,8 @@ class Task(Protocol):
     """Probability below which nothing is returned, until a better one was measured."""
     floor: float
     """Log-odds below which a row of the head is not worth keeping."""
-    asks: bool
-    """It reads questions: in a document without any it finds nothing."""
-    finds_spans: bool
-    """It finds labelled spans."""
+    tells: ClassVar[tuple[str, ...]]
+    """What of a document it fills in: spans, relations, clusters, questions. Those it reads too: it answers them."""
     reads_spans: bool
     """It reads a document's spans; where it has none, those that the other tasks of the model find."""
     weighs_sets: bool

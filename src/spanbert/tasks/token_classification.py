@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
@@ -58,8 +58,7 @@ class TokenClassification:
     settings: TagSettings
     tokenizer: Tokenizer
     selection = "micro/f1"
-    asks = False
-    finds_spans = True
+    tells: ClassVar[tuple[str, ...]] = ("spans",)
     reads_spans = False
     weighs_sets = False
     pipeline = gold.PIPELINE

@@ -1,0 +1,89 @@
+"""The page of a full report on what is no span: answers, relations, clusters. Rules as in `page.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from .markup import safe, table
+from .page import framed, out_of_reach, probabilities, rates_table, said_about, tile
+
+
+def score_page(record: Mapping[str, Any]) -> str:
+    """The whole page."""
+    sections = {
+        "Scorers": _scores(record["scores"]),
+        "Labels": rates_table(record["rates"], "label") if record["rates"] else "",
+        "Groups": "".join(_groups(record["groups"])),
+        "Probabilities": probabilities(record["calibration"], record["kind"]),
+        "Worst documents": "".join(_worst(record["worst_documents"])),
+        "Out of reach": out_of_reach(record["unreachable"]),
+    }
+    return framed(record, _head(record), {name: content for name, content in sections.items() if content})
+
+
+def _head(record: Mapping[str, Any]) -> str:
+    overall, how, errors = record["overall"], record["bootstrap"], record["errors"]
+    said = [
+        f'<div class="tile">{safe(name)}<b>{value:.1f}</b><small>of 100</small></div>'
+        for name, value in record["headline"].items()
+    ]
+    counts = (
+        f'<div class="tile">Errors<b>{sum(errors.values()):,}</b><small>{errors.get("wrong", 0):,} wrong, '
+        f"{errors.get('missed', 0):,} missed<br>in {record['documents']:,} documents with "
+        f"{record['characters']:,} characters</small></div>"
+    )
+    return (
+        f'{said_about(record)}<div class="tiles">{tile(safe(overall["name"]), overall)}{"".join(said)}{counts}</div>\n'
+        f'<p class="note">Intervals hold {how["level"]:.0%} of {how["samples"]:,} draws of whole documents with '
+        "replacement (percentile bootstrap); there is none for fewer than two documents.</p>\n"
+    )
+
+
+def _scores(scores: Mapping[str, Mapping[str, Any]]) -> str:
+    """A row for each number; rates under a metric's name side by side."""
+    lines = []
+    for scorer, numbers in scores.items():
+        for name, value in numbers.items():
+            shown = ", ".join(f"{key} {each:.4g}" for key, each in value.items()) if isinstance(value, dict) else ""
+            if isinstance(value, list):
+                shown = " to ".join(f"{each:.4g}" for each in value)
+            elif not isinstance(value, dict):
+                shown = "–" if value is None else f"{value:.4g}"
+            lines.append(f'<tr><td class="t">{safe(scorer)}</td><td class="t">{safe(name)}</td><td>{shown}</td></tr>\n')
+    if not lines:
+        return ""
+    return table('<th class="t">scorer</th><th class="t">number</th><th>value</th>', lines)
+
+
+def _groups(groups: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[str]:
+    for name, parts in groups.items():
+        columns = [key for key in (parts[0] if parts else {}) if key not in ("group", "f1_interval")]
+        lines = []
+        for part in parts:
+            cells = [f"{part[key]:.1f}" if isinstance(part[key], float) else f"{part[key]:,}" for key in columns]
+            bounds = part.get("f1_interval")
+            cells.append("–" if bounds is None else f"{bounds[0]:.1f} to {bounds[1]:.1f}")
+            shown = "".join(f"<td>{cell}</td>" for cell in cells)
+            lines.append(f'<tr><td class="t">{safe(str(part["group"]))}</td>{shown}</tr>\n')
+        heads = "".join(f"<th>{safe(key)}</th>" for key in (*columns, "F1, 95 % of draws"))
+        yield f"<h3>By {safe(name)}</h3>\n" + table(f'<th class="t">{safe(name)}</th>{heads}', lines)
+
+
+def _worst(documents: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    if not documents:
+        yield "<p>No document has an error.</p>\n"
+        return
+    yield "<p>Those with most errors, each with the text that it is about.</p>\n"
+    for document in documents:
+        yield f"<h3>{safe(document['id'])}</h3>\n"
+        yield f'<p class="note">{document["wrong"]:,} wrong, {document["missed"]:,} missed; '
+        yield f"{document['characters']:,} characters</p>\n"
+        for error in document["errors"]:
+            side = "wrong" if error["error"] == "wrong" else "missed"
+            yield f'<p><span class="chip {side}">{side} {safe(error["label"])}</span> '
+            yield f"<bdi>{safe(error['text'])}</bdi></p>\n"
+            yield f'<div class="text" dir="auto">{safe(error["before"])}<span class="{side}">{safe(error["inside"])}'
+            yield f"</span>{safe(error['after'])}</div>\n"
+        if document["more_errors"]:
+            yield f'<p class="note">… and {document["more_errors"]:,} more errors in this document</p>\n'
