@@ -39,7 +39,7 @@ def risk_coverage(curve: Sequence[Sequence[float]]) -> str:
     points = " ".join(f"{_x(kept)},{_y(risk / top)}" for kept, risk in curve)
     area = f'<polygon points="{_x(curve[0][0])},{_y(0)} {points} {_x(curve[-1][0])},{_y(0)}" class="area"/>'
     drawn = f'{area}<polyline points="{points}" class="curve"/>'
-    return _square(drawn, "Risk-coverage curve", "share of spans kept, most probable first", "share that is wrong", top)
+    return _square(drawn, "Risk-coverage curve", "share kept, most probable first", "share that is wrong", top)
 
 
 def _along(value: float) -> str:

@@ -191,8 +191,8 @@ def _cell(count: int, total: int, gold: str | None, found: str | None) -> str:
     return f'<td class="{shade}">{count:,}</td>'
 
 
-def probabilities(said: Mapping[str, Any], what: str = "spans") -> str:
-    """How true the probabilities of spans (or of what else was decoded) are, in numbers and drawn."""
+def probabilities(said: Mapping[str, Any]) -> str:
+    """How true the probabilities of what was decoded are, in numbers and drawn."""
     if not said["count"]:
         return "<p>Nothing was decoded, so there is no probability to judge.</p>\n"
     numbers = {
@@ -207,7 +207,7 @@ def probabilities(said: Mapping[str, Any], what: str = "spans") -> str:
         for name, (key, meaning) in numbers.items()
     ]
     return (
-        f"<p>Of all {said['count']:,} {what} that were decoded, whatever the threshold.</p>\n"
+        f"<p>Of everything that was decoded, whatever the threshold: {said['count']:,}.</p>\n"
         + table('<th class="t">measure</th><th>value</th><th class="t"></th>', lines)
         + f'<div class="charts"><figure><figcaption>Reliability: {len(said["reliability"])} bins of equal size'
         f"</figcaption>{charts.reliability(said['reliability'])}</figure>"

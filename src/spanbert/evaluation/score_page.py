@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from .markup import safe, table
+from .markup import NOTHING, safe, table
 from .page import framed, out_of_reach, probabilities, rates_table, said_about, tile
+
+_SAME = 1e-9  # the number in the first tile is not shown twice
 
 
 def score_page(record: Mapping[str, Any]) -> str:
@@ -15,7 +17,7 @@ def score_page(record: Mapping[str, Any]) -> str:
         "Scorers": _scores(record["scores"]),
         "Labels": rates_table(record["rates"], "label") if record["rates"] else "",
         "Groups": "".join(_groups(record["groups"])),
-        "Probabilities": probabilities(record["calibration"], record["kind"]),
+        "Probabilities": probabilities(record["calibration"]),
         "Worst documents": "".join(_worst(record["worst_documents"])),
         "Out of reach": out_of_reach(record["unreachable"]),
     }
@@ -25,8 +27,9 @@ def score_page(record: Mapping[str, Any]) -> str:
 def _head(record: Mapping[str, Any]) -> str:
     overall, how, errors = record["overall"], record["bootstrap"], record["errors"]
     said = [
-        f'<div class="tile">{safe(name)}<b>{value:.1f}</b><small>of 100</small></div>'
+        f'<div class="tile">{safe(name.partition("/")[2])}<b>{value:.1f}</b><small>of 100</small></div>'
         for name, value in record["headline"].items()
+        if abs(value / 100 - overall["value"]) > _SAME
     ]
     counts = (
         f'<div class="tile">Errors<b>{sum(errors.values()):,}</b><small>{errors.get("wrong", 0):,} wrong, '
@@ -44,16 +47,21 @@ def _scores(scores: Mapping[str, Mapping[str, Any]]) -> str:
     """A row for each number; rates under a metric's name side by side."""
     lines = []
     for scorer, numbers in scores.items():
-        for name, value in numbers.items():
-            shown = ", ".join(f"{key} {each:.4g}" for key, each in value.items()) if isinstance(value, dict) else ""
-            if isinstance(value, list):
-                shown = " to ".join(f"{each:.4g}" for each in value)
-            elif not isinstance(value, dict):
-                shown = "–" if value is None else f"{value:.4g}"
-            lines.append(f'<tr><td class="t">{safe(scorer)}</td><td class="t">{safe(name)}</td><td>{shown}</td></tr>\n')
+        for number, (name, value) in enumerate(numbers.items()):
+            whose = "" if number else safe(scorer)
+            lines.append(f'<tr><td class="t">{whose}</td><td class="t">{safe(name)}</td><td>{_said(value)}</td></tr>\n')
     if not lines:
         return ""
     return table('<th class="t">scorer</th><th class="t">number</th><th>value</th>', lines)
+
+
+def _said(value: Any) -> str:
+    """A number, the ends of an interval, or rates by their names."""
+    if isinstance(value, dict):
+        return ", ".join(f"{safe(name)} {each:.4g}" for name, each in value.items())
+    if isinstance(value, list):
+        return " to ".join(f"{each:.4g}" for each in value)
+    return NOTHING if value is None else f"{value:.4g}"
 
 
 def _groups(groups: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[str]:
@@ -63,7 +71,7 @@ def _groups(groups: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[str]:
         for part in parts:
             cells = [f"{part[key]:.1f}" if isinstance(part[key], float) else f"{part[key]:,}" for key in columns]
             bounds = part.get("f1_interval")
-            cells.append("–" if bounds is None else f"{bounds[0]:.1f} to {bounds[1]:.1f}")
+            cells.append(NOTHING if bounds is None else f"{bounds[0]:.1f} to {bounds[1]:.1f}")
             shown = "".join(f"<td>{cell}</td>" for cell in cells)
             lines.append(f'<tr><td class="t">{safe(str(part["group"]))}</td>{shown}</tr>\n')
         heads = "".join(f"<th>{safe(key)}</th>" for key in (*columns, "F1, 95 % of draws"))
@@ -83,7 +91,10 @@ def _worst(documents: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             side = "wrong" if error["error"] == "wrong" else "missed"
             yield f'<p><span class="chip {side}">{side} {safe(error["label"])}</span> '
             yield f"<bdi>{safe(error['text'])}</bdi></p>\n"
-            yield f'<div class="text" dir="auto">{safe(error["before"])}<span class="{side}">{safe(error["inside"])}'
-            yield f"</span>{safe(error['after'])}</div>\n"
+            before, inside, after = (error[part] for part in ("before", "inside", "after"))
+            cut = "… " if error["start"] > len(before) else ""
+            more = " …" if error["start"] + len(inside) + len(after) < document["characters"] else ""
+            yield f'<div class="text" dir="auto">{cut}{safe(before)}<span class="{side}">{safe(inside)}</span>'
+            yield f"{safe(after)}{more}</div>\n"
         if document["more_errors"]:
             yield f'<p class="note">… and {document["more_errors"]:,} more errors in this document</p>\n'
