@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from spanbert.encoder.loading import to_stock
-from spanbert.encoder.packed import ACTIVATIONS, PLAIN_LENGTH, EncoderConfig, PackedBert, _attention, rounded
+from spanbert.encoder.packed import ACTIVATIONS, PLAIN_LENGTH, EncoderConfig, PackedBert, _attention, dropped, rounded
 from spanbert.packing import Batch, lay_out
 from spanbert.windows import Window
 
@@ -220,3 +220,24 @@ def test_a_new_encoder_starts_as_bert_does():
         assert not layer.qkv.bias.any()
         assert (layer.output_norm.weight == 1).all()
     assert (made.width, made.longest) == (24, 32)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_dropout_leaves_out_its_share_and_keeps_the_mean(dtype: torch.dtype):
+    torch.manual_seed(0)
+    x = torch.full((999, 401), 2.0, dtype=dtype, requires_grad=True)
+    y = dropped(x, 0.1, training=True)
+    assert abs(float((y == 0).float().mean()) - 0.1) < 0.003  # 6 standard deviations of a share of 400,599 draws
+    assert set(y.unique().tolist()) == {0.0, float((torch.tensor(1 / 0.9, dtype=dtype) * 2).to(dtype))}
+    y.sum().backward()
+    assert torch.equal(x.grad == 0, y == 0)
+    rows = (y == 0).float()
+    assert abs(float((rows[:, :-1] * rows[:, 1:]).mean()) - 0.01) < 0.002  # neighbours share random words, no bits
+    torch.manual_seed(0)
+    assert torch.equal(dropped(x, 0.1, training=True), y)
+
+
+def test_dropout_of_nothing_and_of_nearly_everything():
+    x = torch.ones(50, 50)
+    assert dropped(x, 0.0, training=True) is x and dropped(x, 0.5, training=False) is x
+    assert float((dropped(x, 0.999999, training=True) == 0).float().mean()) > 0.99

@@ -72,9 +72,9 @@ class Layer(nn.Module):
 
     def forward(self, x: Tensor, runs: list[tuple[int, int]]) -> Tensor:
         """T x H to T x H."""
-        x = self.attention_norm(x + F.dropout(self.out(self.attend(x, runs)), self.dropout, self.training))
+        x = self.attention_norm(x + dropped(self.out(self.attend(x, runs)), self.dropout, self.training))
         hidden = self.activation(self.up(x))
-        normed: Tensor = self.output_norm(x + F.dropout(self.down(hidden), self.dropout, self.training))
+        normed: Tensor = self.output_norm(x + dropped(self.down(hidden), self.dropout, self.training))
         return normed
 
     def attend(self, x: Tensor, runs: list[tuple[int, int]]) -> Tensor:
@@ -104,6 +104,21 @@ def _attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         shares: Tensor = ((q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)).softmax(-1)
         return shares @ v
     return F.scaled_dot_product_attention(q, k, v)
+
+
+def dropped(x: Tensor, share: float, training: bool) -> Tensor:  # noqa: FBT001 - as in torch
+    """Dropout as in torch: this share of the numbers is 0, the others are 1 / (1 - share) times as large.
+
+    On a processor the mask is drawn two bytes a number, three to four times as fast as torch draws it, which would be
+    a quarter of a training step in bfloat16; so the share is a multiple of 1 / 65,536.
+    """
+    if not training or share == 0.0:
+        return x
+    if x.device.type != "cpu":
+        return F.dropout(x, share)
+    words = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
+    kept = words.view(torch.int16)[: x.numel()] >= min(round(share * 2**16), 2**16 - 1) - 2**15
+    return x * kept.view(x.shape).to(x.dtype).mul_(1.0 / (1.0 - share))
 
 
 def rounded(rows: int) -> int:
@@ -168,7 +183,7 @@ class PackedBert(nn.Module):
         x: Tensor = self.words(ids) + self.positions(positions + self.config.first_position)
         if self.types is not None:
             x = x + self.types(types.clamp(max=self.config.type_vocab_size - 1))
-        x = self.project(F.dropout(self.norm(x), self.dropout, self.training))
+        x = self.project(dropped(self.norm(x), self.dropout, self.training))
         runs, rows = batch.runs, len(x)
         if device.type == "cpu" and (x.dtype == torch.bfloat16 or torch.is_autocast_enabled("cpu")):
             x = F.pad(x, (0, 0, 0, rounded(rows) - rows))
