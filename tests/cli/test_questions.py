@@ -118,6 +118,17 @@ def test_ask(program: Program, reader: Path, tmp_path: Path):
     assert len(record["n_best"]) == 2 and 0 <= record["no_answer"] < 0.5
 
 
+def test_ask_at_a_requirement(program: Program, reader: Path, tmp_path: Path):
+    (tmp_path / "t.txt").write_text(TEXT, encoding="utf-8")
+    asked_here = ("ask", "--model", reader, "--document", tmp_path / "t.txt", "house")
+    done = program(*asked_here, "--require", "precision>=0.5", "--json")
+    assert done.returncode == 0 and json.loads(done.stdout)["answers"][0]["text"] == "Acme Corp"
+    done = program(*asked_here, "--require", "precision>=0.9999")
+    assert done.returncode == 3 and "precision>=0.9999" in done.stderr
+    done = program(*asked_here, "--require", "precision>=0.5", "--threshold", "0.3")
+    assert done.returncode == 2 and "several of" in done.stderr
+
+
 def test_ask_what_is_not_there(program: Program, reader: Path):
     done = program("ask", "--model", reader, "--document", "-", "met", stdin="the day was big , and a river went in\n")
     assert done.returncode == 0, done.stderr

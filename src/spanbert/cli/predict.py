@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from ..calibration.requirements import Requirement
 from ..documents import Document
 from ..errors import UsageError, plain
 from ..formats import FORMATS, Reading, ReadReport, read_documents, write_documents
 from ..models import EXTRACTOR
 from .flags import with_settings
 from .show import answer_in_place, counted, highlighted, number, talk, told, told_relations
+from .thresholds import point, wanted
 
 if TYPE_CHECKING:
     from ..inference.span_model import SpanModel
@@ -56,21 +56,17 @@ def command(
     settings: dict[str, Any],
 ) -> None:
     """Example: spanbert predict --input report.txt --output spans.jsonl"""
-    _check(format, input, output, (threshold, operating_point, require))
-    wanted = None if require is None else Requirement.parse(require, confidence)
+    _check(format, input, output)
+    requirement = wanted(threshold, operating_point, require, confidence)
     report = ReadReport(Reading(**settings))
     documents = read_documents(input, input_format, report)
 
     from ..inference.span_model import SpanModel
 
     loaded = SpanModel.from_pretrained(model, device, dtype)
-    if wanted is not None:
-        from ..evaluation.calibrate import operating_point as found_for
-
-        operating_point = str(wanted)
-        loaded.bundle.operating_points[operating_point] = found_for(loaded.bundle, wanted)[0]
     seen = _Seen()
-    found = loaded.predict_stream(documents, threshold=threshold, policy=policy, operating_point=operating_point)
+    chosen = point(loaded, requirement, operating_point)
+    found = loaded.predict_stream(documents, threshold=threshold, policy=policy, operating_point=chosen)
     predicted = seen.of(counted(found, "predicting"))
     try:
         if format == HIGHLIGHT:
@@ -87,14 +83,12 @@ def command(
                 talk().print(plain(line), markup=False)
 
 
-def _check(format: str, input: list[str], output: str, thresholds: tuple[object, ...]) -> None:
+def _check(format: str, input: list[str], output: str) -> None:
     """What can be told before anything is read."""
     if format != HIGHLIGHT and format not in FORMATS:
         raise UsageError(f"format {format!r}", f"one of {', '.join(FORMATS)}, {HIGHLIGHT}", "jsonl is the default")
     if any(Path(name).exists() and Path(output).exists() and Path(name).samefile(output) for name in input):
         raise UsageError(f"{output} is read and would be written", "another file to write", "choose another --output")
-    if sum(choice is not None for choice in thresholds) > 1:
-        raise UsageError("several of --threshold, --operating-point, --require", "one of them", "leave out the others")
 
 
 class _Seen:
