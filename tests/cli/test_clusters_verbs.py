@@ -135,3 +135,21 @@ def test_a_page_and_a_comparison(program: Program, model: Path, files: Path, tmp
     write_documents([replace(d, clusters=()) for d in read_documents(files / "dev.conll")], tmp_path / "none.jsonl")
     done = program("compare", tmp_path / "none.jsonl", model, "--data", files / "dev.conll")
     assert done.returncode == 0 and "B is better" in done.stdout and "CoNLL F1" in done.stdout
+
+
+def test_a_mention_in_two_clusters_is_refused_before_anything_is_learnt(
+    program: Program, model: Path, tiny_encoder: Path, files: Path, tmp_path: Path
+):
+    """In held-out documents, by which the epoch is chosen; those that are learnt from may have some."""
+    whole = list(read_documents(files / "dev.conll"))
+    span = next(cluster.spans[0] for document in whole[-1:] for cluster in document.clusters)
+    twice = [*whole[:-1], replace(whole[-1], clusters=(*whole[-1].clusters, Cluster((span,))))]
+    write_documents(twice, tmp_path / "twice.jsonl")
+    done = program(
+        *("train", "--task", "coreference", "--base-model", tiny_encoder, "--output", tmp_path / "m"),
+        *("--train", files / "train.jsonl", "--dev", tmp_path / "twice.jsonl"),
+    )
+    assert done.returncode == 3 and "each mention in one gold cluster" in done.stderr
+    assert not (tmp_path / "m" / "checkpoints").exists()
+    done = program("evaluate", "--model", model, "--data", tmp_path / "twice.jsonl")
+    assert done.returncode == 3 and "each mention in one gold cluster" in done.stderr

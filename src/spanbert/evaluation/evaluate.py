@@ -69,7 +69,8 @@ def examined(predictor: Predictor, documents: Sequence[Document]) -> Examined:
     name, task = next(iter(predictor.tasks.items()))
     predictor = alone(predictor, name)
     predicted, judged = [], []
-    readings = predictor.decoded(task.visible(document) for document in documents)
+    shown = [task.visible(document) for document in documents]  # refuses gold that cannot be measured, before hours
+    readings = predictor.decoded(shown)
     for document, (reading, decoded) in zip(documents, readings, strict=True):
         predicted.append(predictor.probable(reading, decoded))
         judged.append(task.judged(document, decoded[name]))

@@ -125,14 +125,7 @@ def count_chains(
 def overlap(key: Chains, response: Chains) -> Overlap:
     """The chains of one document against each other, empty ones left out. DataError: a key mention stands twice."""
     key = [chain for chain in key if chain]
-    home = {mention: index for index, chain in enumerate(key) for mention in chain}
-    if len(home) < sum(map(len, key)):
-        mention, times = Counter(mention for chain in key for mention in chain).most_common(1)[0]
-        raise DataError(
-            f"mention {mention} occurs {times} times in the gold clusters",
-            "each mention in one gold cluster, once",
-            "merge the clusters that share a mention, or take it out of all but one",
-        )
+    home = _homes(key)
     kept = _without_repeats(response, home)
     common = np.zeros((len(key), len(kept)), dtype=np.int64)
     for index, chain in enumerate(kept):
@@ -147,6 +140,12 @@ def overlap(key: Chains, response: Chains) -> Overlap:
         response_links=_links_between(kept),
         repeats=sum(map(len, response)) - sum(map(len, kept)),
     )
+
+
+def check_gold(document: Document) -> None:
+    """Raises DataError where a mention stands in two clusters: such a document cannot be scored."""
+    with at(document=document.id):
+        _homes(_chains(document))
 
 
 def mentions(each: Overlap) -> Ratios:
@@ -252,6 +251,19 @@ def _chains(document: Document) -> list[list[Mention]]:
 
 def _mention(span: Span) -> Mention:
     return (span.start, span.end, *(edge for part in span.parts for edge in part))
+
+
+def _homes(key: Chains) -> dict[Mention, int]:
+    """The chain of each key mention."""
+    home = {mention: index for index, chain in enumerate(key) for mention in chain}
+    if len(home) < sum(map(len, key)):
+        mention, times = Counter(mention for chain in key for mention in chain).most_common(1)[0]
+        raise DataError(
+            f"mention {mention} occurs {times} times in the gold clusters",
+            "each mention in one gold cluster, once",
+            "merge the clusters that share a mention, or take it out of all but one",
+        )
+    return home
 
 
 def _first(chain: Sequence[Mention]) -> tuple[int, ...]:

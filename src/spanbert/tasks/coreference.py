@@ -16,6 +16,7 @@ import numpy as np
 from ..decoding.clusters import best_antecedents
 from ..documents import MENTION, Candidate, Decoded, Document, Judged, LinkCandidate, Span
 from ..errors import UsageError
+from ..metrics.coreference import check_gold
 from ..metrics.coreference_report import coreference_report
 from ..metrics.report import Report
 from ..targets import ClusterTargets
@@ -94,7 +95,8 @@ class Coreference:
         return [replace(span, label=MENTION) for cluster in self._clusters(document) for span in cluster]
 
     def visible(self, document: Document) -> Document:
-        """The text."""
+        """The text. Raises DataError for clusters that cannot be scored."""
+        check_gold(document)
         return gold.text_only(document)
 
     def examples(self, document: Document, pieces: Pieces, draw: np.random.Generator | None) -> Iterator[Example]:
