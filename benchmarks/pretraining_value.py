@@ -7,7 +7,8 @@
 All variants have one architecture (4 layers of 256, from scratch), one vocabulary and the same number of positions
 read. Corpora: FIRE, the five domains of CrossNER (each fine-tuned by itself would be too little: they are one corpus,
 whose labels name the domain's kinds), and the clauses of those contracts of CUAD that are not in the pre-training
-corpus, for long spans. Predictions of the test parts are kept in benchmarks/results/pretraining_value.
+corpus, for long spans; and SQuAD 1.1, of which 6,000 questions are for training. Predictions of the test parts are kept
+in benchmarks/results/pretraining_value.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ import numpy as np
 
 from benchmarks.accuracy import epochs_for, parts_of, some_of, with_known_labels
 from benchmarks.datasets import DATA, OUTPUT, ROOT, content
+from benchmarks.questions import by_article, some
 from spanbert import (
     Document,
     PretrainConfig,
@@ -40,8 +42,12 @@ from spanbert import (
     train,
     train_vocabulary,
 )
+from spanbert.documents import Question, to_json
+from spanbert.evaluation.compare import predicted_by
+from spanbert.evaluation.kinds import KINDS, Kind
+from spanbert.formats.jsonl import from_json
 from spanbert.metrics.bootstrap import bounds, resample
-from spanbert.metrics.spans import count_documents, f1, recall
+from spanbert.metrics.spans import Rate, recall
 from spanbert.pretraining.vocabulary import write_vocabulary
 
 RESULTS = Path(__file__).resolve().parent / "results" / "pretraining_value"
@@ -59,7 +65,8 @@ CLAUSES = (
     "Parties", "Document Name", "Agreement Date", "Effective Date", "Expiration Date", "Governing Law",
     "Anti-Assignment", "License Grant", "Cap On Liability", "Audit Rights", "Insurance", "Revenue/Profit Sharing",
 )  # fmt: skip
-CORPORA = ("fire", "crossner", "cuad")
+CORPORA = ("fire", "crossner", "cuad", "squad")
+QUESTIONS, QUESTION_EPOCHS = {"train": 6000, "dev": 400, "test": 1500}, 3
 RATE = 5e-4
 BUCKETS = ((1, 1), (2, 3), (4, 7), (8, 10**9))
 
@@ -126,18 +133,22 @@ def encoder(variant: str, seed: int, work: Path, data: Path, tokens: int) -> Pat
 
 def execute(run: Run, folder: Path, split: dict[str, list[Document]], tokens: int) -> None:
     start = time.perf_counter()
-    epochs = 2 * epochs_for(split["train"])  # encoders that know little learn slowly
-    model = SpanModel.create(folder, task="span-classification", labels=[], seed=run.seed)
-    config = TrainConfig(epochs=epochs, patience=epochs, learning_rate=RATE, seed=run.seed, dtype="float32")
-    trained = train(model, split["train"], with_known_labels(split), config)
-    found = trained.predict(split["test"])
+    if run.corpus == "squad":
+        epochs, task, dev = QUESTION_EPOCHS, "question-answering", split["dev"]
+    else:  # twice as many epochs as elsewhere: encoders that know little learn slowly
+        epochs, task, dev = 2 * epochs_for(split["train"]), "span-classification", with_known_labels(split)
+    model = SpanModel.create(folder, task=task, seed=run.seed)
+    config = TrainConfig(epochs=epochs, patience=epochs, learning_rate=RATE, seed=run.seed)
+    trained = train(model, split["train"], dev, config)
+    found = predicted_by(trained, split["test"])
     record = {
         **vars(run),
         "tokens": tokens,
         "epochs": epochs,
+        "dtype": trained.precision,
         "dev_f1": trained.bundle.facts["report"]["micro"]["f1"],
         "seconds": round(time.perf_counter() - start),
-        "spans": [[[span.start, span.end, span.label] for span in document.spans] for document in found],
+        "found": [to_json(replace(document, questions=tuple(map(bare, document.questions)))) for document in found],
     }
     RESULTS.mkdir(parents=True, exist_ok=True)
     with durable.replacing(run.path) as stream:
@@ -145,10 +156,20 @@ def execute(run: Run, folder: Path, split: dict[str, list[Document]], tokens: in
     print(f"{run.path.name}: dev F1 {record['dev_f1']:.4f}, {record['seconds']} s", flush=True)
 
 
+def bare(question: Question) -> Question:
+    """Without the answers that were considered and not given."""
+    return Question(question.id, question.text, question.answers)
+
+
 def parts(corpus: str, data: Path) -> dict[str, list[Document]]:
     """Train, dev and test of one of CORPORA."""
     if corpus == "cuad":
         return contracts(data)
+    if corpus == "squad":
+        articles = by_article(data / "squad_v1.1" / "train-v1.1.json.gz")
+        apart = by_article(data / "squad_v1.1" / "dev-v1.1.shared36.json.gz")
+        chosen = {"dev": articles[:40], "train": articles[40:], "test": apart}
+        return {part: some(listed, QUESTIONS[part]) for part, listed in chosen.items()}
     if corpus != "crossner":
         return parts_of(corpus, data, OUTPUT)
     domains = [parts_of(f"crossner_{domain}", data, OUTPUT) for domain in DOMAINS]
@@ -186,58 +207,72 @@ def labelled(title: str, paragraph: dict[str, Any]) -> Document:
 
 
 def report(data: Path, corpora: Sequence[str]) -> None:
-    """Mean F1 of the seeds by corpus, differences with intervals over documents, and recall by length of span."""
+    """Mean F1 of the seeds by corpus (of SQuAD the official one), differences with intervals over documents, and recall
+    (of SQuAD F1) by length of span.
+    """
     print("| corpus | " + " | ".join(VARIANTS) + " | span+boundary - random | span - token | span+boundary - span |")
     print("|---|" + "--:|" * len(VARIANTS) + ":-:|" * 3)
     for corpus in corpora:
-        gold = parts(corpus, data)["test"]
+        gold, rate = parts(corpus, data)["test"], kind(corpus).rate
         counts = {variant: list(all_counts(corpus, variant, gold)) for variant in VARIANTS}
         cells = [
-            f"{np.mean([f1(c.sum(0)) for c in runs]):.3f} ({len(runs)})" if runs else "" for runs in counts.values()
+            f"{np.mean([rate(c.sum(0)) for c in runs]):.3f} ({len(runs)})" if runs else "" for runs in counts.values()
         ]
         pairs = [("span+boundary", "random"), ("span", "token"), ("span+boundary", "span")]
-        cells += [difference(counts[a], counts[b]) for a, b in pairs]
+        cells += [difference(counts[a], counts[b], rate) for a, b in pairs]
         print(f"| {corpus} | " + " | ".join(cells) + " |")
-    print("\nRecall by words of the gold span:\n\n| corpus | words | spans | " + " | ".join(VARIANTS) + " |")
+    print(
+        "\nRecall (of SQuAD F1) by words of the gold span:\n\n| corpus | words | spans | " + " | ".join(VARIANTS) + " |"
+    )
     print("|---|---|--:|" + "--:|" * len(VARIANTS))
     for corpus, (least, most) in product(corpora, BUCKETS):
         gold = [within(document, least, most) for document in parts(corpus, data)["test"]]
-        spans = sum(len(document.spans) for document in gold)
+        spans = sum(len(document.spans) + len(document.questions) for document in gold)
+        rate = kind(corpus).rate if corpus == "squad" else recall
         cells = []
         for variant in VARIANTS:
             runs = list(all_counts(corpus, variant, gold))
-            cells.append(f"{np.mean([recall(c.sum(0)) for c in runs]):.3f}" if runs and spans else "")
+            cells.append(f"{np.mean([rate(c.sum(0)) for c in runs]):.3f}" if runs and spans else "")
         shown = f"{least}" if least == most else f"{least} to {most}" if most < 10**9 else f"{least} and more"
         print(f"| {corpus} | {shown} | {spans} | " + " | ".join(cells) + " |")
 
 
 def all_counts(corpus: str, variant: str, gold: Sequence[Document]) -> Iterator[np.ndarray]:
-    """[documents, 3] of each seed that was run: correct, predicted, gold."""
+    """What adds up over documents, [documents, K], of each seed that was run."""
     for pretraining_seed, seed in product(PRETRAINING_SEEDS, TUNING_SEEDS):
         path = Run(corpus, variant, pretraining_seed, seed).path
         if path.exists():
-            spans = json.loads(gzip.decompress(path.read_bytes()))["spans"]
+            found = [from_json(each) for each in json.loads(gzip.decompress(path.read_bytes()))["found"]]
+            asked = [{question.id for question in document.questions} for document in gold]
             found = [
-                Document(document.id, document.text, tuple(Span(*span) for span in mine))
-                for document, mine in zip(gold, spans, strict=True)
+                replace(document, questions=tuple(question for question in document.questions if question.id in mine))
+                for document, mine in zip(found, asked, strict=True)
             ]
-            yield count_documents(gold, found).by_label.sum(axis=1)
+            yield kind(corpus).table(gold, found).counts[:, 0]
 
 
-def difference(ours: Sequence[np.ndarray], theirs: Sequence[np.ndarray]) -> str:
+def kind(corpus: str) -> Kind:
+    return KINDS["questions" if corpus == "squad" else "spans"]
+
+
+def difference(ours: Sequence[np.ndarray], theirs: Sequence[np.ndarray], rate: Rate) -> str:
     """Of the means over seeds, with the interval of a paired bootstrap over documents."""
     if not ours or not theirs:
         return ""
-    drawn = [np.mean([f1(resample(counts)) for counts in runs], axis=0) for runs in (ours, theirs)]
+    drawn = [np.mean([rate(resample(counts)) for counts in runs], axis=0) for runs in (ours, theirs)]
     low, high = bounds(drawn[0] - drawn[1])
-    middle = np.mean([f1(c.sum(0)) for c in ours]) - np.mean([f1(c.sum(0)) for c in theirs])
+    middle = np.mean([rate(c.sum(0)) for c in ours]) - np.mean([rate(c.sum(0)) for c in theirs])
     return f"{middle:+.3f} [{low:+.3f}, {high:+.3f}]"
 
 
 def within(document: Document, least: int, most: int) -> Document:
-    """The document with its gold spans of so many words alone."""
-    spans = tuple(s for s in document.spans if least <= len(document.text[s.start : s.end].split()) <= most)
-    return Document(document.id, document.text, spans)
+    """The document with its gold spans of so many words alone, and questions with such an answer."""
+
+    def fits(span: Span) -> bool:
+        return least <= len(document.text[span.start : span.end].split()) <= most
+
+    questions = tuple(question for question in document.questions if any(map(fits, question.answers or ())))
+    return Document(document.id, document.text, tuple(filter(fits, document.spans)), questions=questions)
 
 
 if __name__ == "__main__":
