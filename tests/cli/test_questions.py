@@ -208,8 +208,22 @@ def test_a_reader_against_a_file_of_answers(program: Program, reader: Path, file
     assert record["of"] == "questions" and record["difference"]["f1"] > 0.5 and record["difference"]["p_value"] < 0.01
     assert record["changed"][0]["fixed"][0]["text"].startswith(("met Said:", "house Said:"))
     assert "F1 of answers" in (tmp_path / "r" / "compare.html").read_text()
+    done = program(
+        "predict",
+        "--model",
+        reader,
+        "--input",
+        files / "dev.json",
+        "--output",
+        tmp_path / "p.json",
+        "--format",
+        "squad",
+    )
+    assert done.returncode == 0, done.stderr
+    done = program("compare", tmp_path / "p.json", reader, "--data", files / "dev.json", "--json")
+    assert done.returncode == 0 and json.loads(done.stdout)["difference"]["f1"] == pytest.approx(0.0)
     done = program("compare", reader, reader, "--data", files / "dev.json", "--of", "spans")
-    assert done.returncode == 2 and "a model that finds questions" in done.stderr
+    assert done.returncode == 3 and "no spans in the annotated documents" in done.stderr
 
 
 def test_verbs_that_are_about_spans_refuse_readers(program: Program, reader: Path, files: Path, tmp_path: Path):

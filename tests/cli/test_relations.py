@@ -111,7 +111,7 @@ def test_predict_keeps_the_spans_and_adds_relations(program: Program, pair_model
 
 def test_raw_text_to_triples(joint_model: Path):
     model = SpanModel.from_pretrained(joint_model)
-    document = model.predict("the big house said Dora from Bolt Ltd and a day")
+    document = model.predict("big house said Dora from Bolt Ltd and a day")
     (relation,) = document.relations
     text = document.text
     assert text[relation.head.start : relation.head.end] == "Dora"
@@ -162,7 +162,7 @@ def test_under_a_promise_nothing_is_told_of_tasks_without_one(joint_model: Path)
 
 
 def test_relations_are_shown(program: Program, joint_model: Path, tmp_path: Path):
-    (tmp_path / "t.txt").write_text("the big house said Dora from Bolt Ltd and a day")
+    (tmp_path / "t.txt").write_text("big house said Dora from Bolt Ltd and a day")
     done = program("predict", "--model", joint_model, "--input", tmp_path / "t.txt", "--format", "highlight")
     assert "Dora -left-> Bolt Ltd" in done.stdout
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from spanbert.documents import ANSWER, MENTION, Cluster, Document, Question, Relation, Span
-from spanbert.errors import UsageError
+from spanbert.errors import DataError, UsageError
 from spanbert.evaluation import compare_page
-from spanbert.evaluation.compare import compare
+from spanbert.evaluation.compare import answered, compare
 from spanbert.evaluation.evaluate import Examined
 from spanbert.evaluation.full_report import score_record
 from spanbert.evaluation.kinds import KINDS, kind_of
@@ -60,13 +60,20 @@ def test_relations_by_hand():
     assert found.per_label["runs"].f1 == pytest.approx(1 - 2 / 3) and found.per_label["owns"].f1 == 0.0
     first, second = found.changed
     assert [(e.label, e.text, e.error) for e in first.fixed] == [
-        ("owns", "“Anna” → “Bolt”", "wrong"),
-        ("runs", "“Anna” → “Bolt”", "missed"),
+        ("owns", "“Anna” (P) → “Bolt” (O)", "wrong"),
+        ("runs", "“Anna” (P) → “Bolt” (O)", "missed"),
     ]
     assert [e.to_json() for e in second.broken] == [
-        {"start": 10, "end": 26, "label": "owns", "head": [22, 26], "tail": [10, 14], "text": "“Bolt” → “Acme”",
-         "error": "wrong"},
-    ]  # fmt: skip
+        {
+            "start": 10,
+            "end": 26,
+            "label": "owns",
+            "head": {"start": 22, "end": 26, "label": "O"},
+            "tail": {"start": 10, "end": 14, "label": "O"},
+            "text": "“Bolt” (O) → “Acme” (O)",
+            "error": "wrong",
+        }
+    ]
     record = json.loads(json.dumps(found.to_json()))
     assert record["of"] == "relations" and record["difference"]["f1"] == pytest.approx(0.3)
     assert "relations:exact-set" in record["signature"]
@@ -113,6 +120,98 @@ def test_clusters_by_hand():
     assert [(e.text, e.error, e.where["spans"]) for e in change.fixed] == [("Anna, she", "missed", [[0, 4], [32, 35]])]
     single = [linked("a", (ANNA, SHE), (ACME,)), *gold[1:]]
     assert [e.text for e in compare(single, a, b).changed[0].broken] == [] != compare(single, a, b).changed[0].fixed
+
+
+def test_answers_are_matched_by_their_ids():
+    gold = [asked("a", (answer(ACME),), (), (answer(ANNA),))]
+    turned = [replace(gold[0], questions=gold[0].questions[::-1])]
+    assert compare(gold, gold, turned).rates == (1.0, 1.0)
+    other = [replace(gold[0], questions=tuple(replace(q, id=f"x{k}") for k, q in enumerate(gold[0].questions)))]
+    assert compare(gold, gold, other).rates == (1.0, 1.0)  # no id agrees: in their order
+    for less in (gold[0].questions[:2], ()):
+        with pytest.raises(DataError, match="no answer to question 'a-"):
+            compare(gold, gold, [replace(gold[0], questions=less)])
+
+
+def test_texts_of_other_systems_are_answers():
+    gold = [asked("a", (answer(ACME),), ())]
+    found = compare(gold, answered(gold, {"a-0": "acme", "a-1": "Elon"}), answered(gold, {"a-0": "", "a-1": ""}))
+    assert found.rates == (0.5, 0.5)
+    assert [e.text for e in found.changed[0].fixed] == ["Who <1>? Said: “Elon”. Right: no answer"]
+    assert [(e.text, e.error) for e in found.changed[0].broken] == [
+        ("Who <0>? Said: no answer. Right: “Acme”", "missed")
+    ]
+    with pytest.raises(DataError, match="no answer to 1 questions"):
+        answered(gold, {"a-0": "Acme"})
+
+
+def test_documents_without_a_judged_question_are_left_out():
+    """Their draws would be 0/0: an interval of what is always right is [1, 1]."""
+    gold = [asked(str(k), (answer(ACME),)) if k < 3 else asked(str(k), None) for k in range(30)]
+    wrong = [asked(str(k), ()) for k in range(30)]
+    found = compare(gold, wrong, gold)
+    assert found.difference.f1_interval == (1.0, 1.0) and found.a.documents == 3
+    alone = compare(gold[2:], wrong[2:], gold[2:])
+    assert alone.difference.f1_interval is None and alone.difference.p_value is None
+
+
+def test_an_answer_that_is_an_article_is_no_silence():
+    gold = [Document("a", "the Acme", questions=(Question("q", "Who?", (Span(0, 3, ANSWER), Span(4, 8, ANSWER))),))]
+    found = [replace(gold[0], questions=(Question("q", "Who?", ()),))]
+    assert len(KINDS["questions"].errors(gold[0], found[0])) == 1 and compare(gold, found, gold).rates[0] == 0.0
+
+
+def test_clusters_that_were_not_looked_for_and_empty_ones_do_not_count():
+    gold = [linked("a", (ANNA, SHE)), replace(linked("b", (ACME, BOLT)), annotated=frozenset({"P"}))]
+    found = compare(gold, [linked("a", (ANNA, SHE), ()), linked("b")], gold)
+    assert found.rates == (1.0, 1.0) and found.a.documents == 1 and found.changed == ()
+    with pytest.raises(DataError, match="no document in which clusters were annotated"):
+        compare(gold[1:], gold[1:], gold[1:])
+
+
+def test_parts_make_another_mention():
+    whole, parted = Span(0, 14, MENTION), Span(0, 14, MENTION, parts=((0, 4), (10, 14)))
+    gold = [Document("a", TEXT, clusters=(Cluster((whole, SHE)),))]
+    other = [Document("a", TEXT, clusters=(Cluster((parted, SHE)),))]
+    assert len(KINDS["clusters"].errors(gold[0], other[0])) == 2 and compare(gold, gold, other).rates[1] < 0.5
+    related_to = [[Document("a", TEXT, (span, BOLT), (Relation(span, BOLT, "runs"),))] for span in (whole, parted)]
+    found = compare(related_to[0], *related_to, of="relations")
+    assert found.rates == (1.0, 0.0) and len(found.changed[0].broken) == 2
+
+
+def test_pronouns_have_their_own_number():
+    """GAP: the pronoun is A. One system says so in a cluster with another mention, the other says B."""
+    text = "Anna met Dora and she left"
+    spans = (Span(0, 4, "gap:A"), Span(9, 13, "gap:B"), Span(18, 21, "gap:pronoun"))
+    places = [Span(s.start, s.end, MENTION) for s in spans]
+    gold = [Document("a", text, spans, clusters=(Cluster((places[0], places[2])),)), Document("b", text, spans)]
+    right = [Document("a", text, clusters=(Cluster((*places[::2], Span(5, 8, MENTION))),)), Document("b", text)]
+    wrong = [Document("a", text, clusters=(Cluster((places[1], places[2])),)), Document("b", text)]
+    found = compare(gold, right, wrong)
+    assert (found.kind.number, found.rates) == ("F1 of pronouns", (1.0, 0.0))
+    assert [(e.text, e.error) for e in found.changed[0].broken] == [
+        ("“she” is “Anna”", "missed"),
+        ("“she” is “Dora”", "wrong"),
+    ]
+    nothing = compare(gold[1:], gold[1:], gold[1:])
+    assert nothing.a.to_json()["headline"] == {"gap/f1": None} and nothing.a.summary == "f1 -"
+
+
+def test_what_was_named_must_be_there():
+    with pytest.raises(DataError, match="no clusters in the annotated documents"):
+        compare([asked("a", ())], [asked("a", ())], [asked("a", ())], of="clusters")
+
+
+def test_long_lists_and_questions_are_cut():
+    text = "x " * 3000
+    places = tuple(Span(2 * k, 2 * k + 1, MENTION) for k in range(3000))
+    (error,) = KINDS["clusters"].errors(Document("a", text, clusters=(Cluster(places),)), Document("a", text))
+    assert error.text == ", ".join("x" * 8) + " … and 2,992 more" and (error.start, error.end) == (0, 1)
+    question = Question("q", "why " * 9000, (Span(0, 1, ANSWER),))
+    (error,) = KINDS["questions"].errors(
+        Document("a", text, questions=(question,)), Document("a", text, questions=(replace(question, answers=()),))
+    )
+    assert len(error.text) < 300
 
 
 def test_pages_list_what_changed_and_hide_no_markup():

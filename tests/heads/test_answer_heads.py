@@ -74,6 +74,27 @@ def test_rows_are_those_of_a_plain_loop(cells: int, monkeypatch: pytest.MonkeyPa
         assert rows == pytest.approx({pair: expected[pair] for pair in best}, abs=1e-4)
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("column", [0, 1])
+def test_scores_that_are_no_numbers_leave_the_others_in_order(value: float, column: int):
+    """A piece without a score is in no pair but improbable ones; the other pairs are as before."""
+    batch = batch_of(windows(8, 20, 2))
+    made, x = head(), vectors(batch)
+    scores = made.qa_outputs(x).detach()
+    broken = scores.clone()
+    broken[len(QUESTION.before) + 2, column] = value
+    made.qa_outputs.forward = lambda _: broken  # type: ignore[method-assign]
+    table = made(x, batch, -math.inf)
+    rows = list(zip(*(table[name].tolist() for name in ("first", "last", "logit")), strict=True))
+    assert all(map(math.isfinite, (logit for *_, logit in rows)))
+    if value < 0 or math.isnan(value):
+        sound = [(a, b) for a, b, _ in rows if a >= 0 and (a, b)[column] != 2]
+        made.qa_outputs.forward = lambda _: scores  # type: ignore[method-assign]
+        before = made(x, batch, -math.inf)
+        pairs = zip(before["first"].tolist(), before["last"].tolist(), strict=True)
+        assert sound[:5] == [(a, b) for a, b in pairs if a >= 0 and (a, b)[column] != 2][:5]
+
+
 def test_every_pair_belongs_to_one_window():
     batch = batch_of(windows(30, 11, 3))
     made = head(3)

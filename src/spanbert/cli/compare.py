@@ -48,19 +48,25 @@ def command(
     reading = Reading(**settings)
     gold = read_all(data, input_format, reading, name="data", verbose=verbose)
 
-    from ..evaluation.compare import compare, matched, predicted_by
+    from ..evaluation.compare import answered, compare, matched, predicted_by
     from ..evaluation.compare_page import page
+    from ..evaluation.kinds import kind_of
     from ..inference.span_model import SpanModel
 
+    kind = kind_of(gold, of).name
     sides: dict[str, Sequence[Document]] = {}
     given = {"A": a, "B": b}
     for side, name in sorted(given.items(), key=lambda item: _is_model(item[1])):  # a wrong file is found at once
         if _is_model(name):
             model = SpanModel.from_pretrained(name, device, dtype)
             sides[side] = predicted_by(model, gold, of=of, threshold=threshold)
+        elif (texts := _answers(name)) is not None:
+            sides[side] = answered(gold, texts)
         else:
             found = read_all([name], None, reading, name=side, verbose=verbose)
             sides[side] = matched(gold, found, side)
+            if not any(getattr(document, kind) for document in found):
+                talk().print(f"warning: {side} has no {kind} at all", markup=False)
             if len(found) > len(gold):
                 talk().print(
                     f"{side}: {number(len(found) - len(gold), 'document')} not in the data, left out", markup=False
@@ -74,6 +80,19 @@ def command(
         durable.write(report / "compare.html", page(comparison))
         talk().print(plain(f"wrote {readable(str(report))}/compare.json and compare.html"), markup=False)
     typer.echo(record if json else plain(comparison.to_text()))
+
+
+def _answers(name: str) -> dict[str, str] | None:
+    """Texts by question id, where the file is what official scorers of answers read."""
+    path = Path(name).expanduser()
+    if path.suffix.lower() != ".json" or not path.is_file():
+        return None
+    try:
+        record = orjson.loads(path.read_bytes())
+    except ValueError:
+        return None  # the readers say what is wrong with it
+    whole = isinstance(record, dict) and record and all(isinstance(text, str) for text in record.values())
+    return record if whole else None
 
 
 def _is_model(given: str) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..documents import JSON, Document, Span
+from ..documents import JSON, Document, Question, Span
 from ..errors import DataError, UsageError, at
 from ..inference.span_model import SpanModel
 from ..metrics import bootstrap, significance
@@ -72,8 +72,7 @@ class Comparison:
             "of": self.kind.name,
             "difference": {
                 **_record(self.difference),
-                "precision": self.b.micro.precision - self.a.micro.precision,
-                "recall": self.b.micro.recall - self.a.micro.recall,
+                **self._more(),
                 "per_label": {
                     label: {**_record(each), "p_adjusted": self.adjusted[label]}
                     for label, each in self.per_label.items()
@@ -84,6 +83,12 @@ class Comparison:
             "changed": [change.to_json() for change in self.changed[:LISTED]],
             "signature": self.signature,
         }
+
+    def _more(self) -> dict[str, JSON]:
+        """Differences of precision and recall, where the number that is compared is made of them."""
+        if not self.per_label:
+            return {}
+        return {rate: getattr(self.b.micro, rate) - getattr(self.a.micro, rate) for rate in ("precision", "recall")}
 
     def rows(self) -> list[tuple[str, ...]]:
         """A table: head, the number that is compared; of what has labels also precision, recall and F1 of each."""
@@ -158,7 +163,10 @@ def compare(
     document with `annotated` only those labels are scored; a label that one side does not know is missed by it.
     """
     kind = kind_of(gold, of)
-    first, second = (kind.comparable(gold, matched(gold, side, name)) for side, name in zip((a, b), names, strict=True))
+    matches = [matched(gold, side, name) for side, name in zip((a, b), names, strict=True)]
+    (gold, first), (_, second) = (kind.scored(gold, side) for side in matches)
+    if not gold:
+        raise DataError(f"no document in which {kind.name} were annotated", "some that were", "give others")
     tables = kind.table(gold, first), kind.table(gold, second)
     labels = tuple(sorted({label for each in tables for label in each.labels}))
     counts = _spread(tables[0], labels), _spread(tables[1], labels)
@@ -204,6 +212,28 @@ def predicted_by(
         )
     predictor = alone(model.predictor(threshold=threshold), name)
     return tuple(predictor(predictor.tasks[name].visible(document) for document in documents))
+
+
+def answered(gold: Sequence[Document], answers: Mapping[str, str]) -> list[Document]:
+    """Gold documents with what another system says to their questions: texts by question id, as the official scorers
+    read them; an empty text is no answer. Raises DataError where a question has none."""
+    missing = [question.id for document in gold for question in document.questions if question.id not in answers]
+    if missing:
+        raise DataError(
+            f"no answer to {len(missing)} questions (the first: {missing[0]!r})",
+            "a text for the id of each question, empty for no answer",
+            "answer all questions of the data",
+        )
+    return [
+        replace(
+            document,
+            questions=tuple(
+                Question(each.id, each.text, (), texts=(answers[each.id],) if answers[each.id] else ())
+                for each in document.questions
+            ),
+        )
+        for document in gold
+    ]
 
 
 def matched(gold: Sequence[Document], predicted: Sequence[Document], name: str = "predictions") -> list[Document]:

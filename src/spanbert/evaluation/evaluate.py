@@ -69,8 +69,8 @@ def examined(predictor: Predictor, documents: Sequence[Document]) -> Examined:
     name, task = next(iter(predictor.tasks.items()))
     predictor = alone(predictor, name)
     predicted, judged = [], []
-    shown = [task.visible(document) for document in documents]  # refuses gold that cannot be measured, before hours
-    readings = predictor.decoded(shown)
+    task.scored(documents, documents)  # gold that cannot be scored is refused before anything is read
+    readings = predictor.decoded(task.visible(document) for document in documents)
     for document, (reading, decoded) in zip(documents, readings, strict=True):
         predicted.append(predictor.probable(reading, decoded))
         judged.append(task.judged(document, decoded[name]))

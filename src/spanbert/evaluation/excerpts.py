@@ -31,25 +31,29 @@ def worst(documents: Sequence[Document], found: Sequence[Differences]) -> list[d
 def worst_by_errors(documents: Sequence[Document], errors: Sequence[Sequence[Error]]) -> list[dict[str, JSON]]:
     """The DOCUMENTS with most errors, most first, each with its first LISTED errors and the text around them."""
     order = sorted(range(len(errors)), key=lambda k: -len(errors[k]))
-    return [
-        {
-            "id": documents[k].id,
-            "characters": len(documents[k].text),
-            "wrong": sum(error.error == WRONG for error in errors[k]),
-            "missed": sum(error.error == MISSED for error in errors[k]),
-            "errors": [{**error.to_json(), **_around(documents[k].text, error)} for error in errors[k][:LISTED]],
-            "more_errors": max(0, len(errors[k]) - LISTED),
-        }
-        for k in order[:DOCUMENTS]
-        if errors[k]
-    ]
+    return [_with_errors(documents[k], errors[k]) for k in order[:DOCUMENTS] if errors[k]]
 
 
-def _around(text: str, error: Error) -> dict[str, JSON]:
-    """The text before the stretch, in it and after it; a long stretch is cut."""
-    end = min(error.end, error.start + WHOLE)
-    start, stop = widen(max(0, error.start - AROUND), min(len(text), end + AROUND), borders(text))
-    return {"before": text[start : error.start], "inside": text[error.start : end], "after": text[end:stop]}
+def _with_errors(document: Document, errors: Sequence[Error]) -> dict[str, JSON]:
+    known = borders(document.text)
+    return {
+        "id": document.id,
+        "characters": len(document.text),
+        "wrong": sum(error.error == WRONG for error in errors),
+        "missed": sum(error.error == MISSED for error in errors),
+        "errors": [{**error.to_json(), **_around(document.text, error, known)} for error in errors[:LISTED]],
+        "more_errors": max(0, len(errors) - LISTED),
+    }
+
+
+def _around(text: str, error: Error, known: list[int] | None) -> dict[str, JSON]:
+    """The text before the stretch, in it and after it; of a long stretch the beginning, and nothing after it."""
+    start, stop = widen(max(0, error.start - AROUND), min(len(text), error.end + AROUND), known)
+    before, inside = text[start : error.start], text[error.start : error.end]
+    if len(inside) <= WHOLE:
+        return {"before": before, "inside": inside, "after": text[error.end : stop]}
+    _, end = widen(error.start, error.start + WHOLE, known)
+    return {"before": before, "inside": text[error.start : end], "after": ""}
 
 
 def _document(document: Document, found: Differences) -> dict[str, JSON]:

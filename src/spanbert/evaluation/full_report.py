@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ from ..metrics.report import Report
 from ..metrics.scorers import side_by_side
 from .evaluate import Examined, alone, checked, examined
 from .excerpts import worst, worst_by_errors
-from .kinds import KINDS, Kind
+from .kinds import Kind, kind_of
 from .page import page
 from .score_page import score_page
 
@@ -77,7 +77,11 @@ def full_report(
     about = {**(names or {}), **_choices(predictor, operating_point), "precision": model.precision}
     if "spans" in tells:
         return FullReport(done.report, record(listed, done, train, about))
-    return FullReport(done.report, score_record(KINDS[tells[0]], listed, done, about))
+    (only,) = predictor.tasks.values()
+    gold, predicted = only.scored(listed, done.predicted)
+    return FullReport(
+        done.report, score_record(kind_of(gold, tells[0]), gold, replace(done, predicted=tuple(predicted)), about)
+    )
 
 
 def record(
@@ -109,17 +113,17 @@ def record(
 
 def score_record(kind: Kind, gold: Sequence[Document], done: Examined, about: Mapping[str, JSON]) -> dict[str, JSON]:
     """Like `record`, of what is no span: the number that systems are compared by, and the scorers' own."""
-    report, table = done.report, kind.table(gold, done.predicted)
-    errors = [kind.errors(document, other) for document, other in zip(gold, done.predicted, strict=True)]
-    drawn = bootstrap.interval(table.counts[:, 0], kind.rate) if len(gold) > 1 else None
-    low, high = drawn or (None, None)
+    gold, predicted = kind.scored(gold, done.predicted)
+    report, table = done.report, kind.table(gold, predicted)
+    errors = [kind.errors(document, other) for document, other in zip(gold, predicted, strict=True)]
+    low, high = bootstrap.interval(table.counts[:, 0], kind.rate) or (None, None)
     value = float(kind.rate(table.counts[:, 0].sum(axis=0)))
     names = ["all", *table.labels]
     return {
         **_frame(gold, done, about),
         "kind": kind.name,
         "overall": {"name": kind.number, "value": value, "low": low, "high": high},
-        "headline": {name: report.value(name) for name in report.headline},
+        "headline": report.headlines,
         "rates": [row.to_json() for row in breakdown.rows(table.counts, names)] if table.labels else [],
         "scores": {scorer: dict(scores) for scorer, scores in report.scores.items()},
         "groups": {name: [dict(part) for part in parts] for name, parts in report.groups.items()},

@@ -8,18 +8,20 @@ from functools import partial
 
 import numpy as np
 
-from ..documents import ANSWER, JSON, MENTION, Document, Question, Relation, Span
-from ..errors import UsageError, nearest
+from ..documents import ANSWER, JSON, MENTION, Document, Relation, Span
+from ..errors import DataError, UsageError, at, nearest
 from ..metrics import coreference
-from ..metrics.coreference_report import coreference_report, without_singletons
-from ..metrics.questions import ONE, answer_report, answer_table, is_right
+from ..metrics.coreference_report import coreference_report, scored_clusters
+from ..metrics.gap import pronoun_counts
+from ..metrics.questions import ONE, accepted, answer_report, answer_table, said_of
 from ..metrics.relation_report import relation_counts, relation_report
 from ..metrics.relations import NO_RELATION
 from ..metrics.report import Report, span_report
 from ..metrics.spans import Rate, SpanCounts, count_documents, f1
+from ..pronouns import coreferent, is_example, marked
 
 MISSED, WRONG = "missed", "wrong"
-_LONGEST = 60  # characters of a text that is quoted in a list
+_LONGEST, _QUESTION, _LISTED = 60, 200, 8  # characters of a quoted text and of a question, texts in a list
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +68,28 @@ class Kind:
     table: Callable[[Sequence[Document], Sequence[Document]], Table]
     errors: Callable[[Document, Document], tuple[Error, ...]]
     """Of one predicted document (second) against gold, in the order of the text, each once."""
-    comparable: Callable[[Sequence[Document], Sequence[Document]], Sequence[Document]] = lambda _, found: found
-    """What of the predicted documents counts."""
+    scored: Callable[[Sequence[Document], Sequence[Document]], tuple[Sequence[Document], Sequence[Document]]] = (
+        lambda gold, found: (gold, found)
+    )
+    """What of gold and of predicted documents counts, in the same order."""
 
 
 def kind_of(gold: Sequence[Document], name: str | None = None) -> Kind:
-    """The kind of this name; None: the first that the documents are annotated with, spans where there is nothing."""
+    """The kind of this name; None: the first that the documents are annotated with, spans where there is nothing.
+
+    Raises UsageError for a name that is none, DataError where no document has what was named.
+    """
+    if gold and all(map(is_example, gold)) and name in (None, "clusters"):
+        return _PRONOUNS
     if name is None:
         name = next((kind for kind in KINDS if any(getattr(document, kind) for document in gold)), "spans")
-    if name not in KINDS:
+    elif name not in KINDS:
         raise UsageError(
             f"{name!r} to compare", f"one of {', '.join(KINDS)}", nearest(name, KINDS) or "leave it out: spans first"
+        )
+    elif gold and not any(getattr(document, name) for document in gold):
+        raise DataError(
+            f"no {name} in the annotated documents", f"documents with {name}", "give others, or another --of"
         )
     return KINDS[name]
 
@@ -94,6 +107,33 @@ def _answers(gold: Sequence[Document], found: Sequence[Document]) -> Table:
     return Table((), answer_table(gold, found)[:, None])
 
 
+def _asked(gold: Sequence[Document], found: Sequence[Document]) -> tuple[list[Document], list[Document]]:
+    """Documents with a question of which gold says something, the predicted questions in the order of the gold ones."""
+    pairs = [
+        (document, other)
+        for document, other in zip(gold, found, strict=True)
+        if any(question.answers is not None or question.texts for question in document.questions)
+    ]
+    return [document for document, _ in pairs], [_ordered(*pair) for pair in pairs]
+
+
+def _ordered(gold: Document, found: Document) -> Document:
+    """By their ids; where no id agrees, as many questions are taken in their order."""
+    asked, told = [[question.id for question in document.questions] for document in (gold, found)]
+    by_id = {question.id: question for question in found.questions}
+    missing = [name for name in asked if name not in by_id]
+    if not missing and len(by_id) == len(told) and len(set(asked)) == len(asked):
+        return replace(found, questions=tuple(by_id[name] for name in asked))
+    if len(told) == len(asked) and (asked == told or not set(asked) & set(told)):
+        return found
+    with at(document=gold.id):
+        raise DataError(
+            f"no answer to question {missing[0]!r}" if missing else "ids of questions that repeat",
+            "an answer, or none, for every question of the document",
+            "predict the file that is given as gold",
+        )
+
+
 def _mean(counts: np.ndarray) -> np.ndarray:
     """[..., 2], sums and how many: 0 where there are none."""
     mean: np.ndarray = np.divide(
@@ -107,10 +147,14 @@ def _clusters(gold: Sequence[Document], found: Sequence[Document]) -> Table:
     return Table((), ratios.reshape(len(ratios), 1, -1))
 
 
-def _as_gold_does(gold: Sequence[Document], found: Sequence[Document]) -> Sequence[Document]:
+def _linked(gold: Sequence[Document], found: Sequence[Document]) -> tuple[list[Document], list[Document]]:
     """Clusters of one mention count where gold has some; of CoNLL-2012 those that are predicted do not."""
     alone = any(len(cluster.spans) == 1 for document in gold for cluster in document.clusters)
-    return found if alone else [without_singletons(document) for document in found]
+    return scored_clusters(gold, found, singletons=alone)
+
+
+def _pronouns(gold: Sequence[Document], found: Sequence[Document]) -> Table:
+    return Table((), pronoun_counts(gold, found)[:, None])
 
 
 def _conll(counts: np.ndarray) -> np.ndarray:
@@ -148,55 +192,77 @@ def _relation_errors(gold: Document, found: Document) -> tuple[Error, ...]:
     errors = []
     for key in right.keys() ^ told.keys():
         head, tail, label = key
-        said = [f"“{_quoted(gold.text, span)}”" for span in (head, tail)]
-        where: dict[str, JSON] = {"head": [head.start, head.end], "tail": [tail.start, tail.end]}
+        said = [f"“{_shortened(gold.text[span.start : span.end])}” ({span.label})" for span in (head, tail)]
+        where: dict[str, JSON] = {
+            side: {"start": span.start, "end": span.end, "label": span.label}
+            for side, span in (("head", head), ("tail", tail))
+        }
         start, end = min(head.start, tail.start), max(head.end, tail.end)
         error = MISSED if key in right else WRONG
         errors.append(Error(key, start, end, label, " → ".join(said), error, where))
-    return tuple(sorted(errors, key=lambda each: (each.start, each.end, each.label, each.text)))
+    return tuple(sorted(errors, key=lambda each: (each.start, each.end, each.label, each.text, each.error)))
 
 
 def _question_errors(gold: Document, found: Document) -> tuple[Error, ...]:
     errors = []
     for number, (question, answered) in enumerate(zip(gold.questions, found.questions, strict=True)):
-        if (question.answers is None and not question.texts) or is_right(gold.text, question, answered):
+        if question.answers is None and not question.texts:
+            continue
+        said, right = said_of(gold.text, question, answered)
+        if right:
             continue
         places = [*(answered.answers or ()), *(question.answers or ())]
         start, end = (places[0].start, places[0].end) if places else (0, 0)
-        said = f"{question.text} Said: {_said(gold.text, answered)}. Right: {_said(gold.text, question)}"
-        error = WRONG if answered.answers else MISSED
-        errors.append(Error((number, question.id), start, end, ANSWER, said, error, {"question": question.id}))
+        wanted = " / ".join(map(_marks, accepted(gold.text, question)[:_LISTED])) or "no answer"
+        text = f"{_shortened(question.text, _QUESTION)} Said: {_marks(said)}. Right: {wanted}"
+        where: dict[str, JSON] = {"question": question.id}
+        errors.append(Error((number, question.id), start, end, ANSWER, text, WRONG if said else MISSED, where))
     return tuple(errors)
 
 
 def _cluster_errors(gold: Document, found: Document) -> tuple[Error, ...]:
     """Whole clusters: one that lacks a mention, or has one too many, is missed and made up at once."""
     right, told = (
-        {frozenset((span.start, span.end) for span in cluster.spans) for cluster in document.clusters}
+        {frozenset(map(coreference.mention, cluster.spans)) for cluster in document.clusters if cluster.spans}
         for document in (gold, found)
     )
     errors = []
     for mentions in right ^ told:
         places = sorted(mentions)
-        said = ", ".join(_shortened(gold.text[a:b]) for a, b in places)
+        said = [_shortened(gold.text[a:b]) for a, b, *_ in places[:_LISTED]]
+        more = f" … and {len(places) - _LISTED:,} more" if len(places) > _LISTED else ""
         error = MISSED if mentions in right else WRONG
-        where: dict[str, JSON] = {"spans": [list(place) for place in places]}
-        errors.append(Error(mentions, places[0][0], max(b for _, b in places), MENTION, said, error, where))
-    return tuple(sorted(errors, key=lambda each: (each.start, each.end, each.text)))
+        where: dict[str, JSON] = {"spans": [list(place[:2]) for place in places]}
+        start, end, *_ = places[0]
+        errors.append(Error(mentions, start, end, MENTION, ", ".join(said) + more, error, where))
+    return tuple(sorted(errors, key=lambda each: (each.start, each.end, each.text, each.error)))
 
 
-def _said(text: str, question: Question) -> str:
-    spans = [text[span.start : span.end] for span in question.answers or ()]
-    return " / ".join(f"“{_shortened(said)}”" for said in dict.fromkeys((*spans, *question.texts))) or "no answer"
+def _pronoun_errors(gold: Document, found: Document) -> tuple[Error, ...]:
+    """Of each of the two names, whether the pronoun is it."""
+    pronoun, *names = marked(gold)
+    answers = zip(names, coreferent(gold, gold), coreferent(gold, found), strict=True)
+    return tuple(
+        Error(
+            name.label,
+            pronoun.start,
+            pronoun.end,
+            name.label,
+            f"{_marks(gold.text[pronoun.start : pronoun.end])} is {_marks(gold.text[name.start : name.end])}",
+            MISSED if true else WRONG,
+        )
+        for name, true, said in answers
+        if true != said
+    )
 
 
-def _quoted(text: str, span: Span) -> str:
-    return _shortened(text[span.start : span.end])
+def _marks(text: str) -> str:
+    return f"“{_shortened(text)}”" if text else "no answer"
 
 
-def _shortened(text: str) -> str:
+def _shortened(text: str, most: int = _LONGEST) -> str:
     plain = " ".join(text.split())
-    return plain if len(plain) <= _LONGEST else f"{plain[: _LONGEST - 12]} … {plain[-9:]}"
+    return plain if len(plain) <= most else f"{plain[: most - 12]} … {plain[-9:]}"
 
 
 KINDS: dict[str, Kind] = {
@@ -208,7 +274,7 @@ KINDS: dict[str, Kind] = {
         ),
         Kind(
             "questions", "answers:official-f1", _mean, "F1 of answers",
-            partial(answer_report, policy=ONE), _answers, _question_errors,
+            partial(answer_report, policy=ONE), _answers, _question_errors, _asked,
         ),
         Kind(
             "relations", "relations:exact-set", f1, "F1", partial(relation_report, asked=False),
@@ -216,8 +282,17 @@ KINDS: dict[str, Kind] = {
         ),
         Kind(
             "clusters", "clusters:conll-f1", _conll, "CoNLL F1", partial(coreference_report, singletons=True),
-            _clusters, _cluster_errors, _as_gold_does,
+            _clusters, _cluster_errors, _linked,
         ),
     )
 }  # fmt: skip
 """What can be compared; of a document with several the first is, unless another is asked for."""
+_PRONOUNS = replace(
+    KINDS["clusters"],
+    signature="pronouns:gap-f1",
+    rate=f1,
+    number="F1 of pronouns",
+    table=_pronouns,
+    errors=_pronoun_errors,
+)
+"""Of GAP nothing but a pronoun and two names is annotated."""

@@ -29,7 +29,7 @@ def _head(record: Mapping[str, Any]) -> str:
     said = [
         f'<div class="tile">{safe(name.partition("/")[2])}<b>{value:.1f}</b><small>of 100</small></div>'
         for name, value in record["headline"].items()
-        if abs(value / 100 - overall["value"]) > _SAME
+        if value is not None and abs(value / 100 - overall["value"]) > _SAME
     ]
     counts = (
         f'<div class="tile">Errors<b>{sum(errors.values()):,}</b><small>{errors.get("wrong", 0):,} wrong, '

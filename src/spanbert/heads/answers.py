@@ -21,6 +21,7 @@ KEPT = 20
 """Pairs that a window hands on."""
 CELLS = 4_000_000
 """Pairs and positions that are looked at together."""
+_LARGEST = 1e30  # of scores: sums of some are still numbers
 
 
 class AnswerHead(nn.Module):
@@ -90,7 +91,8 @@ class AnswerHead(nn.Module):
         device = scores.device
         numbers = torch.from_numpy(batch.pieces[at : at + number * length]).view(number, length)
         real, pieces = (numbers >= 0).to(device), numbers.to(device)
-        starts, ends = scores[at : at + number * length].float().view(number, length, 2).unbind(2)
+        finite = scores[at : at + number * length].float().nan_to_num(-_LARGEST, _LARGEST, -_LARGEST)
+        starts, ends = finite.view(number, length, 2).unbind(2)
         none = starts[:, :1] + ends[:, :1]
         starts, ends = (side.masked_fill(~real, -torch.inf) for side in (starts, ends))
         mine = slice(window, window + number)

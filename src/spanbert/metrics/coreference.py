@@ -246,10 +246,11 @@ def blanc(counts: np.ndarray) -> np.ndarray:
 
 
 def _chains(document: Document) -> list[list[Mention]]:
-    return [[_mention(span) for span in cluster.spans] for cluster in document.clusters]
+    return [[mention(span) for span in cluster.spans] for cluster in document.clusters]
 
 
-def _mention(span: Span) -> Mention:
+def mention(span: Span) -> Mention:
+    """Start, end, and the edges of its parts where it has several."""
     return (span.start, span.end, *(edge for part in span.parts for edge in part))
 
 

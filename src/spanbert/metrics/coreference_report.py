@@ -11,7 +11,7 @@ import numpy as np
 from ..documents import MENTION, Cluster, Document, Span
 from ..pronouns import coreferent, is_example, marked
 from . import bootstrap
-from .coreference import METRICS, blanc, conll_f1, count_documents, rates
+from .coreference import METRICS, blanc, check_gold, conll_f1, count_documents, mention, rates
 from .gap import gap_scores
 from .report import Report, counted_report
 from .spans import count_items
@@ -26,7 +26,7 @@ def coreference_report(gold: Sequence[Document], predicted: Sequence[Document], 
     if gold and all(map(is_example, gold)):
         return _of_pronouns(gold, predicted)
     if not singletons:
-        gold, predicted = [without_singletons(each) for each in gold], [without_singletons(each) for each in predicted]
+        gold, predicted = [_with(each, 2) for each in gold], [_with(each, 2) for each in predicted]
     counts = count_documents(gold, predicted)
     total = rates(counts.ratios.sum(axis=0))
     scores: dict[str, Any] = {name: _percent(row) for name, row in zip(METRICS, total, strict=True)}
@@ -59,13 +59,35 @@ def _marked_alone(document: Document, predicted: Document) -> Document:
     return replace(predicted, clusters=(Cluster((pronoun, *true)),) if true else ())
 
 
-def without_singletons(document: Document) -> Document:
-    """The document with its clusters of two mentions and more."""
-    return replace(document, clusters=tuple(each for each in document.clusters if len(each.spans) > 1))
+def scored_clusters(
+    gold: Sequence[Document], predicted: Sequence[Document], *, singletons: bool
+) -> tuple[list[Document], list[Document]]:
+    """Documents matched by position in which mentions were looked for; clusters of one mention count or not.
+
+    Raises DataError where a gold mention stands in two clusters that count.
+    """
+    pairs = [pair for pair in zip(gold, predicted, strict=True) if looked_for(pair[0])]
+    least = 1 if singletons else 2
+    first, second = (
+        ([_with(document, least) for document in side] for side in zip(*pairs, strict=True)) if pairs else ([], [])
+    )
+    for document in first:
+        check_gold(document)
+    return first, second
 
 
-def _mentions(document: Document) -> list[tuple[tuple[int, int], str]]:
-    return [((span.start, span.end), MENTION) for cluster in document.clusters for span in cluster.spans]
+def looked_for(document: Document) -> bool:
+    """Whether it was annotated with mentions, if it has any."""
+    return document.annotated is None or MENTION in document.annotated
+
+
+def _with(document: Document, least: int) -> Document:
+    """The document with its clusters of so many mentions and more."""
+    return replace(document, clusters=tuple(each for each in document.clusters if len(each.spans) >= least))
+
+
+def _mentions(document: Document) -> list[tuple[tuple[int, ...], str]]:
+    return [(mention(span), MENTION) for cluster in document.clusters for span in cluster.spans]
 
 
 def _percent(row: np.ndarray) -> dict[str, float]:

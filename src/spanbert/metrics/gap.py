@@ -20,14 +20,12 @@ def gap_scores(gold: Sequence[Document], predicted: Sequence[Document]) -> dict[
 
     Two decisions an example. None where there is nothing to measure: neither said nor true.
     """
-    counts, genders = [], []
-    for document, other in zip(gold, predicted, strict=True):
-        true, said = coreferent(document, document), coreferent(document, other)
-        counts.append((sum(a and b for a, b in zip(true, said, strict=True)), sum(said), sum(true)))
+    genders = []
+    for document in gold:
         pronoun = marked(document)[0]
         word = document.text[pronoun.start : pronoun.end].lower()
         genders.append("masculine" if word in MASCULINE else "feminine" if word in FEMININE else "other")
-    table, gender = np.array(counts, dtype=np.int64).reshape(-1, 3), np.array(genders)
+    table, gender = pronoun_counts(gold, predicted), np.array(genders)
     scores: dict[str, Any] = {"f1": _percent(table)}
     if len(table) > 1:
         low, high = bootstrap.bounds(f1(bootstrap.resample(table)))
@@ -37,6 +35,15 @@ def gap_scores(gold: Sequence[Document], predicted: Sequence[Document]) -> dict[
     both = scores["masculine_f1"], scores["feminine_f1"]
     scores["bias"] = both[1] / both[0] if all(both) else None
     return scores
+
+
+def pronoun_counts(gold: Sequence[Document], predicted: Sequence[Document]) -> np.ndarray:
+    """[documents, 3]: names that the pronoun is (rightly said, said, true)."""
+    counts = []
+    for document, other in zip(gold, predicted, strict=True):
+        true, said = coreferent(document, document), coreferent(document, other)
+        counts.append((sum(a and b for a, b in zip(true, said, strict=True)), sum(said), sum(true)))
+    return np.array(counts, dtype=np.int64).reshape(-1, 3)
 
 
 def _percent(counts: np.ndarray) -> float | None:

@@ -47,10 +47,10 @@ class Asked:
 
     @property
     def said(self) -> str:
-        """The best of the answers given, empty where none was."""
+        """The best of the answers given, empty where none was; of another system it may stand nowhere in the text."""
         answers = self.predicted.answers or ()
         best = max(answers, key=lambda span: span.score or 0.0, default=None)
-        return "" if best is None else self.text[best.start : best.end]
+        return next(iter(self.predicted.texts), "") if best is None else self.text[best.start : best.end]
 
     @property
     def guess(self) -> tuple[str, float]:
@@ -65,10 +65,10 @@ def accepted(text: str, question: Question) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*spans, *question.texts)))
 
 
-def is_right(text: str, gold: Question, predicted: Question) -> bool:
-    """Whether the best answer given says what a gold one does, or none was given to a question that has none."""
-    right = {normalized(each) for each in accepted(text, gold)} or {""}
-    return normalized(Asked("", gold, predicted, 0, text).said) in right
+def said_of(text: str, gold: Question, predicted: Question) -> tuple[str, bool]:
+    """What was said (empty: nothing), and whether it is exactly right by the official score."""
+    asked = Asked("one", gold, predicted, 0, text)
+    return asked.said, bool(_points([asked])[0, 0] > 0)
 
 
 def answer_table(gold: Sequence[Document], predicted: Sequence[Document]) -> np.ndarray:

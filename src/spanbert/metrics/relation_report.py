@@ -59,7 +59,7 @@ def _items(document: Document, annotated: frozenset[str] | None) -> list[Item]:
 
 def _pair(relation: Relation) -> tuple[object, ...]:
     head, tail = relation.head, relation.tail
-    return (head.start, head.end, head.label, tail.start, tail.end, tail.label)
+    return (head.start, head.end, head.parts, head.label, tail.start, tail.end, tail.parts, tail.label)
 
 
 def _official(gold: Sequence[Document], predicted: Sequence[Document]) -> dict[str, dict[str, Any]]:

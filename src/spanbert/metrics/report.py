@@ -119,10 +119,17 @@ class Report:
         return values[name]
 
     @property
+    def headlines(self) -> dict[str, float | None]:
+        """The numbers of `headline`; None where there was nothing to measure."""
+        parts = {name: name.partition("/") for name in self.headline}
+        return {name: self.scores[scorer][key] for name, (scorer, _, key) in parts.items()}
+
+    @property
     def summary(self) -> str:
         """In one line."""
         if self.headline:
-            return "  ".join(f"{name.partition('/')[2]} {self.value(name):.1f}" for name in self.headline)
+            shown = {name: "-" if value is None else f"{value:.1f}" for name, value in self.headlines.items()}
+            return "  ".join(f"{name.partition('/')[2]} {value}" for name, value in shown.items())
         micro = self.micro
         interval = "" if micro.f1_interval is None else f" [{micro.f1_interval[0]:.3f}, {micro.f1_interval[1]:.3f}]"
         return f"P {micro.precision:.3f}  R {micro.recall:.3f}  F1 {micro.f1:.3f}{interval}"
@@ -142,7 +149,7 @@ class Report:
             "signature": self.signature,
         }
         if self.headline:
-            record["headline"] = {name: self.value(name) for name in self.headline}
+            record["headline"] = self.headlines
         record |= {scorer: dict(scores) for scorer, scores in self.scores.items()}
         if self.groups:
             record["groups"] = {name: [dict(part) for part in parts] for name, parts in self.groups.items()}

@@ -16,8 +16,7 @@ import numpy as np
 from ..decoding.clusters import best_antecedents
 from ..documents import MENTION, Candidate, Decoded, Document, Judged, LinkCandidate, Span
 from ..errors import UsageError
-from ..metrics.coreference import check_gold
-from ..metrics.coreference_report import coreference_report
+from ..metrics.coreference_report import coreference_report, looked_for, scored_clusters
 from ..metrics.report import Report
 from ..targets import ClusterTargets
 from ..tokenization import Pieces, Tokenizer
@@ -95,8 +94,7 @@ class Coreference:
         return [replace(span, label=MENTION) for cluster in self._clusters(document) for span in cluster]
 
     def visible(self, document: Document) -> Document:
-        """The text. Raises DataError for clusters that cannot be scored."""
-        check_gold(document)
+        """The text."""
         return gold.text_only(document)
 
     def examples(self, document: Document, pieces: Pieces, draw: np.random.Generator | None) -> Iterator[Example]:
@@ -105,7 +103,7 @@ class Coreference:
         if draw is None:
             yield from (Example((window,), None) for window in windows)
             return
-        if not _looked_for(document):
+        if not looked_for(document):
             return
         targets = self._targets(document, pieces)
         size = self.settings.windows_together
@@ -155,7 +153,7 @@ class Coreference:
 
     def judged(self, document: Document, decoded: Decoded) -> Judged:
         """A link is right when both mentions are of one gold cluster."""
-        if not _looked_for(document):
+        if not looked_for(document):
             return Judged((), (), ())
         home = {
             (span.start, span.end): number
@@ -170,11 +168,16 @@ class Coreference:
             gold=Counter({MENTION: sum(len(cluster) - 1 for cluster in self._clusters(document))}),
         )
 
+    def scored(
+        self, gold: Sequence[Document], predicted: Sequence[Document]
+    ) -> tuple[Sequence[Document], Sequence[Document]]:
+        """Documents in which mentions were looked for, without singletons where these do not count."""
+        return scored_clusters(gold, predicted, singletons=self.settings.singletons is not False)
+
     def report(self, gold: Sequence[Document], predicted: Sequence[Document]) -> Report:
         """The official scores."""
-        pairs = [pair for pair in zip(gold, predicted, strict=True) if _looked_for(pair[0])]
         singletons = self.settings.singletons is not False
-        return coreference_report(*([side[k] for side in pairs] for k in (0, 1)), singletons=singletons)
+        return coreference_report(*self.scored(gold, predicted), singletons=singletons)
 
     def _clusters(self, document: Document) -> list[tuple[Span, ...]]:
         least = 2 if self.settings.singletons is False else 1
@@ -198,8 +201,3 @@ class Coreference:
             "mentions": float(sum(int((window.pieces >= 0).sum()) for window in group)),
             "links": float(max(1, owned)),
         }
-
-
-def _looked_for(document: Document) -> bool:
-    """Whether its clusters were annotated: one without any may say that they were not."""
-    return document.annotated is None or MENTION in document.annotated

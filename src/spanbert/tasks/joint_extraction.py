@@ -80,6 +80,7 @@ class JointExtraction:
     tokenizer: Tokenizer
     selection = "spans_and_relations/f1"
     tells: ClassVar[tuple[str, ...]] = ("spans", "relations")
+    scored = gold.scored
     reads_spans = False
     weighs_sets = False
     pipeline = gold.PIPELINE

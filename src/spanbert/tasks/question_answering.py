@@ -95,6 +95,7 @@ class QuestionAnswering:
     tokenizer: Tokenizer
     selection = "squad_v2/best_f1"
     tells: ClassVar[tuple[str, ...]] = ("questions",)
+    scored = gold.scored
     reads_spans = False
     weighs_sets = False
     pipeline = "question-answering"

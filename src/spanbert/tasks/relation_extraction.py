@@ -88,6 +88,7 @@ class RelationExtraction:
     tokenizer: Tokenizer
     selection = "micro/f1"
     tells: ClassVar[tuple[str, ...]] = ("relations",)
+    scored = gold.scored
     reads_spans = True
     weighs_sets = False
     pipeline = "text-classification"

@@ -58,6 +58,7 @@ class SpanClassification:
     tokenizer: Tokenizer
     selection = "micro/f1"
     tells: ClassVar[tuple[str, ...]] = ("spans",)
+    scored = gold.scored
     reads_spans = False
     weighs_sets = True
     pipeline = gold.PIPELINE

@@ -96,6 +96,7 @@ class SpanMasking:
     """Draws random pieces as often as they occur in a corpus; None: all pieces alike."""
     selection = "loss/masked"
     tells: ClassVar[tuple[str, ...]] = ()
+    scored = gold.scored
     reads_spans = False
     weighs_sets = False
     pipeline = "fill-mask"

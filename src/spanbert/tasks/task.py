@@ -136,6 +136,12 @@ class Task(Protocol):
         """What was decoded, each right or wrong by the document's gold; of labels that were looked for in it."""
         ...
 
+    def scored(
+        self, gold: Sequence[Document], predicted: Sequence[Document]
+    ) -> tuple[Sequence[Document], Sequence[Document]]:
+        """What of both its report counts. Raises DataError for gold that cannot be scored."""
+        ...
+
     def report(self, gold: Sequence[Document], predicted: Sequence[Document]) -> Report:
         """How good it is, with intervals."""
         ...

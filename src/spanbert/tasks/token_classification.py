@@ -59,6 +59,7 @@ class TokenClassification:
     tokenizer: Tokenizer
     selection = "micro/f1"
     tells: ClassVar[tuple[str, ...]] = ("spans",)
+    scored = gold.scored
     reads_spans = False
     weighs_sets = False
     pipeline = gold.PIPELINE

@@ -59,8 +59,7 @@ def train(
         train, dev = data.hold_out(train, annotations) if dev is None else (train, dev)
         for task in model.bundle.tasks.values():
             data.check(train, dev, task.settings.labels, task.annotations)
-            for document in dev:
-                task.visible(document)  # gold that cannot be measured is refused now, not after the first epoch
+            task.scored(dev, dev)  # gold that cannot be scored is refused now, not after the first epoch
         corpus = Corpus.read(train, model.bundle.tokenizer)
         bundle = _adapted(model.bundle, corpus)
         held_out = Corpus.read(dev, model.bundle.tokenizer)
