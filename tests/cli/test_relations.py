@@ -216,3 +216,8 @@ def test_tasks_that_cannot_be(program: Program, files: Path, tmp_path: Path):
         *("--train", files / "all-train.jsonl", "--output", tmp_path / "x"),
     )
     assert done.returncode == 2 and "types 'ORG-PERSON'" in done.stderr
+
+
+def test_compare_says_what_a_model_finds(program: Program, pair_model: Path, files: Path):
+    done = program("compare", pair_model, pair_model, "--data", files / "asked-dev.jsonl")
+    assert done.returncode == 2 and "--of relations" in done.stderr

@@ -208,7 +208,9 @@ def predicted_by(
     if name is None:
         told = sorted({each for task in model.bundle.tasks.values() for each in task.tells})
         raise UsageError(
-            f"a model that finds {' and '.join(told) or 'nothing'}", f"one that finds {kind.name}", "compare others"
+            f"a model that finds {' and '.join(told) or 'nothing'}",
+            f"one that finds {kind.name}",
+            f"compare others, or what it finds (--of {told[0]})" if told else "compare others",
         )
     predictor = alone(model.predictor(threshold=threshold), name)
     return tuple(predictor(predictor.tasks[name].visible(document) for document in documents))
