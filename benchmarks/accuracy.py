@@ -14,9 +14,7 @@ every figure can be computed anew. `--device cuda` runs all three systems there.
 from __future__ import annotations
 
 import argparse
-import gzip
 import hashlib
-import json
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,9 +24,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
 
+from benchmarks import packed_json
 from benchmarks.datasets import CORPORA, DATA, OUTPUT, prepare
 from encoder import minilm
-from spanbert import Document, Span, durable, read_documents
+from spanbert import Document, Span, read_documents
 
 RESULTS = Path(__file__).resolve().parent / "results" / "accuracy"
 MAX_TOKENS = 1024
@@ -67,13 +66,11 @@ class Run:
             "labels": labels,
             "spans": [[[s.start, s.end, labels.index(s.label)] for s in spans] for spans in found],
         }
-        RESULTS.mkdir(parents=True, exist_ok=True)
-        with durable.replacing(self.path) as stream:
-            stream.write(gzip.compress(json.dumps(whole, separators=(",", ":")).encode(), mtime=0))
+        packed_json.write(self.path, whole)
         print(f"{self.path.stem}: dev F1 {record['dev_f1']:.4f}, {record['seconds']} s", flush=True)
 
     def read(self) -> dict[str, Any]:
-        record: dict[str, Any] = json.loads(gzip.decompress(self.path.read_bytes()))
+        record: dict[str, Any] = packed_json.read(self.path)
         return record
 
 

@@ -16,17 +16,16 @@ all text, as many documents are drawn from it with replacement, and the precisio
 from __future__ import annotations
 
 import argparse
-import gzip
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks import packed_json
 from benchmarks.accuracy import SYSTEMS, Run, epochs_for, minilm, parts_of, with_known_labels
 from benchmarks.datasets import CORPORA, DATA, OUTPUT
-from spanbert import Document, SpanModel, TrainConfig, durable, train
+from spanbert import Document, SpanModel, TrainConfig, train
 from spanbert.calibration.fitting import Outcomes, fit, temperature
 from spanbert.calibration.requirements import NEVER, Requirement, promises
 from spanbert.errors import DataError
@@ -84,9 +83,7 @@ def execute(run: Run, task: str) -> None:
         "outcomes": found.to_json(),
         "said": {name: np.round(values, 5).tolist() for name, values in said.items()},
     }
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    with durable.replacing(kept(run.corpus, run.system)) as stream:
-        stream.write(gzip.compress(json.dumps(record, separators=(",", ":")).encode(), mtime=0))
+    packed_json.write(kept(run.corpus, run.system), record)
     print(f"{run.corpus} {run.system}: {len(found)} spans, Brier {brier(said[OURS], found.right):.4f}", flush=True)
 
 
@@ -145,7 +142,7 @@ def report(corpora: Sequence[str]) -> None:
 
 
 def read(path: Path) -> tuple[dict[str, Any], Outcomes]:
-    record: dict[str, Any] = json.loads(gzip.decompress(path.read_bytes()))
+    record: dict[str, Any] = packed_json.read(path)
     return record, Outcomes.from_json(record["outcomes"])
 
 

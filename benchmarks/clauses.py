@@ -12,9 +12,7 @@ every question. A clause is found where half of its words agree, precision is to
 from __future__ import annotations
 
 import argparse
-import gzip
 import hashlib
-import json
 import resource
 import sys
 import time
@@ -26,10 +24,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
 
+from benchmarks import packed_json
 from benchmarks.datasets import DATA
 from benchmarks.pretraining_value import contracts_of_pretraining
 from encoder import minilm
-from spanbert import Document, SpanModel, TrainConfig, durable, read_documents, train
+from spanbert import Document, SpanModel, TrainConfig, read_documents, train
 from spanbert.metrics.bootstrap import bounds
 from spanbert.metrics.clauses import clause_scores
 from spanbert.metrics.probabilities import corrected_ece
@@ -94,9 +93,7 @@ def run(seed: int) -> None:
         "threshold": trained.bundle.thresholds["question-answering"],
         "told": told,
     }
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    with durable.replacing(path_of(seed)) as stream:
-        stream.write(gzip.compress(json.dumps(record, separators=(",", ":")).encode(), mtime=0))
+    packed_json.write(path_of(seed), record)
     print({name: value for name, value in record.items() if name != "told"}, flush=True)
 
 
@@ -108,7 +105,7 @@ def report(seeds: int) -> None:
     for seed in range(seeds):
         if not path_of(seed).exists():
             continue
-        told = json.loads(gzip.decompress(path_of(seed).read_bytes()))["told"]
+        told = packed_json.read(path_of(seed))["told"]
         pairs = [judged(document, told[document.id]) for document in test]
         found = clause_scores([pair for each in pairs for pair in each])
         draw, areas = np.random.default_rng(0), []

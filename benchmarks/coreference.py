@@ -13,10 +13,8 @@ pronoun to the nearest earlier mention of the same pronoun; of our mentions, and
 from __future__ import annotations
 
 import argparse
-import gzip
 import hashlib
 import io
-import json
 import sys
 import tarfile
 import tempfile
@@ -28,10 +26,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
 
+from benchmarks import packed_json
 from benchmarks.datasets import DATA
 from benchmarks.duel import peak_mib
 from encoder import minilm
-from spanbert import Document, SpanModel, TrainConfig, durable, read_documents, train
+from spanbert import Document, SpanModel, TrainConfig, read_documents, train
 from spanbert.decoding.clusters import components
 from spanbert.documents import Cluster, to_json
 from spanbert.formats.jsonl import from_json
@@ -87,9 +86,7 @@ def execute(seed: int, verb: str) -> None:
         "seconds": round(time.perf_counter() - start),
         "documents": [{**to_json(document), "text": ""} for document in found],
     }
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    with durable.replacing(kept(seed, verb)) as stream:
-        stream.write(gzip.compress(json.dumps(record, separators=(",", ":")).encode(), mtime=0))
+    packed_json.write(kept(seed, verb), record)
     scores = coreference_report(parts["test"], found, singletons=verb == "run").scores["coref"]
     print(f"{verb}, seed {seed}: CoNLL F1 {scores['conll_f1']:.2f}, {record['seconds']} s", flush=True)
 
@@ -109,7 +106,7 @@ def ours(parts: dict[str, list[Document]], seed: int) -> list[Document]:
 
 
 def read(seed: int, test: list[Document], verb: str = "run") -> list[Document]:
-    record: dict[str, Any] = json.loads(gzip.decompress(kept(seed, verb).read_bytes()))
+    record: dict[str, Any] = packed_json.read(kept(seed, verb))
     texts = {document.id: document.text for document in test}
     return [from_json({**_bare(row), "text": texts[row["id"]]}) for row in record["documents"]]
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks import packed_json
 from benchmarks.accuracy import DTYPE, MAX_TOKENS
 from benchmarks.accuracy_report import counts_of, mean
 from benchmarks.datasets import DATA
@@ -26,7 +27,7 @@ from benchmarks.other_tools import ask
 from benchmarks.stock import Recipe
 from benchmarks.stock import train_and_predict as stock
 from encoder import minilm
-from spanbert import Document, Span, SpanModel, TrainConfig, durable, train
+from spanbert import Document, Span, SpanModel, TrainConfig, train
 from spanbert.metrics.bootstrap import bounds, resample
 from spanbert.metrics.spans import f1, recall
 
@@ -90,9 +91,7 @@ def theirs(python: str, parts: dict[str, list[Document]], seed: int) -> Trained:
 
 def keep(path: Path, dev_f1: float, found: list[list[Span]]) -> None:
     record = {"dev_f1": dev_f1, "spans": [[[s.start, s.end] for s in spans] for spans in found]}
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    with durable.replacing(path) as stream:
-        stream.write(gzip.compress(json.dumps(record, separators=(",", ":")).encode(), mtime=0))
+    packed_json.write(path, record)
     print(f"{path.name}: dev F1 {dev_f1:.4f}", flush=True)
 
 
@@ -165,7 +164,7 @@ def report(gold: Sequence[Document], systems: Sequence[str]) -> None:
 
 
 def read(path: Path, gold: Sequence[Document]) -> list[Document]:
-    record = json.loads(gzip.decompress(path.read_bytes()))
+    record = packed_json.read(path)
     return [
         Document(d.id, d.text, tuple(Span(a, b, "CLAUSE") for a, b in spans))
         for d, spans in zip(gold, record["spans"], strict=True)

@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import packed_json
 from benchmarks.accuracy import epochs_for, parts_of, some_of, with_known_labels
 from benchmarks.datasets import DATA, OUTPUT, ROOT, content
 from benchmarks.questions import by_article, some
@@ -35,7 +36,6 @@ from spanbert import (
     Span,
     SpanModel,
     TrainConfig,
-    durable,
     new_model,
     pretrain,
     read_texts,
@@ -150,9 +150,7 @@ def execute(run: Run, folder: Path, split: dict[str, list[Document]], tokens: in
         "seconds": round(time.perf_counter() - start),
         "found": [to_json(replace(document, questions=tuple(map(bare, document.questions)))) for document in found],
     }
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    with durable.replacing(run.path) as stream:
-        stream.write(gzip.compress(json.dumps(record, separators=(",", ":")).encode(), mtime=0))
+    packed_json.write(run.path, record)
     print(f"{run.path.name}: dev F1 {record['dev_f1']:.4f}, {record['seconds']} s", flush=True)
 
 
@@ -242,7 +240,7 @@ def all_counts(corpus: str, variant: str, gold: Sequence[Document]) -> Iterator[
     for pretraining_seed, seed in product(PRETRAINING_SEEDS, TUNING_SEEDS):
         path = Run(corpus, variant, pretraining_seed, seed).path
         if path.exists():
-            found = [from_json(each) for each in json.loads(gzip.decompress(path.read_bytes()))["found"]]
+            found = [from_json(each) for each in packed_json.read(path)["found"]]
             asked = [{question.id for question in document.questions} for document in gold]
             found = [
                 replace(document, questions=tuple(question for question in document.questions if question.id in mine))

@@ -13,9 +13,7 @@ of training questions; `v2` has all that the split gives.
 from __future__ import annotations
 
 import argparse
-import gzip
 import hashlib
-import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -27,10 +25,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
 
+from benchmarks import packed_json
 from benchmarks.datasets import DATA
 from benchmarks.duel import ROUNDS, dtypes, duel, keep, machine, ratio
 from encoder import minilm
-from spanbert import Document, SpanModel, TrainConfig, durable, read_documents, train
+from spanbert import Document, SpanModel, TrainConfig, read_documents, train
 from spanbert.metrics.answers import score_squad_v1, score_squad_v2
 from spanbert.metrics.bootstrap import bounds, resample
 from spanbert.metrics.probabilities import corrected_ece, ece
@@ -59,7 +58,7 @@ class Run:
         return RESULTS / f"{self.set}-{self.system}-{self.rate:g}-{self.seed}.json.gz"
 
     def read(self) -> dict[str, Any]:
-        record: dict[str, Any] = json.loads(gzip.decompress(self.path.read_bytes()))
+        record: dict[str, Any] = packed_json.read(self.path)
         return record
 
 
@@ -153,9 +152,7 @@ def execute(run: Run) -> None:
         "seconds": round(time.perf_counter() - start),
         "answers": answered,
     }
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    with durable.replacing(run.path) as stream:
-        stream.write(gzip.compress(json.dumps(record, separators=(",", ":")).encode(), mtime=0))
+    packed_json.write(run.path, record)
     test = scores(parts["test"], answered)
     print(f"{run.path.stem}: dev F1 {record['dev_f1']:.2f}, test {test}, {record['seconds']} s", flush=True)
 

@@ -13,7 +13,6 @@ kept in benchmarks/results/ready_extractor, a file a run; what is there is not r
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
 import subprocess
 import tempfile
@@ -24,7 +23,8 @@ from pathlib import Path
 from examples.pretrain.entities import SOURCES, documents
 from examples.pretrain.spanbert_ner import fine_tuned
 
-from spanbert import Document, Span, SpanModel, durable, write_documents
+from benchmarks import packed_json
+from spanbert import Document, Span, SpanModel, write_documents
 from spanbert.metrics.bootstrap import bounds, resample
 from spanbert.metrics.spans import count_documents, f1
 from spanbert.models import BASE, EXTRACTOR
@@ -67,12 +67,11 @@ def kept(name: str, system: str) -> Path:
 def keep(path: Path, found: Sequence[Document]) -> None:
     spans = [[[span.start, span.end, span.label] for span in document.spans] for document in found]
     path.parent.mkdir(parents=True, exist_ok=True)
-    with durable.replacing(path) as stream:
-        stream.write(gzip.compress(json.dumps(spans, separators=(",", ":")).encode(), mtime=0))
+    packed_json.write(path, spans)
 
 
 def read(path: Path, gold: Sequence[Document]) -> list[Document]:
-    spans = json.loads(gzip.decompress(path.read_bytes()))
+    spans = packed_json.read(path)
     return [
         Document(document.id, document.text, tuple(Span(*span) for span in found))
         for document, found in zip(gold, spans, strict=True)

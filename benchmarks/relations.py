@@ -14,9 +14,7 @@ by their texts' hash, since the test file is not at hand. Of FIRE and KPI-EDGAR 
 from __future__ import annotations
 
 import argparse
-import gzip
 import hashlib
-import json
 import sys
 import tempfile
 import time
@@ -28,10 +26,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
 
+from benchmarks import packed_json
 from benchmarks.accuracy import some_of
 from benchmarks.datasets import DATA, OUTPUT, prepare
 from encoder import minilm
-from spanbert import Document, Relation, SpanModel, TrainConfig, durable, evaluate, read_documents, train
+from spanbert import Document, Relation, SpanModel, TrainConfig, evaluate, read_documents, train
 from spanbert.documents import to_json
 from spanbert.formats.jsonl import from_json
 from spanbert.metrics.bootstrap import bounds, resample
@@ -82,14 +81,12 @@ def keep(path: Path, run: Any) -> None:
     start = time.perf_counter()
     record = {**run(), "dtype": DTYPE}
     record["seconds"] = round(time.perf_counter() - start)
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    with durable.replacing(path) as stream:
-        stream.write(gzip.compress(json.dumps(record, separators=(",", ":")).encode(), mtime=0))
+    packed_json.write(path, record)
     print(f"{path.name}: {record['seconds']} s, dev {record['dev']:.4f}", flush=True)
 
 
 def read(path: Path) -> dict[str, Any]:
-    record: dict[str, Any] = json.loads(gzip.decompress(path.read_bytes()))
+    record: dict[str, Any] = packed_json.read(path)
     return record
 
 

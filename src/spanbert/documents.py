@@ -98,6 +98,11 @@ class Question:
     texts: tuple[str, ...] = ()
     """Right answers as somebody wrote them, which need not stand in the text."""
 
+    @property
+    def judged(self) -> bool:
+        """Whether somebody has said what answers it, or that nothing does."""
+        return self.answers is not None or bool(self.texts)
+
 
 @dataclass(frozen=True, slots=True)
 class Coverage:

@@ -53,7 +53,7 @@ def command(
     from ..evaluation.kinds import kind_of
     from ..inference.span_model import SpanModel
 
-    kind = kind_of(gold, of).name
+    of = kind_of(gold, of).name
     sides: dict[str, Sequence[Document]] = {}
     given = {"A": a, "B": b}
     for side, name in sorted(given.items(), key=lambda item: _is_model(item[1])):  # a wrong file is found at once
@@ -65,8 +65,8 @@ def command(
         else:
             found = read_all([name], None, reading, name=side, verbose=verbose)
             sides[side] = matched(gold, found, side)
-            if not any(getattr(document, kind) for document in found):
-                talk().print(f"warning: {side} has no {kind} at all", markup=False)
+            if not any(getattr(document, of) for document in found):
+                talk().print(f"warning: {side} has no {of} at all", markup=False)
             if len(found) > len(gold):
                 talk().print(
                     f"{side}: {number(len(found) - len(gold), 'document')} not in the data, left out", markup=False

@@ -112,7 +112,7 @@ def _asked(gold: Sequence[Document], found: Sequence[Document]) -> tuple[list[Do
     pairs = [
         (document, other)
         for document, other in zip(gold, found, strict=True)
-        if any(question.answers is not None or question.texts for question in document.questions)
+        if any(question.judged for question in document.questions)
     ]
     return [document for document, _ in pairs], [_ordered(*pair) for pair in pairs]
 
@@ -206,7 +206,7 @@ def _relation_errors(gold: Document, found: Document) -> tuple[Error, ...]:
 def _question_errors(gold: Document, found: Document) -> tuple[Error, ...]:
     errors = []
     for number, (question, answered) in enumerate(zip(gold.questions, found.questions, strict=True)):
-        if question.answers is None and not question.texts:
+        if not question.judged:
             continue
         said, right = said_of(gold.text, question, answered)
         if right:

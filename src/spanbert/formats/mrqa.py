@@ -97,7 +97,7 @@ def _context(document: Document) -> dict[str, object]:
     qas = []
     for question in document.questions:
         record: dict[str, object] = {"qid": question.id, "question": question.text}
-        if question.answers is not None or question.texts:
+        if question.judged:
             places: dict[str, list[list[int]]] = {}
             for answer in question.answers or ():
                 said = document.text[answer.start : answer.end]

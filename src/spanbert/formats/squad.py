@@ -162,7 +162,7 @@ def _paragraph(document: Document) -> dict[str, object]:
 
 def _qa(question: Question, text: str) -> dict[str, object]:
     record: dict[str, object] = {"id": question.id, "question": question.text}
-    if question.answers is not None or question.texts:
+    if question.judged:
         record["is_impossible"] = not question.answers and not question.texts
         record["answers"] = [{"text": text[a.start : a.end], "answer_start": a.start} for a in question.answers or ()]
         if question.texts:

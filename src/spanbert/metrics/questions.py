@@ -130,7 +130,7 @@ def _asked(gold: Sequence[Document], predicted: Sequence[Document]) -> list[Aske
                 "predict the very documents that are evaluated",
             )
         for question, answered in zip(document.questions, other.questions, strict=True):
-            if question.answers is not None or question.texts:
+            if question.judged:
                 times = taken[question.id] = taken.get(question.id, 0) + 1
                 id = question.id if times == 1 else f"{question.id} ({times})"  # scorers would count one of them
                 found.append(Asked(id, question, answered, number, document.text))

@@ -216,7 +216,7 @@ class QuestionAnswering:
         logits, right, silence, gold_answers = [], [], [], 0
         several = self.settings.policy != ARG_MAX
         for question, answers in zip(document.questions, decoded.answers, strict=True):
-            if question.answers is None and not question.texts:
+            if not question.judged:
                 continue
             right_texts = {normalized(text) for text in accepted(document.text, question)}
             gold_answers += len(set(question.answers or ())) if several else bool(right_texts)
