@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from spanbert.inference import torch_backend
-from spanbert.inference.torch_backend import LaidOutLinear, lay_out
+from spanbert.inference.torch_backend import LaidOutLinear, copied, lay_out
 
 LAID_OUT = pytest.mark.skipif(not torch_backend._can_lay_out(), reason="no bfloat16 products on this processor")
 
@@ -38,3 +38,20 @@ def test_every_linear_layer_is_laid_out_at_any_depth():
 def test_without_the_operators_nothing_is_laid_out(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(torch.ops, "mkldnn", object())
     assert torch_backend._can_lay_out() is False
+
+
+def test_a_copy_in_another_type_leaves_the_original_alone():
+    module = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+    module[1].weight = module[0].weight  # tied
+    module.register_buffer("places", torch.arange(3))
+    module.register_buffer("scale", torch.ones(3))
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    copy = copied(module, torch.bfloat16)
+    assert {value.dtype for value in copy.parameters()} == {torch.bfloat16}
+    assert (copy.places.dtype, copy.scale.dtype) == (torch.int64, torch.bfloat16)
+    assert copy[1].weight is copy[0].weight
+    with torch.no_grad():
+        copy[0].weight.zero_()
+    for name, value in module.state_dict().items():
+        assert torch.equal(value, before[name])
+        assert value.dtype == before[name].dtype

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from ..encoder.loading import Encoder
 from ..encoder.packed import PackedBert
 from ..heads.head import Network
 from ..packing import Batch
@@ -21,7 +22,7 @@ class TorchBackend:
         self._network = network.to(device).eval()
         self._encoder = self._network.encoder
         if dtype != torch.float32:
-            self._encoder = copy.deepcopy(self._encoder).to(dtype)
+            self._encoder = copied(self._encoder, dtype)
             if device.type == "cpu" and isinstance(self._encoder, PackedBert) and _can_lay_out():
                 lay_out(self._encoder)
 
@@ -35,6 +36,15 @@ class TorchBackend:
             }
             for name, floor in floors.items()
         }
+
+
+def copied(encoder: Encoder, dtype: torch.dtype) -> Encoder:
+    """A copy whose numbers are of this type. (A copy that is converted would for a while hold all twice in fp32.)"""
+    known: dict[int, object] = {
+        id(each): nn.Parameter(each.detach().to(dtype), requires_grad=False) for each in encoder.parameters()
+    }
+    known |= {id(each): each.to(dtype) if each.is_floating_point() else each for each in encoder.buffers()}
+    return copy.deepcopy(encoder, known)
 
 
 class LaidOutLinear(nn.Module):
