@@ -7,6 +7,7 @@ import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spanbert import graphemes
 from spanbert.graphemes import borders, widen
 
 FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"  # man, joiner, woman, joiner, girl
@@ -76,3 +77,10 @@ def test_long_runs_of_flags_are_cut_between_flags(before: str, number: int):
     text = before + "\U0001f1eb" * number + "b\U0001f1eb\U0001f1f7"
     expected = [match.start() for match in regex.finditer(r"\X", text)] + [len(text)]
     assert (borders(text) or list(range(len(text) + 1))) == expected
+
+
+def test_the_quick_look_passes_over_no_character_that_joins():
+    characters = "".join(chr(number) for number in range(0x110000) if not 0xD800 <= number < 0xE000)
+    joining = {match.group() for match in graphemes._JOINING.finditer(characters)}
+    assert len(joining) > 2_000
+    assert joining <= set(graphemes._UNUSUAL.findall(characters))

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
+from itertools import accumulate, chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -225,7 +225,7 @@ class Tokenizer:
 
     def encode(self, text: str) -> Pieces:
         """Pieces with the offsets exactly as the tokenizer gives them (they may end inside a grapheme)."""
-        return _to_pieces(self._backend.encode(text, add_special_tokens=False))
+        return _to_pieces([self._backend.encode(text, add_special_tokens=False)])[0]
 
     def ids_and_words(self, text: str) -> tuple[IntArray, IntArray]:
         """Ids of the pieces, and the word each belongs to, where no offsets are needed."""
@@ -235,10 +235,9 @@ class Tokenizer:
 
     def pieces(self, texts: Sequence[str]) -> list[Pieces]:
         """Pieces of each text, offsets on borders of graphemes and without white space at their edges."""
-        encodings = self._backend.encode_batch(list(texts), add_special_tokens=False)
-        found = map(_to_pieces, encodings)
+        found = _to_pieces(self._backend.encode_batch(list(texts), add_special_tokens=False))
         if self._spaced:
-            found = map(_trim, found, texts)
+            found = list(map(_trim, found, texts))
         return list(map(_snap, found, texts))
 
     @cached_property
@@ -311,16 +310,16 @@ def _name(token: object) -> str | None:
     return text if isinstance(text, str) else None
 
 
-def _to_pieces(encoding: Any) -> Pieces:
-    ids = encoding.ids
-    flat = np.fromiter(chain.from_iterable(encoding.offsets), np.int64, 2 * len(ids))
-    words = np.array(encoding.word_ids, dtype=np.float64)  # None becomes NaN
-    return Pieces(
-        np.array(ids, dtype=np.int64),
-        np.ascontiguousarray(flat[::2]),
-        np.ascontiguousarray(flat[1::2]),
-        np.where(np.isnan(words), -1, words).astype(np.int64),
-    )
+def _to_pieces(encodings: Sequence[Any]) -> list[Pieces]:
+    """Those of each text, parts of arrays that are made for all at once: most texts are short."""
+    every = [encoding.ids for encoding in encodings]
+    edges = [0, *accumulate(map(len, every))]
+    ids = np.fromiter(chain.from_iterable(every), np.int64, edges[-1])
+    pairs = chain.from_iterable(chain.from_iterable(encoding.offsets for encoding in encodings))
+    starts, ends = np.fromiter(pairs, np.int64, 2 * edges[-1]).reshape(-1, 2).T.copy()
+    known = np.array([*chain.from_iterable(encoding.word_ids for encoding in encodings)], np.float64)  # None: NaN
+    words = np.where(np.isnan(known), -1, known).astype(np.int64)
+    return [Pieces(ids[a:b], starts[a:b], ends[a:b], words[a:b]) for a, b in pairwise(edges)]
 
 
 def _trim(pieces: Pieces, text: str) -> Pieces:
