@@ -21,7 +21,8 @@ from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers
 from tokenizers import Tokenizer as Backend
 
 from . import graphemes
-from .errors import DataError, UsageError
+from .errors import DataError, UsageError, at
+from .text_rules import check_rules
 
 _BLANK = np.array([chr(number).isspace() for number in range(0x3002)])  # U+3000 is the last white space there is
 _LARGEST = 32_000_000  # bytes of a file: twice what vocabularies of a hundred languages take
@@ -147,7 +148,10 @@ class Tokenizer:
                 )
         try:
             if path.is_file():
-                return cls(Backend.from_file(str(path)), names)
+                backend = Backend.from_file(str(path))
+                with at(file=path):
+                    check_rules(backend)
+                return cls(backend, names)
             path = folder / "vocab.json"
             if all(pair.is_file() for pair in pairs) and not (folder / "vocab.txt").is_file():
                 return cls(_byte_level(*map(str, pairs)), names)
