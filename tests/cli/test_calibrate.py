@@ -59,9 +59,10 @@ def test_calibrate_then_predict_at_an_operating_point(program: Program, model: P
     same = spans(program, "--model", model, "--input", held_out, "--require", "precision>=0.7")
     assert same == strict
 
-    evaluated = program("evaluate", "--model", model, "--data", held_out, "--operating-point", "strict", "--json")
-    micro = json.loads(evaluated.stdout)["micro"]
-    assert micro["precision"] >= 0.7  # the promise, on the very documents it was found on
+    for choice in (("--operating-point", "strict"), ("--require", "precision>=0.7")):
+        evaluated = program("evaluate", "--model", model, "--data", held_out, *choice, "--json")
+        micro = json.loads(evaluated.stdout)["micro"]
+        assert micro["precision"] >= 0.7  # the promise, on the very documents it was found on
 
 
 def test_requirements_need_no_new_data(program: Program, model: Path, held_out: Path, tmp_path: Path):
@@ -106,6 +107,8 @@ def test_an_unknown_operating_point_is_told(program: Program, model: Path, held_
 def test_one_kind_of_threshold_at_a_time(program: Program, model: Path, held_out: Path):
     done = program("predict", "--model", model, "--input", held_out, "--threshold", "0.5", "--require", "recall>=0.5")
     assert done.returncode == 2 and "one of them" in done.stderr
+    done = program("predict", "--model", model, "--input", held_out, "--confidence", "0.9")
+    assert done.returncode == 2 and "--confidence 0.9 without --require" in done.stderr
 
 
 def test_a_coverage_report(program: Program, model: Path, held_out: Path, tmp_path: Path):

@@ -13,27 +13,17 @@ from rich.console import Console
 from ..documents import Question, to_json
 from ..errors import UsageError
 from ..formats import Reading
-from .flags import with_settings
+from .flags import split, with_settings
 from .show import answer_in_place, read_all
-from .thresholds import point, wanted
+from .thresholds import Thresholds
 
 
-@with_settings([Reading], skip=())
+@with_settings([Thresholds, Reading], skip=())
 def command(
     *,
     questions: Annotated[list[str], typer.Argument(help="One or more questions, each in quotes.")],
     model: Annotated[str, typer.Option(help="Folder of a model trained for questions, or a hub name.")],
     document: Annotated[str, typer.Option(help="File to read; - is standard input.")],
-    threshold: Annotated[
-        float | None, typer.Option(help="Least probability of an answer; none: the model's own.")
-    ] = None,
-    operating_point: Annotated[
-        str | None, typer.Option(help="Thresholds stored under this name by `spanbert calibrate`.")
-    ] = None,
-    require: Annotated[
-        str | None, typer.Option(help="The threshold that keeps this, from the model's calibration: precision>=0.9.")
-    ] = None,
-    confidence: Annotated[float, typer.Option(help="How sure it must be that it does.")] = 0.95,
     n_best: Annotated[int, typer.Option(help="How many answers to show of each question.")] = 1,
     input_format: Annotated[str | None, typer.Option(help="Format of the file; none: recognised.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
@@ -44,16 +34,17 @@ def command(
     """Example: spanbert ask --model my-reader --document filing.txt "When does the agreement end?" """
     if n_best < 1:
         raise UsageError(f"--n-best {n_best}", "a whole number from 1 on", "leave it out for the best answer alone")
-    requirement = wanted(threshold, operating_point, require, confidence)
-    documents = read_all([document], input_format, Reading(**settings), name=Path(document).name)
+    thresholds = Thresholds(**split(Thresholds, settings))
+    reading = Reading(**split(Reading, settings))
+    documents = read_all([document], input_format, reading, name=Path(document).name)
 
     from ..inference.span_model import SpanModel
 
     loaded = SpanModel.from_pretrained(model, device, dtype)
-    chosen = point(loaded, requirement, operating_point)
+    chosen = thresholds.of(loaded)
     console = Console(highlight=False, soft_wrap=True)
     for each in documents:
-        found = loaded.answer(questions, each, threshold=threshold, operating_point=chosen)
+        found = loaded.answer(questions, each, **chosen)
         for question in found:
             alone = n_best == 1 and question.answers  # where none is given, the best guess says more than nothing
             shown = replace(question, n_best=() if alone else question.n_best[:n_best])

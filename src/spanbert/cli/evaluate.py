@@ -11,24 +11,21 @@ import typer
 from ..durable import on_disk
 from ..errors import UsageError, plain
 from ..formats import Reading
-from .flags import with_settings
+from .flags import split, with_settings
 from .show import LISTED, read_all, talk
+from .thresholds import Thresholds
 
 if TYPE_CHECKING:
     from ..metrics.report import Report
 
 
-@with_settings([Reading], skip=())
+@with_settings([Thresholds, Reading], skip=())
 def command(
     *,
     model: Annotated[str, typer.Option(help="Folder of a trained model, or a hub name.")],
     data: Annotated[list[str], typer.Option(help="Annotated files (one or more).")],
     task: Annotated[
         str | None, typer.Option(help="Which of the model's tasks, where it has several; none: the first.")
-    ] = None,
-    threshold: Annotated[float | None, typer.Option(help="Least probability; none: the model's own.")] = None,
-    operating_point: Annotated[
-        str | None, typer.Option(help="Thresholds stored under this name by `spanbert calibrate`.")
     ] = None,
     report: Annotated[
         Path | None, typer.Option(help="Folder for report.json and report.html: everything, by group, with examples.")
@@ -48,8 +45,10 @@ def command(
         raise UsageError(
             "--train without --report", "a folder for the report", "add --report DIR, or leave out --train"
         )
-    documents = read_all(data, input_format, Reading(**settings), name="data", verbose=verbose)
-    learned = read_all(train, input_format, Reading(**settings), name="train", verbose=verbose) if train else None
+    thresholds = Thresholds(**split(Thresholds, settings))
+    reading = Reading(**split(Reading, settings))
+    documents = read_all(data, input_format, reading, name="data", verbose=verbose)
+    learned = read_all(train, input_format, reading, name="train", verbose=verbose) if train else None
 
     if not any(d.spans or d.questions or d.relations or d.clusters for d in documents):
         talk().print("warning: the data have no spans at all, so there is nothing to find", markup=False)
@@ -62,12 +61,12 @@ def command(
     from ..inference.span_model import SpanModel
 
     loaded = SpanModel.from_pretrained(model, device, dtype)
-    choices: dict[str, Any] = {"threshold": threshold, "operating_point": operating_point, "task": task}
+    chosen = thresholds.of(loaded)
     if report is None:
-        done = evaluate(loaded, documents, **choices)
+        done = evaluate(loaded, documents, task=task, **chosen)
     else:
         names = {"model": Path(model).name, "data": ", ".join(Path(each).name for each in data)}
-        full = full_report(loaded, documents, train=learned, names=names, **choices)
+        full = full_report(loaded, documents, train=learned, names=names, task=task, **chosen)
         done, place = full.report, full.write(report)
         talk().print(f"the report is in {plain(str(place))}", markup=False)
     if json:

@@ -16,9 +16,9 @@ from ..documents import Document
 from ..errors import UsageError, plain
 from ..formats import FORMATS, Reading, ReadReport, read_documents, write_documents
 from ..models import EXTRACTOR
-from .flags import with_settings
+from .flags import split, with_settings
 from .show import answer_in_place, counted, highlighted, number, talk, told, told_relations
-from .thresholds import point, wanted
+from .thresholds import Thresholds
 
 if TYPE_CHECKING:
     from ..inference.span_model import SpanModel
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 HIGHLIGHT = "highlight"
 
 
-@with_settings([Reading], skip=())
+@with_settings([Thresholds, Reading], skip=())
 def command(
     *,
     model: Annotated[
@@ -34,14 +34,6 @@ def command(
     ] = EXTRACTOR,
     input: Annotated[list[str], typer.Option(help="Files of text or documents (one or more); - is standard input.")],
     output: Annotated[str, typer.Option(help="File to write; - is standard output.")] = "-",
-    threshold: Annotated[float | None, typer.Option(help="Least probability; none: the model's own.")] = None,
-    operating_point: Annotated[
-        str | None, typer.Option(help="Thresholds stored under this name by `spanbert calibrate`.")
-    ] = None,
-    require: Annotated[
-        str | None, typer.Option(help="Thresholds that keep this, from the model's calibration: precision>=0.99.")
-    ] = None,
-    confidence: Annotated[float, typer.Option(help="How sure it must be that they do.")] = 0.95,
     policy: Annotated[
         str | None, typer.Option(help="flat, nested, overlapping or arg-max; none: the model's own.")
     ] = None,
@@ -57,16 +49,15 @@ def command(
 ) -> None:
     """Example: spanbert predict --input report.txt --output spans.jsonl"""
     _check(format, input, output)
-    requirement = wanted(threshold, operating_point, require, confidence)
-    report = ReadReport(Reading(**settings))
+    thresholds = Thresholds(**split(Thresholds, settings))
+    report = ReadReport(Reading(**split(Reading, settings)))
     documents = read_documents(input, input_format, report)
 
     from ..inference.span_model import SpanModel
 
     loaded = SpanModel.from_pretrained(model, device, dtype)
     seen = _Seen()
-    chosen = point(loaded, requirement, operating_point)
-    found = loaded.predict_stream(documents, threshold=threshold, policy=policy, operating_point=chosen)
+    found = loaded.predict_stream(documents, policy=policy, **thresholds.of(loaded))
     predicted = seen.of(counted(found, "predicting"))
     try:
         if format == HIGHLIGHT:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypedDict
 
 from ..calibration.requirements import Requirement
 from ..errors import UsageError
@@ -10,21 +11,54 @@ from ..errors import UsageError
 if TYPE_CHECKING:
     from ..inference.span_model import SpanModel
 
-
-def wanted(
-    threshold: float | None, operating_point: str | None, require: str | None, confidence: float
-) -> Requirement | None:
-    """The requirement that was given, if any; refused before anything is read where it cannot be meant."""
-    if sum(choice is not None for choice in (threshold, operating_point, require)) > 1:
-        raise UsageError("several of --threshold, --operating-point, --require", "one of them", "leave out the others")
-    return None if require is None else Requirement.parse(require, confidence)
+CONFIDENCE = 0.95
 
 
-def point(model: SpanModel, requirement: Requirement | None, operating_point: str | None) -> str | None:
-    """The name of the operating point to predict at; that of a requirement is made for this run."""
-    if requirement is None:
-        return operating_point
-    from ..evaluation.calibrate import operating_point as found_for
+class Chosen(TypedDict):
+    """What a model is asked to predict at."""
 
-    model.bundle.operating_points[str(requirement)] = found_for(model.bundle, requirement)[0]
-    return str(requirement)
+    threshold: float | None
+    operating_point: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """What may be told of them; refused before anything is read where it cannot be meant."""
+
+    threshold: float | None = None
+    """Least probability; none: the model's own."""
+
+    operating_point: str | None = None
+    """Thresholds stored under this name by `spanbert calibrate`."""
+
+    require: str | None = None
+    """Thresholds that keep this, from the model's calibration: precision>=0.99."""
+
+    confidence: float | None = None
+    """How sure it must be that they keep it; none: 0.95."""
+
+    def __post_init__(self) -> None:
+        if sum(choice is not None for choice in (self.threshold, self.operating_point, self.require)) > 1:
+            raise UsageError(
+                "several of --threshold, --operating-point, --require", "one of them", "leave out the others"
+            )
+        if self.confidence is not None and self.require is None:
+            raise UsageError(
+                f"--confidence {self.confidence} without --require", "both, or neither", "say what to keep, or leave it"
+            )
+        self.requirement()
+
+    def requirement(self) -> Requirement | None:
+        """The one that was given, if any."""
+        confidence = CONFIDENCE if self.confidence is None else self.confidence
+        return None if self.require is None else Requirement.parse(self.require, confidence)
+
+    def of(self, model: SpanModel) -> Chosen:
+        """What to predict at; the operating point of a requirement is made for this run."""
+        name, requirement = self.operating_point, self.requirement()
+        if requirement is not None:
+            from ..evaluation.calibrate import operating_point
+
+            name = str(requirement)
+            model.bundle.operating_points[name] = operating_point(model.bundle, requirement)[0]
+        return {"threshold": self.threshold, "operating_point": name}
