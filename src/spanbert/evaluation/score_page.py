@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ..metrics.report import group_rows
 from .markup import NOTHING, safe, table
 from .page import framed, out_of_reach, probabilities, rates_table, said_about, tile
 
@@ -66,16 +67,13 @@ def _said(value: Any) -> str:
 
 def _groups(groups: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[str]:
     for name, parts in groups.items():
-        columns = [key for key in (parts[0] if parts else {}) if key not in ("group", "f1_interval")]
-        lines = []
-        for part in parts:
-            cells = [f"{part[key]:.1f}" if isinstance(part[key], float) else f"{part[key]:,}" for key in columns]
-            bounds = part.get("f1_interval")
-            cells.append(NOTHING if bounds is None else f"{bounds[0]:.1f} to {bounds[1]:.1f}")
-            shown = "".join(f"<td>{cell}</td>" for cell in cells)
-            lines.append(f'<tr><td class="t">{safe(str(part["group"]))}</td>{shown}</tr>\n')
-        heads = "".join(f"<th>{safe(key)}</th>" for key in (*columns, "F1, 95 % of draws"))
-        yield f"<h3>By {safe(name)}</h3>\n" + table(f'<th class="t">{safe(name)}</th>{heads}', lines)
+        heads, *rows = ([safe(cell) for cell in row] for row in group_rows(name, parts))
+        lines = [
+            f'<tr><td class="t">{group}</td>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>\n'
+            for group, *cells in rows
+        ]
+        shown = "".join(f"<th>{cell}</th>" for cell in heads[1:])
+        yield f"<h3>By {heads[0]}</h3>\n" + table(f'<th class="t">{heads[0]}</th>{shown}', lines)
 
 
 def _worst(documents: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -18,15 +18,13 @@ from .spans import count_items
 
 
 def coreference_report(gold: Sequence[Document], predicted: Sequence[Document], *, singletons: bool) -> Report:
-    """The report on the clusters of documents matched by position. singletons: whether clusters of one mention count,
-    on both sides.
+    """The report on the clusters of documents matched by position, of those that `scored_clusters` leaves.
 
     `micro` is of mentions in clusters. Raises DataError where a gold mention stands in two clusters.
     """
+    gold, predicted = scored_clusters(gold, predicted, singletons=singletons)
     if gold and all(map(is_example, gold)):
         return _of_pronouns(gold, predicted)
-    if not singletons:
-        gold, predicted = [_with(each, 2) for each in gold], [_with(each, 2) for each in predicted]
     counts = count_documents(gold, predicted)
     total = rates(counts.ratios.sum(axis=0))
     scores: dict[str, Any] = {name: _percent(row) for name, row in zip(METRICS, total, strict=True)}
@@ -62,7 +60,8 @@ def _marked_alone(document: Document, predicted: Document) -> Document:
 def scored_clusters(
     gold: Sequence[Document], predicted: Sequence[Document], *, singletons: bool
 ) -> tuple[list[Document], list[Document]]:
-    """Documents matched by position in which mentions were looked for; clusters of one mention count or not.
+    """Documents matched by position in which mentions were looked for. singletons: with clusters of one mention, on
+    both sides.
 
     Raises DataError where a gold mention stands in two clusters that count.
     """

@@ -170,7 +170,7 @@ class Report:
             rates = (f"{key} F1 {value['f1']:.4g}" for key, value in scores.items() if isinstance(value, dict))
             lines += ["", f"{scorer}: " + "  ".join([*shown, *rates])]
         for name, parts in self.groups.items():
-            lines += ["", *_group_table(name, parts)]
+            lines += ["", *_group_table(group_rows(name, parts))]
         lines += ["", f"documents: {self.documents}", f"unreachable gold spans: {len(self.unreachable)}"]
         lines += [f"loss {name}: {loss:.4f}" for name, loss in self.losses.items()]
         if self.calibration is not None and self.calibration.count:
@@ -236,14 +236,18 @@ def counted_report(
     )
 
 
-def _group_table(name: str, parts: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Rows of a table for people."""
+def group_rows(name: str, parts: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """The cells of a table of groups, its heads first; the interval is that of 95 % of draws."""
     columns = [key for key in parts[0] if key not in ("group", "f1_interval")] if parts else []
     rows = [[name, *columns, "interval"]]
     for part in parts:
-        cells = [f"{part[key]:.1f}" if isinstance(part[key], float) else str(part[key]) for key in columns]
+        cells = [f"{part[key]:.1f}" if isinstance(part[key], float) else f"{part[key]:,}" for key in columns]
         bounds = part.get("f1_interval")
         rows.append([str(part["group"]), *cells, "-" if bounds is None else f"{bounds[0]:.1f} to {bounds[1]:.1f}"])
+    return rows
+
+
+def _group_table(rows: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
 

@@ -176,8 +176,7 @@ class Coreference:
 
     def report(self, gold: Sequence[Document], predicted: Sequence[Document]) -> Report:
         """The official scores."""
-        singletons = self.settings.singletons is not False
-        return coreference_report(*self.scored(gold, predicted), singletons=singletons)
+        return coreference_report(gold, predicted, singletons=self.settings.singletons is not False)
 
     def _clusters(self, document: Document) -> list[tuple[Span, ...]]:
         least = 2 if self.settings.singletons is False else 1
