@@ -60,11 +60,20 @@ def test_repeats_and_shared_mentions_are_told(tmp_path: Path):
         (conll("0)", "-", "-", "-", "-", "-"), "without having begun"),
         ("#begin document (d); part 0\nd\t0\n#end document\n", "at least five columns"),
         ("#begin document (d); part 0\n#end document\nd\t0\t0\tAnna\tX\t-\n", "after #begin document"),
+        (conll("(0)", "-", "-", "-", "-", "-") + "#end document\n", "#begin document before it"),
     ],
 )
 def test_what_cannot_be_read(tmp_path: Path, content: str, words: str):
     with pytest.raises(DataError, match=words):
         read(tmp_path, content)
+
+
+def test_a_document_that_is_not_ended_is_kept(tmp_path: Path):
+    cells = ("(0)", "-", "-", "-", "(0)", "-")
+    content = conll(*cells, end=False).replace("(d)", "(c)") + conll(*cells)
+    documents, report = read(tmp_path, content)
+    assert [(d.id, d.text, len(d.clusters)) for d in documents] == [(n, "Anna 's dog .\nShe (", 1) for n in "cd"]
+    assert "1 document without #end document" in "\n".join(report.summary())
 
 
 def test_what_brackets_cannot_write_is_counted(tmp_path: Path):

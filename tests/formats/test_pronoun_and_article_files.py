@@ -41,6 +41,8 @@ def test_gap(tmp_path: Path):
     assert document.clusters == (Cluster((Span(17, 20, "mention"), Span(8, 11, "mention"))),)
     (neither,), _ = read(tmp_path / "y.tsv", f"{HEADER}\r\n{ROW.replace('TRUE', 'false')}\r\n")
     assert neither.clusters == ()
+    (tmp_path / "bare.tsv").write_text(f"{ROW}\n{ROW.replace('d-1', 'd-2')}\n", encoding="utf-8")
+    assert [d.id for d in read_documents(tmp_path / "bare.tsv", "gap")] == ["d-1", "d-2"]  # the header is no must
 
 
 def test_gap_is_written_as_its_scorer_takes_it(tmp_path: Path):

@@ -82,6 +82,31 @@ def test_semeval(tmp_path: Path):
     assert list(read_documents(tmp_path / "y.txt")) == documents
 
 
+def test_semeval_spans_are_trimmed_and_told(tmp_path: Path):
+    content = SEMEVAL.format("Other").replace("<e1>child</e1>", "<e1> child </e1>")
+    (document,), report = read(tmp_path, content, "x.txt")
+    assert document.text == "The  child  was in the cradle." and document.spans[0] == Span(5, 10, "e1")
+    assert "trimmed of white space" in "\n".join(report.summary())
+
+
+def test_what_semeval_cannot_hold(tmp_path: Path):
+    child, cradle = Span(4, 9, "e1"), Span(21, 27, "e2")
+    text, spans = "The child was in the cradle.", (child, cradle)
+    one, two = Relation(child, cradle, "A-B(e1,e2)", 0.7), Relation(child, cradle, "C-D(e2,e1)", 0.2)
+    lost = write_documents(
+        [Document("1", text, spans, (one, two)), Document("2", text, spans)], tmp_path / "y", "semeval"
+    )
+    assert lost == {"relations": 1, "documents without a relation (now Other)": 1}
+    for wrong, words in (
+        (Document("d-1", text, spans, (one,)), "id 'd-1'"),
+        (Document("1", text.replace(" was", "\nwas"), spans, (one,)), "several lines"),
+        (Document("1", text + "<e1>", spans, (one,)), "with tags"),
+        (Document("1", text, spans, (Relation(child, cradle, "works_for"),)), "label 'works_for'"),
+    ):
+        with pytest.raises(DataError, match=words):
+            write_documents([wrong], tmp_path / "z", "semeval")
+
+
 def test_semeval_predictions(tmp_path: Path):
     child, cradle = Span(4, 9, "e1"), Span(21, 27, "e2")
     found = Relation(child, cradle, "Cause-Effect(e2,e1)", 0.7)
@@ -104,6 +129,7 @@ def test_semeval_predictions(tmp_path: Path):
         (json.dumps({**DYGIE, "ner": [[[0, 0]]]}), "a list of 3 values"),
         ('1\t"No <e1>tag</e1> <e2>here."\n', "without </e2>"),
         ('1\t"A <e1>b</e1> <e2>c</e2>"\nnonsense\n', "nonsense"),
+        ('1\t"A <e1>b</e1> <e2>c</e2> <e1>d</e1>"\n', "<e1> twice"),
     ],
 )
 def test_what_cannot_be_read(tmp_path: Path, content: str, words: str):

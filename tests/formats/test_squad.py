@@ -169,6 +169,18 @@ def test_mrqa_is_written_and_read_the_same(tmp_path: Path):
     assert list(read_documents(tmp_path / "out.jsonl.gz")) == documents
 
 
+@pytest.mark.parametrize("more", [{}, {"answers": []}])
+@pytest.mark.parametrize("places", [{"char_spans": [[0, 3]]}, {}])
+def test_mrqa_answers_that_stand_nowhere_count_as_right(tmp_path: Path, more: dict, places: dict):
+    """A question with an answer is not one that the text does not answer."""
+    asked = {"qid": "q", "question": "Who?", "detected_answers": [{"text": "Carla", **places}], **more}
+    lines = [{"header": {}}, {"context": "Anna met Bert", "qas": [asked]}]
+    (tmp_path / "x.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    (document,) = read_documents(tmp_path / "x.jsonl")
+    (question,) = document.questions
+    assert (question.answers, question.texts) == (None, ("Carla",))
+
+
 def test_mrqa_ends_are_inclusive_and_aliases_count(tmp_path: Path):
     """`Broncos` stands at two places by the file; `the champions` is right and stands nowhere."""
     record = {

@@ -212,7 +212,16 @@ def test_one_document_cannot_be_held_out_from():
         hold_out([GOOD], spans_of)
 
 
-def test_what_is_held_out_has_spans():
+def test_what_is_held_out_is_like_the_rest():
+    """Where four documents of five have no span, probabilities are fitted on such ones too."""
+    documents = [Document(f"d{n}", "Anna", (Span(0, 4, "PERSON"),) if n % 5 == 0 else ()) for n in range(200)]
+    train, dev = hold_out(documents, spans_of)
+    assert (len(train), len(dev)) == (180, 20)
+    assert sum(bool(document.spans) for document in dev) == 4
+    assert {d.id for d in hold_out(documents[::-1], spans_of)[1]} == {d.id for d in dev}
+
+
+def test_something_that_is_held_out_has_spans():
     """As in the sample of `spanbert init`: the document without a span would tell nothing about the weights."""
     spans = (Span(0, 4, "PERSON"),)
     for name in map(str, range(20)):

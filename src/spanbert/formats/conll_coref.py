@@ -5,6 +5,7 @@ Brackets of one chain number close the last that was opened; nested, crossing an
 
 from __future__ import annotations
 
+import bisect
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -38,9 +39,14 @@ def read(source: Source, report: ReadReport) -> Iterator[Document]:
         with report.at(file=source.name, line=number):
             begin = _BEGIN.fullmatch(line)
             if begin is not None:
+                if name:
+                    report.warn("documents without #end document", name)
+                    yield _document(name, [s for s in sentences if s], rows, report)
                 part = int(begin[2] or 0)
                 name, rows, sentences = begin[1] + (f"-{part}" if part else ""), [], [[]]
             elif line.startswith("#end document"):
+                if not name:
+                    raise DataError("#end document", "#begin document before it", "check that the file is whole")
                 yield _document(name, [s for s in sentences if s], rows, report)
                 name = ""
             elif not line.strip():
@@ -109,10 +115,11 @@ def _document(name: str, sentences: Sequence[list[str]], rows: Sequence[str], re
 
 
 def _written(document: Document, lost: Counter[str]) -> str:
-    edges = {edge for cluster in document.clusters for span in cluster.spans for edge in (span.start, span.end)}
+    edges = sorted({edge for cluster in document.clusters for span in cluster.spans for edge in (span.start, span.end)})
     pieces: list[tuple[int, int]] = []
     for word in re.finditer(r"\S+", document.text):
-        cuts = [word.start(), *sorted(edge for edge in edges if word.start() < edge < word.end()), word.end()]
+        inside = edges[bisect.bisect_right(edges, word.start()) : bisect.bisect_left(edges, word.end())]
+        cuts = [word.start(), *inside, word.end()]
         pieces += zip(cuts, cuts[1:], strict=False)
     opens: dict[int, list[tuple[int, str]]] = {}
     closes: dict[int, list[tuple[int, str]]] = {}
@@ -140,13 +147,22 @@ def _written(document: Document, lost: Counter[str]) -> str:
 
 def _runs(cluster: Cluster, pieces: Sequence[tuple[int, int]], lost: Counter[str]) -> list[tuple[int, int]]:
     """First and last word of each mention; brackets of one number cannot write two that cross or touch in a word."""
-    runs: list[tuple[int, int]] = []
-    for span in sorted(cluster.spans, key=lambda span: (span.start, -span.end)):
-        inside = [k for k, (start, end) in enumerate(pieces) if span.start <= start and end <= span.end]
-        if not inside:
+    places = []
+    for span in cluster.spans:
+        first = bisect.bisect_left(pieces, span.start, key=lambda piece: piece[0])
+        last = bisect.bisect_right(pieces, span.end, key=lambda piece: piece[1]) - 1
+        if first <= last:
+            places.append((first, last))
+        else:
             lost["mentions without a word"] += 1
-        elif any(a < inside[0] <= b < inside[-1] for a, b in runs):
+    runs: list[tuple[int, int]] = []
+    around: list[int] = []  # last words of those that are open, the inmost at the end
+    for first, last in sorted(places, key=lambda place: (place[0], -place[1])):
+        while around and around[-1] < first:
+            around.pop()
+        if around and around[-1] < last:
             lost["mentions that cross another of their chain"] += 1
         else:
-            runs.append((inside[0], inside[-1]))
+            around.append(last)
+            runs.append((first, last))
     return runs

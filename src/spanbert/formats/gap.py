@@ -35,7 +35,7 @@ def read(source: Source, report: ReadReport) -> Iterator[Document]:
     for number, line in source.lines():
         with report.at(file=source.name, line=number):
             cells = line.rstrip("\r").split("\t")
-            if number == 1 or not line.strip():
+            if not line.strip() or number == 1 and cells[: len(_COLUMNS)] == list(_COLUMNS):
                 continue
             if len(cells) < len(_COLUMNS):
                 raise DataError(f"{len(cells)} columns", f"the columns {', '.join(_COLUMNS)}", "check the row")

@@ -75,9 +75,10 @@ def _question(record: dict[str, object], text: str, report: ReadReport) -> Quest
     if record.get("answers") is None and record.get("detected_answers") is None:
         return Question(identifier, question)
     spans: list[Span] = []
+    nowhere: list[str] = []
     for item in strict_json.items(record, "detected_answers"):
         answer = strict_json.mapping(item, "a detected answer")
-        said = strict_json.string(answer, "text", "a detected answer")
+        said, before = strict_json.string(answer, "text", "a detected answer"), len(spans)
         for place in strict_json.items(answer, "char_spans"):
             if not isinstance(place, list) or len(place) != 2:
                 raise DataError(f"char_spans with {place!r}", "[start, end] pairs, end inclusive", "correct the place")
@@ -87,7 +88,8 @@ def _question(record: dict[str, object], text: str, report: ReadReport) -> Quest
                 text, written if written.split() == said.split() and said.strip() else said, start, report
             )
             spans.extend([] if found is None else [found])
-    texts = tuple(dict.fromkeys(strict_json.strings(record, "answers")))
+        nowhere += [said] if len(spans) == before and said.strip() else []
+    texts = tuple(dict.fromkeys((*strict_json.strings(record, "answers"), *nowhere)))
     own = {text[span.start : span.end] for span in spans}
     kept = tuple(each for each in texts if each not in own)
     return Question(identifier, question, tuple(dict.fromkeys(spans)) if spans or not kept else None, texts=kept)

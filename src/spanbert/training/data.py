@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, NoReturn
 from zlib import crc32
 
@@ -118,9 +119,10 @@ def annotations_of(tasks: Mapping[str, Task]) -> Annotations:
 
 
 def hold_out(documents: Sequence[Document], annotations: Annotations) -> tuple[list[Document], list[Document]]:
-    """Training and held-out documents where no held-out ones were given: a tenth, chosen by their ids.
+    """Training and held-out documents where no held-out ones were given, chosen by their ids.
 
-    Held out are documents with spans, and none whose label no other training document has.
+    A tenth, one with spans at least; as many without spans as there are among all: probabilities and thresholds are
+    fitted on them, and would be far too high where none is bare. And none whose label no other document has.
     """
     if len(documents) < 2:
         raise DataError(
@@ -129,14 +131,16 @@ def hold_out(documents: Sequence[Document], annotations: Annotations) -> tuple[l
             "add documents, or give held-out ones (--dev)",
         )
     order = sorted(range(len(documents)), key=lambda n: hashlib.sha256(documents[n].id.encode()).digest())
+    labels = [{span.label for span in annotations(document)} for document in documents]
+    bare = [number for number in order if not labels[number]]
     wanted = max(1, len(documents) // 10)
-    left = Counter(label for document in documents for label in {span.label for span in annotations(document)})
+    bare = bare[: wanted * len(bare) // len(documents)]
+    left = Counter(chain.from_iterable(labels))
     held: set[int] = set()
     for number in order:
-        labels = {span.label for span in annotations(documents[number])}
-        if len(held) < wanted and labels and all(left[label] > 1 for label in labels):
+        if len(held) < wanted - len(bare) and labels[number] and all(left[label] > 1 for label in labels[number]):
             held.add(number)
-            left.subtract(labels)
+            left.subtract(labels[number])
     if not held and not any(map(annotations, documents)):
         _refuse_bare("training", documents)
     if not held:
@@ -145,6 +149,7 @@ def hold_out(documents: Sequence[Document], annotations: Annotations) -> tuple[l
             "held-out documents to choose the best weights by",
             "add documents, or give held-out ones (--dev)",
         )
+    held |= set(bare)
     train = [document for number, document in enumerate(documents) if number not in held]
     return train, [document for number, document in enumerate(documents) if number in held]
 
