@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spanbert.documents import Coverage
 from spanbert.tokenization import Frame, Pieces
 from spanbert.windows import Window, concatenate, coverage, cut
 
@@ -59,9 +62,9 @@ def test_the_overlap_is_at_most_half_the_room():
 
 def test_no_pieces_no_window():
     assert cut(made(0), 8, 2, FRAME) == []
-    assert coverage("", made(0), []).complete
-    assert coverage("  \n", made(0), []).complete
-    assert coverage("  \n", made(0), []).windows == 0
+    assert covered("", made(0), []).complete
+    assert covered("  \n", made(0), []).complete
+    assert covered("  \n", made(0), []).windows == 0
 
 
 SIZES = [(3, 0), (3, 5), (4, 0), (4, 1), (5, 1), (7, 0), (7, 2), (8, 3), (9, 2), (12, 4), (12, 9), (20, 7)]
@@ -110,13 +113,20 @@ def test_windows_cover_the_document(total: int, size: int, wanted: int):
     assert len(windows) == fewest
 
 
+def covered(text: str, pieces: Pieces, stretches: Sequence[tuple[int, int]]) -> Coverage:
+    read = np.zeros(len(pieces), dtype=bool)
+    for first, last in stretches:
+        read[first : last + 1] = True
+    return coverage(text, pieces, read, len(stretches))
+
+
 def test_coverage_is_complete_with_all_windows():
     """Ten pieces of one character with spaces between and around them: 23 characters, all read, in two windows."""
     text = " " + " ".join("abcdefghij") + " \n "
     base = made(10)
     pieces = Pieces(base.ids, base.starts + 1, base.ends + 1, base.words)
     windows = cut(pieces, 8, 2, FRAME)
-    found = coverage(text, pieces, [window.bounds for window in windows])
+    found = covered(text, pieces, [window.bounds for window in windows])
     assert (found.characters_read, found.characters, found.windows) == (23, 23, 2)
     assert found.complete
 
@@ -128,24 +138,24 @@ def test_coverage_of_a_part():
     """
     text, pieces = " ".join("abcdefghij"), made(10)
     first, second = cut(pieces, 8, 2, FRAME)
-    assert coverage(text, pieces, [first.bounds]).characters_read == 11
-    assert coverage(text, pieces, [second.bounds]).characters_read == 11
-    assert not coverage(text, pieces, [first.bounds]).complete
-    assert coverage(text, pieces, [first.bounds, second.bounds]).complete
-    assert coverage(text, pieces, [first.bounds, first.bounds]).characters_read == 11
-    assert coverage(text, pieces, []).characters_read == 0
+    assert covered(text, pieces, [first.bounds]).characters_read == 11
+    assert covered(text, pieces, [second.bounds]).characters_read == 11
+    assert not covered(text, pieces, [first.bounds]).complete
+    assert covered(text, pieces, [first.bounds, second.bounds]).complete
+    assert covered(text, pieces, [first.bounds, first.bounds]).characters_read == 11
+    assert covered(text, pieces, []).characters_read == 0
 
 
 def test_coverage_counts_a_shared_grapheme_once():
     """Two pieces stand for the one grapheme [0, 2) and a third for [2, 3): without the third, 2 of 3 are read."""
     pieces = Pieces(np.arange(3), np.array([0, 0, 2]), np.array([2, 2, 3]), np.arange(3))
-    assert coverage("e\u0301x", pieces, [(0, 1)]).characters_read == 2
+    assert covered("e\u0301x", pieces, [(0, 1)]).characters_read == 2
 
 
 def test_coverage_skips_what_lies_between_parts():
     """Pieces 0-1 and 4 of `a b c d e` were read: `a b` and `e`, 3 + 1 characters of 9."""
     pieces = made(5)
-    found = coverage("a b c d e", pieces, [(0, 1), (4, 4)])
+    found = covered("a b c d e", pieces, [(0, 1), (4, 4)])
     assert (found.characters_read, found.characters, found.windows) == (4, 9, 2)
 
 

@@ -200,6 +200,8 @@ class Answers:
     """Log-odds that the text does not answer it."""
     most: int
     """How many of the candidates may be its answers at once."""
+    exclusive: bool = False
+    """Whether one of the candidates at most is right, so that they and "no answer" share one probability."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,18 +97,16 @@ def concatenate(tables: Sequence[Table]) -> Table:
     return {name: np.concatenate([table[name] for table in tables]) for name in tables[0]} if tables else {}
 
 
-def coverage(text: str, pieces: Pieces, windows: Sequence[tuple[int, int]]) -> Coverage:
-    """Distinct characters read, given the `bounds` of all windows.
+def coverage(text: str, pieces: Pieces, read: npt.NDArray[np.bool_], windows: int) -> Coverage:
+    """Distinct characters read, given which of the T pieces stood in any of so many windows.
 
     White space and deleted characters between neighbours that were read count as read.
     """
-    seen = ~pieces.visible
-    for first, last in windows:
-        seen[first : last + 1] = True
+    seen = read | ~pieces.visible
     if seen.all():
-        return Coverage(len(text), len(text), len(windows))
-    read = np.zeros(len(text), dtype=bool)
+        return Coverage(len(text), len(text), windows)
+    known = np.zeros(len(text), dtype=bool)
     for begin, end in np.flatnonzero(np.diff(seen, prepend=False, append=False)).reshape(-1, 2):
-        read[pieces.starts[begin] : pieces.ends[end - 1]] = True  # pieces of one grapheme share its characters
-    gaps = np.flatnonzero(np.diff(~read, prepend=False, append=False)).reshape(-1, 2)
-    return Coverage(int(read.sum()), len(text), len(windows), tuple((a, b) for a, b in gaps.tolist()))
+        known[pieces.starts[begin] : pieces.ends[end - 1]] = True  # pieces of one grapheme share its characters
+    gaps = np.flatnonzero(np.diff(~known, prepend=False, append=False)).reshape(-1, 2)
+    return Coverage(int(known.sum()), len(text), windows, tuple((a, b) for a, b in gaps.tolist()))

@@ -11,7 +11,7 @@ import pytest
 from spanbert.advice import reach
 from spanbert.advice.advise import advise
 from spanbert.advice.findings import ERROR, Finding
-from spanbert.documents import Document, Span
+from spanbert.documents import Cluster, Document, Span
 from spanbert.tasks import gold
 
 from .marked import marked
@@ -144,3 +144,11 @@ def test_order_and_what_readers_said(tiny_encoder: Path):
     assert kinds == sorted(kinds, key=["error", "warning", "note"].index)
     (finding,) = (finding for finding in advice.findings if finding.kind == "vocabulary")
     assert "100% of the pieces are unknown" in finding.what
+
+
+def test_clusters_are_annotations_too():
+    """Coreference data are no reason to stop."""
+    mentions = Cluster((Span(0, 4, "mention"), Span(9, 12, "mention")))
+    documents = [Document(f"d{n}", "Anna and her dog", clusters=(mentions,)) for n in range(20)]
+    found = advise(documents).findings
+    assert [finding.kind for finding in found if finding.kind == "refused"] == []

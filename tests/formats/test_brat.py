@@ -188,6 +188,12 @@ def test_reading_inverts_writing(
     assert not report.repaired
 
 
+def test_a_text_that_begins_with_a_byte_order_mark_keeps_it(tmp_path: Path) -> None:
+    document = Document("d", "\ufeffAnna met Bert", (Span(0, 5, "PERSON"), Span(10, 14, "PERSON")))
+    write_documents([document], tmp_path / "out", "brat")
+    assert list(read_documents(tmp_path / "out")) == [document]
+
+
 def test_litbank(shared: Path, tmp_path: Path) -> None:
     """80 texts, 11,077 entities (shared/data/README.md), every copy matching."""
     with tarfile.open(shared / "data/litbank/litbank_entities_brat.tar.gz") as archive:

@@ -151,7 +151,7 @@ def test_packed_is_the_sum_of_each_alone():
 def test_pairs_give_the_rows_of_the_span_scorer_with_their_unit():
     batch = batch_of(windows(12, 11, 2, 0), windows(12, 11, 2, 1))
     torch.manual_seed(0)
-    made = AnswerPairs(WIDTH).eval()
+    made = AnswerPairs(WIDTH, 30).eval()
     x = vectors(batch)
     table = made(x, batch, -math.inf)
     rows = made.pairs(x, batch, -math.inf)
@@ -160,3 +160,8 @@ def test_pairs_give_the_rows_of_the_span_scorer_with_their_unit():
     assert table["unit"].tolist() == batch.unit[table["window"]].tolist()
     target = AnswerTargets(np.array([[1, 2]]))
     assert made.loss(x, batch, [target] * len(batch.members))["answers"].item() > 0
+    short = AnswerPairs(WIDTH, 2).eval()
+    short.load_state_dict(made.state_dict())
+    few, wanted = short(x, batch, -math.inf), table["last"] - table["first"] < 2
+    assert 0 < len(few["logit"]) < len(table["logit"])
+    assert torch.equal(few["logit"], table["logit"][wanted])  # no long pair takes the place of a short one

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from spanbert import SpanModel
+from spanbert.calibration.curve import Calibration
 from spanbert.documents import Document, Question
 from spanbert.errors import DataError, UsageError
 from spanbert.inference import predictor
@@ -37,6 +39,22 @@ def test_answers_are_stretches_of_the_text(model: SpanModel):
         assert question.answers == question.n_best[:1]
         assert all(TEXT[span.start : span.end].strip() for span in question.n_best)
     assert (found[-1].answers, found[-1].n_best, found[-1].no_answer) == ((), (), pytest.approx(1.0))
+
+
+@pytest.mark.parametrize("curve", [{"offset": 1.5}, {"offset": -1.5}, {"slope": 0.5}, {"slope": 3.0}])
+def test_calibrated_answers_and_none_are_one_distribution(model: SpanModel, curve: dict):
+    """The curve is of the best answer alone; what it takes from it or gives to it, the others share as before."""
+    task = "question-answering"
+    bundle = replace(model.bundle, calibrations={task: Calibration(**curve)})
+    calibrated = SpanModel(bundle, "cpu", "float32").answer("the house", TEXT, threshold=0.0)
+    raw = model.answer("the house", TEXT, threshold=0.0)
+    before, after = ([span.score for span in each.n_best] for each in (raw, calibrated))
+    logit = float(np.log(before[0] / (1 - before[0])))
+    assert after[0] == pytest.approx(Calibration(**curve).probabilities([logit])[0], rel=1e-6)
+    assert after == sorted(after, reverse=True) and sum(after) + calibrated.no_answer <= 1 + 1e-6
+    scale = (1 - after[0]) / (1 - before[0])
+    assert after[1:] == pytest.approx([min(after[0], scale * score) for score in before[1:]], rel=1e-6)
+    assert calibrated.no_answer == pytest.approx(scale * raw.no_answer, rel=1e-6)
 
 
 def test_one_question_or_several(model: SpanModel):

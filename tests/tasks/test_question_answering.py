@@ -166,6 +166,13 @@ def test_out_of_reach(tokenizer: Tokenizer):
     )
 
 
+def test_answers_to_nothing_that_could_be_read_are_out_of_reach(tokenizer: Tokenizer):
+    document = asked(Question("q", " \u200b", (ANNA,)))
+    assert task_of(tokenizer).unreachable(document, tokenizer.pieces([TEXT])[0]) == (
+        (ANNA, "the question has no word that could be read"),
+    )
+
+
 def test_answers_that_no_window_holds_beside_their_question_are_told(tokenizer: Tokenizer):
     """12 positions for the text, neighbours share some: of answers of 11 pieces some stand whole in none."""
     task = task_of(tokenizer, longest_answer=20)

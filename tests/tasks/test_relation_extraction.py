@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from spanbert import SpanModel
 from spanbert.documents import Document, Relation, Span
 from spanbert.errors import SpanbertWarning, UsageError
-from spanbert.tasks import settings_from, task_class
+from spanbert.tasks import relation_extraction, settings_from, task_class
 from spanbert.tokenization import Tokenizer
 from spanbert.windows import HEAD_BEGINS, TAIL_BEGINS
 
@@ -222,3 +225,34 @@ def test_out_of_reach(tokenizer: Tokenizer):
 def test_settings_that_cannot_be(tokenizer: Tokenizer, settings: dict, words: str):
     with pytest.raises(UsageError, match=words):
         task_of(tokenizer, **settings)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 30), st.integers(1, 5), st.sampled_from("PQ")), min_size=1, max_size=9, unique=True
+    ),
+    st.integers(1, 40),
+    st.booleans(),
+)
+def test_the_nearest_pairs_are_found_without_a_list_of_all(places: list, most: int, one_way: bool):
+    spans = [Span(start, start + width, label) for start, width, label in places]
+
+    def may(head: Span, tail: Span) -> bool:
+        return not one_way or head.label + tail.label == "PQ"
+
+    found = relation_extraction._nearest(spans, may, most)
+    every = [(a, b) for a in spans for b in spans if a is not b and may(a, b)]
+    assert len(found) == len(set(found)) == min(most, len(every)) and set(found) <= set(every)
+    apart = sorted(abs(a.start - b.start) for a, b in every)
+    assert [abs(a.start - b.start) for a, b in found] == apart[:most]
+
+
+def test_what_lies_between_two_stretches_is_not_said_to_be_read(tiny_encoder: Path):
+    """Two arguments 300 words apart, read with some words around each."""
+    model = SpanModel.create(tiny_encoder, task="relation-extraction", labels=["works"], settings={"pairs": "all"})
+    text = "Anna " + "house " * 300 + "Acme Corp"
+    document = Document("d", text, (Span(0, 4, "PERSON"), Span(len(text) - 9, len(text), "ORG")))
+    coverage = model.predict(document, threshold=0.0).coverage
+    assert coverage.windows == 2 and coverage.characters_read < 1_000
+    ((begin, end),) = coverage.unread
+    assert begin > 4 and end < len(text) - 9

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from ..documents import Document, Span
+from ..documents import MENTION, Document, Span
 from ..errors import DataError
 from ..training.data import Corpus, check, doubts, hold_out
 from . import consistency, reach
@@ -72,7 +72,9 @@ def _refusals(train: Sequence[Document], dev: Sequence[Document] | None) -> Iter
 
 def _annotated(document: Document) -> list[Span]:
     """All that any task could learn to find."""
-    return [*document.spans, *(span for question in document.questions for span in question.answers or ())]
+    answers = (span for question in document.questions for span in question.answers or ())
+    mentions = (Span(span.start, span.end, MENTION) for cluster in document.clusters for span in cluster.spans)
+    return [*document.spans, *answers, *mentions]
 
 
 def _strange_pieces(documents: Sequence[Document], reader: reach.Reader) -> Iterator[Finding]:

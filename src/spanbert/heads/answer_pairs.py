@@ -20,13 +20,17 @@ class AnswerPairs(nn.Module):
     weights: Mapping[str, float] = {"answers": 1.0}
     over_vocabulary = False
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, longest: int) -> None:
+        """longest: pieces that an answer may have."""
         super().__init__()
+        self.longest = longest
         self.pairs = PairHead(width, 1)
 
     def forward(self, vectors: Tensor, batch: Batch, floor: float) -> Mapping[str, Tensor]:
         """Columns `window`, `unit`, `first`, `last` (pieces of the document), `logit`: the `KEPT` best owned pairs."""
         rows = self.pairs(vectors, batch, floor)
+        short = rows["last"] - rows["first"] < self.longest
+        rows = {name: column[short] for name, column in rows.items()}
         kept = best_of_each(rows["window"], rows["logit"], torch.full((len(batch.groups),), KEPT))
         rows = {name: column[kept] for name, column in rows.items()}
         columns = {name: rows[name] for name in ("window", "first", "last", "logit")}

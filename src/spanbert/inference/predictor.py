@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from ..calibration.curve import Calibration, sigmoid
 from ..decoding.clusters import components
@@ -102,7 +103,7 @@ class Predictor:
             clusters=tuple(clusters),
             questions=questions,
             annotated=None,
-            coverage=coverage(document.text, reading.pieces, reading.windows),
+            coverage=coverage(document.text, reading.pieces, reading.read, reading.windows),
         )
 
 
@@ -112,15 +113,21 @@ class Reading:
 
     document: Document
     pieces: Pieces
-    windows: list[tuple[int, int]] = field(default_factory=list)
-    """First and last piece of each that was read."""
+    windows: int = 0
+    """How many were read."""
+    read: npt.NDArray[np.bool_] = field(init=False)
+    """T, whether a piece stood in any of them."""
     tables: dict[str, Table] = field(default_factory=dict)
     """Per task, the rows of all its windows; no columns where there is no window."""
 
+    def __post_init__(self) -> None:
+        self.read = np.zeros(len(self.pieces), dtype=bool)
+
     def note(self, window: Window) -> None:
-        """That it is read; where a pair's arguments were all the text, it holds no piece."""
-        if (window.pieces >= 0).any():
-            self.windows.append(window.bounds)
+        """That it is read: one stretch of text, two, or none where a pair's arguments were all of it."""
+        real = window.pieces[window.pieces >= 0]
+        self.windows += bool(len(real))
+        self.read[real] = True
 
 
 def chunks(documents: Iterable[Document]) -> Iterator[list[Document]]:
@@ -318,17 +325,21 @@ def _of_spans(relations: Sequence[Relation], spans: Sequence[Span]) -> Iterator[
 def _answered(question: Question, decoded: Answers, judge: _Judge) -> Question:
     """The question with its probable answers, all that were decoded, and how probable it is that it has none.
 
-    Whatever calibration takes from the best answer or gives to it, it gives to or takes from the rest, of which no
-    answer keeps its share.
+    Calibration is of the best answer. Whatever it takes from it or gives to it, it gives to or takes from the rest, of
+    which "no answer" keeps its share; so do the other candidates, where one at most is right.
     """
     found = decoded.candidates
-    scores = judge.scores([each.logit for each in found], [each.label for each in found])
+    logits = [each.logit for each in found]
+    scores = judge.scores(logits, [each.label for each in found])
+    silent = float(sigmoid(np.array(decoded.no_answer)))
+    if found:
+        rest = max(float(sigmoid(np.array(-logits[0]))), silent, 1e-300)
+        silent = (1.0 - scores[0]) * (silent / rest)
+        if decoded.exclusive:
+            shares = ((1.0 - scores[0]) * sigmoid(np.array(logits[1:])) / rest).tolist()
+            scores = [scores[0], *(min(scores[0], share) for share in shares)]
     spans = tuple(Span(each.start, each.end, each.label, score) for each, score in zip(found, scores, strict=True))
     answers = tuple(
         span for span, score in list(zip(spans, scores, strict=True))[: decoded.most] if judge.keeps(span.label, score)
     )
-    silent = float(sigmoid(np.array(decoded.no_answer)))
-    if found:
-        rest = float(sigmoid(np.array(-found[0].logit)))
-        silent = (1.0 - scores[0]) * min(1.0, silent / max(rest, silent, 1e-300))
     return replace(question, answers=answers, no_answer=silent, n_best=spans)

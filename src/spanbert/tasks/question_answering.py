@@ -39,9 +39,10 @@ POLICIES = (ARG_MAX, "flat")
 SCORERS = ("ends", "pairs")
 SHORTEST = 30
 """Pieces that an answer may have at least, whatever the training data."""
-NARROWEST = 8
+NARROWEST = 9
 """Positions of a window, so that question and text both have room."""
 TOO_LONG = "longer than the longest answer"
+NO_QUESTION = "the question has no word that could be read"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,7 +194,7 @@ class QuestionAnswering:
         if self.settings.scorer == "pairs":
             from ..heads.answer_pairs import AnswerPairs
 
-            return AnswerPairs(encoder.width)
+            return AnswerPairs(encoder.width, self.longest_answer)
         from ..heads.answers import AnswerHead
 
         return AnswerHead(encoder.width, self.longest_answer)
@@ -248,7 +249,7 @@ class QuestionAnswering:
         if run[1] - run[0] >= self.longest_answer:
             return TOO_LONG
         whole = any(_holds(window, np.array([run])) for window in windows)
-        return "" if whole or not windows else gold.NO_WINDOW
+        return "" if whole else gold.NO_WINDOW if windows else NO_QUESTION
 
     def _windows(self, pieces: Pieces, question: IntArray, unit: int) -> list[Window]:
         """Of one question; one without any piece has none."""
@@ -273,9 +274,10 @@ class QuestionAnswering:
                 yield Example((window,), AnswerTargets(answers, weight), {"answers": count})
 
     def _answers(self, document: Document, pieces: Pieces, rows: Table) -> Answers:
-        most = 1 if self.settings.policy == ARG_MAX else self.settings.n_best
+        exclusive = self.settings.policy == ARG_MAX
+        most = 1 if exclusive else self.settings.n_best
         if not rows or not len(rows["first"]):
-            return Answers((), 50.0, most)
+            return Answers((), 50.0, most, exclusive)
         pairs = rows["first"] >= 0
         first, last, odds = (rows[name][pairs] for name in ("first", "last", "logit"))
         short = last - first < self.longest_answer
@@ -292,7 +294,8 @@ class QuestionAnswering:
             and chosen.no_answer > max(chosen.log_odds, default=-np.inf)
         ):
             most = 0  # a foreign reader: nothing is known of its data, so "none" is one more candidate
-        return Answers(tuple(Candidate(a, b, ANSWER, z) for a, b, z in found), chosen.no_answer, most)
+        candidates = tuple(Candidate(a, b, ANSWER, z) for a, b, z in found)
+        return Answers(candidates, chosen.no_answer, most, exclusive)
 
     def _chosen(self, text: str, starts: IntArray, ends: IntArray, odds: np.ndarray, mass: np.ndarray) -> Chosen:
         if self.settings.policy != ARG_MAX:

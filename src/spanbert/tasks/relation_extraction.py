@@ -10,13 +10,15 @@ Arguments are spans that the document has, or those that another task of the sam
 
 from __future__ import annotations
 
+import heapq
 import math
 import re
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
@@ -238,17 +240,22 @@ class RelationExtraction:
             known = set(spans)
             listed = dict.fromkeys((r.head, r.tail) for r in document.relations)
             return [pair for pair in listed if pair[0] in known and pair[1] in known]
-        types = set(self.settings.types)
-        pairs = [(a, b) for a in spans for b in spans if a is not b and (not types or f"{a.label}>{b.label}" in types)]
-        most = self.settings.most_pairs
-        if len(pairs) <= most:
-            return pairs
+        types, most = set(self.settings.types), self.settings.most_pairs
+
+        def may(head: Span, tail: Span) -> bool:
+            return not types or f"{head.label}>{tail.label}" in types
+
+        first = {span.label: span for span in spans}  # any of each label: who may be its tail depends on that alone
+        tails = {label: [tail for tail in spans if may(head, tail)] for label, head in first.items()}
+        number = sum(len(tails[span.label]) - may(span, span) for span in spans)
+        if number <= most:
+            return [(head, tail) for head in spans for tail in tails[head.label] if head is not tail]
         warnings.warn(
-            f"document {document.id!r} has {len(pairs):,} pairs of spans, of which the nearest {most:,} are read",
+            f"document {document.id!r} has {number:,} pairs of spans, of which the nearest {most:,} are read",
             SpanbertWarning,
             stacklevel=2,
         )
-        return sorted(pairs, key=lambda pair: abs(pair[0].start - pair[1].start))[:most]
+        return _nearest(spans, may, most)
 
     def _window(self, pieces: Pieces, pair: Pair, unit: int) -> Window:
         """`[CLS] … [SEP]` around the pair, its arguments shown."""
@@ -318,6 +325,26 @@ class RelationExtraction:
     def _ids(self, text: str) -> list[int]:
         ids: IntArray = self.tokenizer.ids_and_words(text)[0]
         return ids[:_LONGEST_MARK].tolist() or [self.tokenizer.ids["unk"]]
+
+
+def _nearest(spans: Sequence[Span], may: Callable[[Span, Span], bool], most: int) -> list[Pair]:
+    """Those pairs that may be related whose arguments begin nearest to each other, ties by place.
+
+    In memory of O(len(spans) + most): no list of all pairs is made.
+    """
+    spans = sorted(spans, key=lambda span: span.start)
+    waiting = [(after.start - before.start, k, k + 1) for k, (before, after) in enumerate(pairwise(spans))]
+    heapq.heapify(waiting)
+    found: list[Pair] = []
+    while waiting and len(found) < most:
+        _, k, other = waiting[0]
+        a, b = spans[k], spans[other]
+        found += [pair for pair in ((a, b), (b, a)) if may(*pair)]
+        if other + 1 < len(spans):
+            heapq.heapreplace(waiting, (spans[other + 1].start - a.start, k, other + 1))
+        else:
+            heapq.heappop(waiting)
+    return found[:most]
 
 
 def _stretches(first: Sequence[int], last: Sequence[int], total: int, room: int) -> list[tuple[int, int]]:
