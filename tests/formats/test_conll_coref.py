@@ -49,7 +49,7 @@ def test_repeats_and_shared_mentions_are_told(tmp_path: Path):
     (document,), report = read(tmp_path, conll("(0)|(0)|(1)", "-", "-", "-", "(0)|(1)", "-", end=False))
     assert [len(cluster.spans) for cluster in document.clusters] == [2, 2]
     said = "\n".join(report.summary())
-    for words in ("given twice in a chain", "in several chains", "without #end document"):
+    for words in ("mention of a chain given twice", "in several chains", "without #end document"):
         assert words in said
 
 

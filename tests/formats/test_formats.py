@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spanbert.documents import Document, Span
+from spanbert.documents import Coverage, Document, Span
 from spanbert.errors import DataError, UsageError
 from spanbert.formats import FORMATS, Reading, ReadReport, format_named, read_documents, write_documents
 from spanbert.formats import report as report_module
@@ -187,7 +187,11 @@ def test_texts_are_composed_on_request(tmp_path: Path) -> None:
         "spans": [cafe, paris, {"start": 0, "end": 10, "parts": [[0, 5], [6, 10]]}],
         "relations": [{"head": 0, "tail": 1, "label": "in"}],
         "clusters": [{"spans": [cafe, paris]}],
-        "questions": [{"id": "q", "question": "?", "answers": [paris]}, {"id": "r", "question": "?"}],
+        "questions": [
+            {"id": "q", "question": "?", "answers": [paris], "n_best": [paris], "texts": ["Ude\u0301"]},
+            {"id": "r", "question": "?"},
+        ],
+        "coverage": {"characters_read": 14, "characters": 19, "windows": 1, "unread": [{"start": 14, "end": 19}]},
     }
     path = file(tmp_path, "a.jsonl", json.dumps(record))
     report = ReadReport(Reading(normalise="nfc"))
@@ -198,6 +202,8 @@ def test_texts_are_composed_on_request(tmp_path: Path) -> None:
     assert (document.relations[0].head, document.relations[0].tail) == (cafe_, paris_)
     assert document.clusters[0].spans == (cafe_, paris_)
     assert [q.answers for q in document.questions] == [(Span(12, 17, "LOC"),), None]
+    assert [(q.n_best, q.texts) for q in document.questions] == [((Span(12, 17, "LOC"),), ("Ud\u00e9",)), ((), ())]
+    assert document.coverage == Coverage(12, 17, 1, ((12, 17),))
     assert report.repaired == Counter({"texts composed (NFC)": 1})
     (kept,) = read_documents(path)
     assert kept.text == text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -216,8 +217,20 @@ def predicted() -> list[Document]:
 
 @pytest.mark.parametrize("form", ["squad", "mrqa"])
 def test_predictions_are_answers_by_id(tmp_path: Path, form: str):
-    write_documents(predicted(), tmp_path / "out.json", form)
+    lost = write_documents(predicted(), tmp_path / "out.json", form)
     assert json.loads((tmp_path / "out.json").read_text()) == {"q": "Denver Broncos", "r": "", "s": ""}
+    assert lost.pop("meta fields", 0) == (form == "mrqa")
+    assert lost == {"lists of n-best answers": 2}
+
+
+def test_what_a_table_of_answers_cannot_hold_is_counted(tmp_path: Path):
+    (document,) = predicted()
+    first = document.questions[0]
+    two = (replace(first, answers=first.n_best), first)
+    for form, lists in (("squad", 2), ("squad-predictions", 0)):
+        lost = write_documents([replace(document, questions=two, meta={})], tmp_path / form, form)
+        more = {"lists of n-best answers": lists} if lists else {}
+        assert lost == {"answers beside the best": 1, "answers to questions with the id of another": 1, **more}
 
 
 def test_predictions_and_gold_do_not_mix(tmp_path: Path):

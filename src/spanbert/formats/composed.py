@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import bisect
 import unicodedata
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import accumulate
 
 import regex
 
-from ..documents import Document, Span
+from ..documents import Coverage, Document, Span
 from ..errors import DataError
 from ..graphemes import borders
 
@@ -28,7 +29,8 @@ def composed(document: Document) -> Document:
             f"a letter with {_MOST_ACCENTS} accents at {long.start()}", "text", "take it out, or leave out --normalise"
         )
     text = unicodedata.normalize("NFC", document.text)
-    if text == document.text:
+    others = (each for question in document.questions for each in question.texts)
+    if text == document.text and all(unicodedata.is_normalized("NFC", each) for each in others):
         return document
     known = borders(document.text) or range(len(document.text) + 1)
     pieces = [unicodedata.normalize("NFC", document.text[a:b]) for a, b in zip(known, known[1:], strict=False)]
@@ -48,6 +50,20 @@ def composed(document: Document) -> Document:
         relations=tuple(replace(r, head=moved(r.head), tail=moved(r.tail)) for r in document.relations),
         clusters=tuple(replace(c, spans=tuple(map(moved, c.spans))) for c in document.clusters),
         questions=tuple(
-            replace(q, answers=None if q.answers is None else tuple(map(moved, q.answers))) for q in document.questions
+            replace(
+                question,
+                answers=None if question.answers is None else tuple(map(moved, question.answers)),
+                n_best=tuple(map(moved, question.n_best)),
+                texts=tuple(unicodedata.normalize("NFC", each) for each in question.texts),
+            )
+            for question in document.questions
         ),
+        coverage=document.coverage and _covered(document.coverage, after[-1], at),
     )
+
+
+def _covered(coverage: Coverage, characters: int, at: Callable[[int], int]) -> Coverage:
+    """The same of the composed text."""
+    unread = tuple((at(start), at(end)) for start, end in coverage.unread)
+    read = characters - sum(end - start for start, end in unread)
+    return replace(coverage, characters_read=read, characters=characters, unread=unread)

@@ -14,6 +14,7 @@ from pathlib import Path
 from ..documents import MENTION, Cluster, Document, Span
 from ..errors import DataError, at
 from .format import not_held
+from .repair import chains
 from .report import ReadReport
 from .sinks import sink
 from .sources import Source
@@ -81,7 +82,7 @@ def write(documents: Iterable[Document], target: str | Path) -> Counter[str]:
 
 def _document(name: str, sentences: Sequence[list[str]], rows: Sequence[str], report: ReadReport) -> Document:
     joined = Joined.of(sentences, report)
-    chains: dict[int, list[Span]] = {}
+    members: dict[int, list[Span]] = {}
     opened: dict[int, list[int]] = {}
     for index, cell in enumerate(rows):
         for match in _CHAIN.finditer(cell):
@@ -96,22 +97,13 @@ def _document(name: str, sentences: Sequence[list[str]], rows: Sequence[str], re
                     "check the last column",
                 )
             begin = index if match[1] else opened[chain].pop()
-            chains.setdefault(chain, []).append(joined.span(begin, index, MENTION, report))
+            members.setdefault(chain, []).append(joined.span(begin, index, MENTION, report))
     if left := [chain for chain, places in opened.items() if places]:
         raise DataError(
             f"chain {left[0]} of {name} is never closed", "a bracket for either end", "check the last column"
         )
-    clusters = []
-    for chain in sorted(chains):
-        spans = tuple(dict.fromkeys(sorted(chains[chain], key=lambda span: (span.start, span.end))))
-        if len(spans) < len(chains[chain]):
-            report.repair("mentions given twice in a chain (removed)", f"{name}, chain {chain}")
-        clusters.append(Cluster(spans))
-    homes = Counter(span for cluster in clusters for span in cluster.spans)
-    for span, times in homes.items():
-        if times > 1:
-            report.warn("mentions in several chains", f"{name} [{span.start}, {span.end})")
-    return Document(name, joined.text, clusters=tuple(clusters))
+    in_order = (sorted(members[chain], key=lambda span: (span.start, span.end)) for chain in sorted(members))
+    return Document(name, joined.text, clusters=chains(in_order, report))
 
 
 def _written(document: Document, lost: Counter[str]) -> str:

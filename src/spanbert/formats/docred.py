@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ..documents import MENTION, Cluster, Document, Relation, Span
+from ..documents import MENTION, Document, Relation, Span
 from ..errors import DataError
 from . import strict_json
 from .format import read_items, read_only
-from .repair import clean_label, whole_number
+from .repair import chains, clean_label, once, whole_number
 from .report import ReadReport
 from .sources import Source
 from .tokens import Joined
@@ -60,11 +60,9 @@ def _document(record: dict[str, object], name: str, report: ReadReport) -> Docum
         head, tail = min(pairs, key=_between)
         relations.append(Relation(head, tail, clean_label(relation.get("r"), "of a relation", report)))
     spans = tuple(dict.fromkeys(span for entity in entities for span in entity))
-    clusters = tuple(
-        Cluster(tuple(dict.fromkeys(Span(span.start, span.end, MENTION) for span in entity))) for entity in entities
-    )
+    members = ([Span(span.start, span.end, MENTION) for span in entity] for entity in entities)
     meta = {"title": record["title"]} if isinstance(record.get("title"), str) else {}
-    return Document(name, joined.text, spans, tuple(dict.fromkeys(relations)), clusters, meta=meta)
+    return Document(name, joined.text, spans, once(relations, "relations", report), chains(members, report), meta=meta)
 
 
 def _mentions(entity: object, joined: Joined, firsts: list[int], report: ReadReport) -> list[Span]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ..documents import MENTION, Cluster, Document, Relation, Span
+from ..documents import MENTION, Document, Relation, Span
 from ..errors import DataError
 from . import strict_json
 from .format import read_only
-from .repair import clean_label
+from .repair import chains, clean_label, once
 from .report import ReadReport
 from .sources import Source
 from .tokens import Joined
@@ -51,24 +51,27 @@ def _document(record: dict[str, object], name: str, report: ReadReport) -> Docum
         for first, last in (ends[:2], ends[2:]):
             place = joined.span(first, last, MENTION, report)
             known = spans.get((int(first), int(last)))  # type: ignore[call-overload]
+            if any((span.start, span.end) == (place.start, place.end) for span in more):
+                report.warn("arguments with several labels (the first is taken)", name)
             if known is None:
                 report.repair("relations whose arguments are no entities (added as mentions)", name)
                 spans[int(first), int(last)] = known = place  # type: ignore[call-overload]
             pair.append(known)
         relations.append(Relation(pair[0], pair[1], clean_label(label, "of a relation", report)))
-    clusters = []
+    members = []
     for cluster in strict_json.items(record, "clusters"):
         if not isinstance(cluster, list):
             raise DataError("a cluster that is no list", "a list of [first, last]", "see the format's description")
         places = [_row(row, 2) for row in cluster]
-        members = [joined.span(first, last, MENTION, report) for first, last in places]
-        clusters.append(Cluster(tuple(dict.fromkeys(members))))
+        members.append([joined.span(first, last, MENTION, report) for first, last in places])
+    if any(strict_json.items(record, "events")):
+        report.warn("events (not read)", name)
     return Document(
         str(record.get("doc_key") or name),
         joined.text,
-        tuple(dict.fromkeys((*spans.values(), *more))),
-        tuple(dict.fromkeys(relations)),
-        tuple(clusters),
+        once((*spans.values(), *more), "spans", report),
+        once(relations, "relations", report),
+        chains(members, report),
     )
 
 

@@ -6,11 +6,13 @@ import bisect
 import heapq
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeVar
 
-from ..documents import Span
+from ..documents import Cluster, Span
 from ..errors import DataError
 from ..graphemes import borders, widen
 from .offset_units import DETECTED, UNITS, Pieces, convert
@@ -23,6 +25,7 @@ _ZERO_WIDTH = frozenset("\u00ad\u200b\u200c\u200d\u2060\ufeff")
 _SEPARATORS = frozenset(",;:")
 _PAIRS = ("()", "[]", "{}", "\u201c\u201d", "\u00ab\u00bb")
 _LONGEST_LABEL = 400  # before composition: beyond, it is refused as it is
+Item = TypeVar("Item")
 _SHOWN = 40  # characters of a copy quoted in a message
 
 
@@ -64,6 +67,24 @@ def merge_duplicates(spans: Iterable[Span], report: ReadReport) -> list[Span]:
             report.repair("spans given twice (removed)", _name(span))
         merged.append(kept)
     return merged
+
+
+def once(items: Iterable[Item], what: str, report: ReadReport) -> tuple[Item, ...]:
+    """Each item once, at its first place; the others are counted as `what`."""
+    listed = list(items)
+    kept = tuple(dict.fromkeys(listed))
+    if len(kept) < len(listed):
+        report.repair(f"{what} given twice (removed)", times=len(listed) - len(kept))
+    return kept
+
+
+def chains(members: Iterable[Iterable[Span]], report: ReadReport) -> tuple[Cluster, ...]:
+    """Clusters of these mentions, each once in its chain; mentions in several chains are kept, and told."""
+    found = tuple(Cluster(once(spans, "mentions of a chain", report)) for spans in members)
+    homes = Counter(span for cluster in found for span in cluster.spans)
+    for span in (span for span, times in homes.items() if times > 1):
+        report.warn("mentions in several chains", f"[{span.start}, {span.end})")
+    return found
 
 
 def warn_of_crossing(spans: Iterable[Span], report: ReadReport) -> None:

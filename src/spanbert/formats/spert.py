@@ -9,7 +9,7 @@ from ..documents import Document, Relation
 from ..errors import DataError
 from . import strict_json
 from .format import read_items, read_only
-from .repair import clean_label, whole_number
+from .repair import clean_label, once, whole_number
 from .report import ReadReport
 from .sources import Source
 from .tokens import Joined
@@ -53,6 +53,6 @@ def _document(record: dict[str, object], name: str, report: ReadReport) -> Docum
     return Document(
         name if identifier is None else f"{name}-{identifier}",
         joined.text,
-        tuple(dict.fromkeys(spans)),
-        tuple(dict.fromkeys(relations)),
+        once(spans, "spans", report),
+        once(relations, "relations", report),
     )

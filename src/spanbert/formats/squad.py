@@ -62,7 +62,7 @@ def write(documents: Iterable[Document], target: str | Path) -> Counter[str]:
         if TITLE in document.meta:
             lost["meta fields"] -= 1
         if document.coverage is not None:
-            predicted |= {question.id: said(question, document.text) for question in document.questions}
+            lost += tell(document, predicted)
         else:
             title = str(document.meta.get(TITLE, document.id))
             articles.setdefault(title, []).append(_paragraph(document))
@@ -71,6 +71,17 @@ def write(documents: Iterable[Document], target: str | Path) -> Counter[str]:
     data = [{TITLE: title, "paragraphs": paragraphs} for title, paragraphs in articles.items()]
     with sink(target) as stream:
         stream.write(strict_json.dump(predicted or {"version": "v2.0", "data": data}) + b"\n")
+    return +lost
+
+
+def tell(document: Document, predicted: dict[str, str]) -> Counter[str]:
+    """Put the best answer to each question under its id; count what such a table cannot hold."""
+    lost: Counter[str] = Counter()
+    for question in document.questions:
+        lost["answers beside the best"] += max(0, len(question.answers or ()) - 1)
+        lost["lists of n-best answers"] += bool(question.n_best)
+        lost["answers to questions with the id of another"] += question.id in predicted
+        predicted[question.id] = said(question, document.text)
     return +lost
 
 

@@ -10,10 +10,11 @@ from pathlib import Path
 from ..documents import Document, Question
 from ..errors import UsageError
 from . import strict_json
+from .format import not_held
 from .report import ReadReport
 from .sinks import new_folder, write_text
 from .sources import Source
-from .squad import said
+from .squad import tell
 
 SUFFIXES: tuple[str, ...] = ()
 PREDICTIONS, N_BEST, NULL_ODDS = "predictions.json", "nbest_predictions.json", "null_odds.json"
@@ -40,9 +41,11 @@ def write(documents: Iterable[Document], target: str | Path) -> Counter[str]:
     odds: dict[str, float] = {}
     lost: Counter[str] = Counter()
     for document in documents:
-        lost["spans"] += len(document.spans)
+        lost += not_held(document, "questions", "coverages", "scores") + Counter({"spans": len(document.spans)})
+        told = tell(document, answers)
+        del told["lists of n-best answers"]
+        lost += told
         for question in document.questions:
-            answers[question.id] = said(question, document.text)
             n_best[question.id] = _listed(question, document.text)
             best = max((span.score or 0.0 for span in question.n_best), default=0.0)
             odds[question.id] = math.log(max(question.no_answer or 0.0, _LEAST)) - math.log(max(best, _LEAST))
