@@ -80,6 +80,8 @@ def test_requirements_need_no_new_data(program: Program, model: Path, held_out: 
     ("arguments", "code", "said"),
     [
         ((), 2, "neither --data nor --require"),
+        (("--data", "x", "--operating-point", "loose"), 2, "--operating-point loose without --require"),
+        (("--data", "x", "--confidence", "0.9"), 2, "--confidence 0.9 without --require"),
         (("--require", "f1>=0.9"), 2, "precision>=0.99, or recall>=0.9"),
         (("--require", "precision>=0.99999"), 3, "faultless spans"),
     ],

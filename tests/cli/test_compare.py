@@ -90,6 +90,27 @@ def test_more_predictions_than_data(program: Program, toy_files: Path, files: Pa
     assert "A: 21 documents not in the data, left out" in done.stderr
 
 
+def test_answers_by_id_are_no_spans(program: Program, toy_files: Path, files: Path, tmp_path: Path):
+    """Gold would be scored against itself; a document without spans is not taken for such a file."""
+    gold = next(iter(read_documents(toy_files / "dev.jsonl")))
+    write_documents([gold], tmp_path / "gold.jsonl")
+    (tmp_path / "answers.json").write_text('{"q": "x"}')
+    (tmp_path / "nothing.json").write_text(json.dumps({"id": gold.id, "text": gold.text}))
+    done = program("compare", tmp_path / "gold.jsonl", tmp_path / "answers.json", "--data", tmp_path / "gold.jsonl")
+    assert done.returncode == 2 and "to compare answers: --of questions" in done.stderr
+    done = program(
+        *("compare", tmp_path / "gold.jsonl", tmp_path / "nothing.json", "--data", tmp_path / "gold.jsonl", "--json")
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["difference"]["f1"] == -1.0
+
+
+def test_data_without_annotations_are_compared(program: Program, tmp_path: Path):
+    (tmp_path / "bare.jsonl").write_text('{"id": "a", "text": "x"}\n{"id": "b", "text": "y"}\n')
+    done = program("compare", *[tmp_path / "bare.jsonl"] * 2, "--data", tmp_path / "bare.jsonl")
+    assert done.returncode == 0 and "no difference" in done.stdout, done.stderr
+
+
 def test_what_is_refused(program: Program, trained: Path, toy_files: Path, files: Path, tmp_path: Path):
     write_documents(list(read_documents(files / "right.jsonl"))[:20], tmp_path / "part.jsonl")
     other = [Document(d.id, d.text + " .") for d in read_documents(files / "right.jsonl")]

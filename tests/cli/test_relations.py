@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from spanbert import SpanModel, read_documents
 from spanbert.calibration.requirements import OperatingPoint
 from spanbert.documents import Document, Relation, Span
+from spanbert.evaluation.calibrate import calibrate
 from spanbert.formats import write_documents
 
 from .conftest import Program, run_program
@@ -65,16 +67,21 @@ def joint_model(files: Path, tiny_encoder: Path) -> Path:
     return files / "both"
 
 
-def test_one_pass_gives_spans_and_relations(program: Program, tiny_encoder: Path, files: Path):
-    done = program(
+@pytest.fixture(scope="module")
+def one_pass(files: Path, tiny_encoder: Path) -> Path:
+    done = run_program(
         *("train", "--task", "joint-extraction", "--base-model", tiny_encoder, *SIZES),
         *("--train", files / "all-train.jsonl", "--dev", files / "all-dev.jsonl", "--output", files / "joint"),
     )
     assert done.returncode == 0, done.stderr
-    done = program("evaluate", "--model", files / "joint", "--data", files / "all-dev.jsonl", "--json")
+    return files / "joint"
+
+
+def test_one_pass_gives_spans_and_relations(program: Program, one_pass: Path, files: Path):
+    done = program("evaluate", "--model", one_pass, "--data", files / "all-dev.jsonl", "--json")
     report = json.loads(done.stdout)
     assert report["micro"]["f1"] > 0.8 and report["spans"]["f1"] > 0.9 and set(report["per_label"]) == {"works", "left"}
-    done = program("predict", "--model", files / "joint", "--input", files / "all-dev.jsonl", "--threshold", "0.01")
+    done = program("predict", "--model", one_pass, "--input", files / "all-dev.jsonl", "--threshold", "0.01")
     gold, right = related(60, 2, asked=False), 0
     for document, record in zip(gold, map(json.loads, done.stdout.splitlines()), strict=True):
         spans = [(s["start"], s["end"], s["label"]) for s in record["spans"]]
@@ -190,6 +197,23 @@ def test_a_page_and_a_comparison(program: Program, pair_model: Path, joint_model
     assert record["difference"]["f1"] == 0.0 and record["a"]["micro"]["f1"] > 0.5
 
 
+def test_a_page_of_spans_and_one_of_relations(program: Program, one_pass: Path, files: Path, tmp_path: Path):
+    done = program(
+        *("evaluate", "--model", one_pass, "--data", files / "all-dev.jsonl"),
+        *("--report", tmp_path / "r", "--json"),
+    )
+    assert done.returncode == 0, done.stderr
+    record = json.loads((tmp_path / "r" / "report.json").read_text())
+    labels = [row["name"] for row in record["per_label"] if row["f1"]]
+    rates = [row["f1"]["value"] for row in record["per_label"] if row["f1"]]
+    assert "works" not in labels and record["macro_f1"] == pytest.approx(sum(rates) / len(rates))
+    assert record["signature"].startswith("spans:")
+    relations = record["pages"]["relations"]
+    assert relations["overall"]["value"] == pytest.approx(json.loads(done.stdout)["micro"]["f1"])
+    assert 'href="relations.html"' in (tmp_path / "r" / "report.html").read_text()
+    assert "works" in (tmp_path / "r" / "relations.html").read_text()
+
+
 def test_arguments_may_be_all_the_text(files: Path, tiny_encoder: Path):
     settings = {"arguments": "replaced", "pairs": "all"}
     model = SpanModel.create(tiny_encoder, task="relation-extraction", labels=["works"], settings=settings)
@@ -221,3 +245,12 @@ def test_tasks_that_cannot_be(program: Program, files: Path, tmp_path: Path):
 def test_compare_says_what_a_model_finds(program: Program, pair_model: Path, files: Path):
     done = program("compare", pair_model, pair_model, "--data", files / "asked-dev.jsonl")
     assert done.returncode == 2 and "--of relations" in done.stderr
+
+
+def test_calibrating_one_task_keeps_what_the_other_was_calibrated_on(joint_model: Path, files: Path):
+    model = SpanModel.from_pretrained(joint_model, "cpu", "float32")
+    spans_only = [replace(document, relations=()) for document in read_documents(files / "all-dev.jsonl")]
+    fitted, done = calibrate(model, spans_only)
+    assert set(done) == {"span-classification"}
+    assert fitted.bundle.outcomes["relation-extraction"] is model.bundle.outcomes["relation-extraction"]
+    assert fitted.bundle.outcomes["span-classification"] is not model.bundle.outcomes["span-classification"]

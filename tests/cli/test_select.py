@@ -51,6 +51,23 @@ def test_both_formats_hold_the_same(program: Program, trained: Path, texts: Path
     assert ids == [document.id for document in chosen]  # unannotated tasks may be ranked again
 
 
+def test_what_somebody_has_looked_at_is_not_offered_again(program: Program, trained: Path, tmp_path: Path):
+    rows = [
+        {"id": "done", "text": "the big house", "spans": [], "annotated": ["PERSON", "ORG"]},
+        {
+            "id": "linked",
+            "text": "Anna met her",
+            "clusters": [{"spans": [{"start": 0, "end": 4}, {"start": 9, "end": 12}]}],
+        },
+        {"id": "guessed", "text": "Anna met Dora", "spans": [{"start": 0, "end": 4}], "annotated": []},
+        {"id": "new", "text": "Dora met Anna"},
+    ]
+    (tmp_path / "in.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    done = program("select", "--model", trained, "--input", tmp_path / "in.jsonl", "--budget", 9, "--output", "-")
+    assert done.returncode == 0 and "2 documents with annotations left out" in done.stderr
+    assert {json.loads(line)["id"] for line in done.stdout.splitlines()} == {"guessed", "new"}
+
+
 def test_a_budget_above_all_texts(program: Program, trained: Path, texts: Path):
     done = program("select", "--model", trained, "--input", texts, "--budget", 1000, "--output", "-")
     assert done.returncode == 0 and len(done.stdout.splitlines()) == 40

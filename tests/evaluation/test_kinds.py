@@ -143,6 +143,36 @@ def test_texts_of_other_systems_are_answers():
     ]
     with pytest.raises(DataError, match="no answer to 1 questions"):
         answered(gold, {"a-0": "Acme"})
+    micro = compare(gold, gold, answered(gold, {"a-0": "acme", "a-1": "Elon"})).b.micro
+    assert (micro.correct, micro.predicted, micro.support) == (1, 2, 1)
+
+
+def test_no_gold_is_taken_for_an_answer_of_another_system():
+    (found,) = answered(
+        [replace(asked("a", (answer(ACME),)), spans=(ANNA,), clusters=linked("a", (ANNA,)).clusters)], {"a-0": ""}
+    )
+    assert (found.spans, found.relations, found.clusters) == ((), (), ())
+
+
+def test_another_question_under_the_same_id_is_refused():
+    gold = [asked("a", (answer(ACME),))]
+    other = [replace(gold[0], questions=(replace(gold[0].questions[0], text="Who met?"),))]
+    with pytest.raises(DataError, match="'Who <0>\\?' in gold, 'Who met\\?' in predictions"):
+        compare(gold, gold, other)
+    spaced = [replace(gold[0], questions=(replace(gold[0].questions[0], text=" Who  <0>?"),))]
+    assert compare(gold, gold, spaced).rates == (1.0, 1.0)
+
+
+def test_question_ids_that_repeat_and_look_like_repeats():
+    questions = tuple(Question(name, "Who?", (answer(ACME),)) for name in ("q", "q", "q (2)", "q"))
+    gold = [Document("a", TEXT, questions=questions)]
+    assert KINDS["questions"].report(gold, gold).scores["squad_v2"]["total"] == 4
+
+
+def test_without_annotations_the_answer_is_the_same_named_or_not():
+    nothing = [Document("a", TEXT), Document("b", TEXT)]
+    assert kind_of(nothing).name == "spans" and compare(nothing, nothing, nothing).rates == (0.0, 0.0)
+    assert KINDS["clusters"].table([], []).counts.shape[:2] == (0, 1)
 
 
 def test_documents_without_a_judged_question_are_left_out():
@@ -242,3 +272,16 @@ def test_a_report_says_the_number_the_scorers_and_the_errors(kind: str):
     html = score_page(record)
     assert "<script" not in html and "<s>" not in html and "<u>" not in html and "&lt;b&gt;" in html
     assert f"<b>{value:.3f}</b>" in html and ("<h2" in html) and ("By question type" in html) == (kind == "questions")
+
+
+def test_the_page_of_clusters_counts_what_the_task_counts():
+    """A mention alone that was made up counts where the task says so, though gold has none."""
+    gold, found = [linked("a", (ANNA, SHE)), linked("b", (ANNA, SHE))], [linked("a", (ANNA, SHE), (ACME,))] * 2
+    found = [found[0], replace(found[1], id="b")]
+    report = replace(
+        KINDS["clusters"].report(gold, found), calibration=calibration_report(np.array([]), np.array([], bool))
+    )
+    done = Examined(report, tuple(found), np.array([]), np.array([], dtype=bool))
+    record = score_record(KINDS["clusters"], gold, done, {"threshold": 0.5})
+    assert record["overall"]["value"] < 1 and record["errors"] == {"wrong": 2}
+    assert 100 * record["overall"]["value"] == pytest.approx(record["headline"]["coref/conll_f1"])

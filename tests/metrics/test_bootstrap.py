@@ -19,6 +19,15 @@ def test_fewer_than_two_documents_have_no_interval():
     assert interval(np.zeros((0, 3), dtype=int)) is None
 
 
+def test_a_rare_label_has_the_interval_of_the_documents_that_have_it():
+    """Right in both documents that have it: 1 in every draw that has it at all, whatever the 98 others."""
+    counts = np.zeros((100, 3), dtype=int)
+    counts[:2] = 1
+    assert interval(counts) == (1.0, 1.0)
+    counts[1] = 0
+    assert interval(counts) is None  # one document: nothing varies
+
+
 def test_two_documents_by_hand():
     """One all right, one all wrong, each with one gold and one predicted span: F1 is 0, 1/2 or 1 at 1/4, 1/2, 1/4.
 

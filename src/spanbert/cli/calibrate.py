@@ -13,6 +13,7 @@ from ..errors import UsageError
 from ..formats import Reading
 from .flags import with_settings
 from .show import read_all, talk
+from .thresholds import CONFIDENCE
 
 
 @with_settings([Reading], skip=())
@@ -27,7 +28,9 @@ def command(
     require: Annotated[
         str | None, typer.Option(help="Find thresholds that keep this: precision>=0.99, or recall>=0.9.")
     ] = None,
-    confidence: Annotated[float, typer.Option(help="How sure it must be that they do.")] = 0.95,
+    confidence: Annotated[
+        float | None, typer.Option(help=f"How sure it must be that they do; none: {CONFIDENCE}.")
+    ] = None,
     operating_point: Annotated[
         str | None, typer.Option(help="Name to store these thresholds under; none: the requirement itself.")
     ] = None,
@@ -41,7 +44,7 @@ def command(
     """Example: spanbert calibrate --model my-model --data held-out.jsonl --require 'precision>=0.9'"""
     if not data and require is None:
         raise UsageError("neither --data nor --require", "one of them", "give held-out documents with --data")
-    wanted = None if require is None else Requirement.parse(require, confidence)
+    wanted = _wanted(require, confidence, operating_point)
     documents = read_all(data, input_format, Reading(**settings), name="data", verbose=verbose) if data else []
 
     from ..evaluation.calibrate import calibrate, summary
@@ -51,7 +54,10 @@ def command(
     loaded = SpanModel.from_pretrained(model, device, dtype)
     record: dict[str, object] = {}
     if data:
+        dropped = loaded.bundle.operating_points
         loaded, done = calibrate(loaded, documents)
+        for name in dropped:
+            talk().print(f"operating point {name!r} dropped: it was of the probabilities before", markup=False)
         record["calibration"] = {name: each.to_json() for name, each in done.items()}
         left = [
             f"{name} was not calibrated: too little of its kind" for name in loaded.bundle.tasks if name not in done
@@ -74,6 +80,13 @@ def command(
     loaded.save_pretrained(output or model)
     if json:
         typer.echo(orjson.dumps(record))
+
+
+def _wanted(require: str | None, confidence: float | None, operating_point: str | None) -> Requirement | None:
+    for flag, value in (("--operating-point", operating_point), ("--confidence", confidence)):
+        if value is not None and require is None:
+            raise UsageError(f"{flag} {value} without --require", "both, or neither", "say what is to be kept")
+    return None if require is None else Requirement.parse(require, CONFIDENCE if confidence is None else confidence)
 
 
 def _row(promise: Promise) -> dict[str, object]:

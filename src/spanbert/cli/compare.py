@@ -11,7 +11,7 @@ import typer
 
 from .. import durable
 from ..documents import Document
-from ..errors import plain
+from ..errors import UsageError, plain
 from ..formats import FORMATS, Reading, format_named
 from ..formats.sources import readable
 from ..models import shipped
@@ -53,7 +53,7 @@ def command(
     from ..evaluation.kinds import kind_of
     from ..inference.span_model import SpanModel
 
-    of = kind_of(gold, of).name
+    kind = kind_of(gold, of).name
     sides: dict[str, Sequence[Document]] = {}
     given = {"A": a, "B": b}
     for side, name in sorted(given.items(), key=lambda item: _is_model(item[1])):  # a wrong file is found at once
@@ -61,12 +61,18 @@ def command(
             model = SpanModel.from_pretrained(name, device, dtype)
             sides[side] = predicted_by(model, gold, of=of, threshold=threshold)
         elif (texts := _answers(name)) is not None:
+            if kind != "questions":
+                raise UsageError(
+                    f"answers by question id ({name}) to compare {kind}",
+                    f"a model, or a file of documents with {kind}",
+                    "to compare answers: --of questions",
+                )
             sides[side] = answered(gold, texts)
         else:
             found = read_all([name], None, reading, name=side, verbose=verbose)
             sides[side] = matched(gold, found, side)
-            if not any(getattr(document, of) for document in found):
-                talk().print(f"warning: {side} has no {of} at all", markup=False)
+            if not any(getattr(document, kind) for document in found):
+                talk().print(f"warning: {side} has no {kind} at all", markup=False)
             if len(found) > len(gold):
                 talk().print(
                     f"{side}: {number(len(found) - len(gold), 'document')} not in the data, left out", markup=False
@@ -92,7 +98,7 @@ def _answers(name: str) -> dict[str, str] | None:
     except ValueError:
         return None  # the readers say what is wrong with it
     whole = isinstance(record, dict) and record and all(isinstance(text, str) for text in record.values())
-    return record if whole else None
+    return record if whole and "text" not in record else None  # {"id", "text"} is a document with nothing in it
 
 
 def _is_model(given: str) -> bool:

@@ -72,7 +72,7 @@ def command(
     if json:
         typer.echo(orjson.dumps(done.to_json()))
         return
-    typer.echo(done.to_text())
+    typer.echo(plain(done.to_text()))
     _list_unreachable(done, verbose=verbose)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ..documents import Document
 from ..errors import DataError, UsageError, nearest
 from ..formats import Reading, write_documents
 from .flags import with_settings
@@ -38,7 +39,7 @@ def command(
     if any(Path(name).exists() and Path(output).exists() and Path(name).samefile(output) for name in input):
         raise UsageError(f"{output} is read and would be written", "another file to write", "choose another --output")
     documents = read_all(input, input_format, Reading(**settings), name="input", verbose=verbose)
-    bare = [document for document in documents if document.annotated == frozenset() or not document.spans]
+    bare = [document for document in documents if _nobody_looked(document)]
     if len(bare) < len(documents):
         talk().print(f"  {number(len(documents) - len(bare), 'document')} with annotations left out", markup=False)
     if not bare:
@@ -48,10 +49,17 @@ def command(
     from ..selection import select
 
     chosen = select(SpanModel.from_pretrained(model, device, dtype), counted(bare, "reading"), budget)
-    write_documents(chosen, output, format)
+    for what, times in write_documents(chosen, output, format).items():
+        talk().print(f"  {times:,} {what} left out: {format} cannot hold them", markup=False)
     spans = sum(len(document.spans) for document in chosen)
     talk().print(
         f"{number(len(chosen), 'document')} of {len(bare):,} in {output}, the best first, with {number(spans, 'span')} "
         "to confirm or correct",
         markup=False,
     )
+
+
+def _nobody_looked(document: Document) -> bool:
+    """It says so, or it has nothing and names no labels that were looked for."""
+    anything = document.spans or document.relations or document.clusters
+    return document.annotated == frozenset() or document.annotated is None and not anything

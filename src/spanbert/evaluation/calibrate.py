@@ -64,7 +64,7 @@ def calibrate(model: SpanModel, documents: Iterable[Document]) -> tuple[SpanMode
         bundle,
         calibrations=bundle.calibrations | {name: each.fit.calibration for name, each in done.items()},
         thresholds=bundle.thresholds | {name: each.threshold for name, each in done.items()},
-        outcomes={name: found[name] for name in done},
+        outcomes=bundle.outcomes | {name: found[name] for name in done},
         operating_points={},  # they were thresholds on other probabilities
     )
     return SpanModel(fitted, str(model.device), model.precision), done

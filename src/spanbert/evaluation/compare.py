@@ -227,8 +227,9 @@ def answered(gold: Sequence[Document], answers: Mapping[str, str]) -> list[Docum
             "answer all questions of the data",
         )
     return [
-        replace(
-            document,
+        Document(
+            document.id,
+            document.text,
             questions=tuple(
                 Question(each.id, each.text, (), texts=(answers[each.id],) if answers[each.id] else ())
                 for each in document.questions

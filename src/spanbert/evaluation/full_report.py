@@ -6,23 +6,24 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import orjson
 
 from .. import __version__, durable
 from ..documents import JSON, Document
-from ..errors import UsageError
+from ..errors import DataError, UsageError
 from ..inference.predictor import Predictor
 from ..inference.span_model import SpanModel
 from ..metrics import bootstrap, breakdown
 from ..metrics.breakdown import Differences, Group
 from ..metrics.probabilities import risk_coverage
-from ..metrics.report import Report
+from ..metrics.report import Report, span_report
 from ..metrics.scorers import side_by_side
 from .evaluate import Examined, alone, checked, examined
 from .excerpts import worst, worst_by_errors
-from .kinds import Kind, kind_of
+from .kinds import Kind, kind_named
 from .page import page
 from .score_page import score_page
 
@@ -38,13 +39,22 @@ class FullReport:
     report: Report
     record: Mapping[str, JSON]
 
+    @property
+    def pages(self) -> Mapping[str, Mapping[str, Any]]:
+        """Records of what a task finds beside spans, by kind: each is a page of its own."""
+        return cast("Mapping[str, Mapping[str, Any]]", self.record.get("pages", {}))
+
     def write(self, folder: Path) -> Path:
-        """Put report.json and report.html into a folder, which may hold other files. Gives the page's path."""
+        """Put report.json and report.html into a folder, which may hold other files; of a task that finds relations
+        as well, relations.html beside it. Gives the page's path.
+        """
         with durable.on_disk(folder):
             folder.mkdir(parents=True, exist_ok=True)
         durable.write(folder / "report.json", orjson.dumps(self.record, option=orjson.OPT_INDENT_2).decode() + "\n")
         shown = score_page if "kind" in self.record else page
         durable.write(folder / "report.html", shown(self.record))
+        for kind, other in self.pages.items():
+            durable.write(folder / f"{kind}.html", score_page(other))
         return folder / "report.html"
 
 
@@ -75,13 +85,22 @@ def full_report(
         )
     done = examined(predictor, listed)
     about = {**(names or {}), **_choices(predictor, operating_point), "precision": model.precision}
-    if "spans" in tells:
-        return FullReport(done.report, record(listed, done, train, about))
     (only,) = predictor.tasks.values()
     gold, predicted = only.scored(listed, done.predicted)
-    return FullReport(
-        done.report, score_record(kind_of(gold, tells[0]), gold, replace(done, predicted=tuple(predicted)), about)
-    )
+    if not gold:
+        raise DataError(f"no document in which {tells[0]} were annotated", "some that were", "give others")
+    pages = {
+        kind: score_record(kind_named(gold, kind), gold, replace(done, predicted=tuple(predicted)), about)
+        for kind in tells
+        if kind != "spans"
+    }
+    if "spans" not in tells:
+        return FullReport(done.report, pages[tells[0]])
+    if not pages:
+        return FullReport(done.report, record(listed, done, train, about))
+    spans = replace(span_report(listed, done.predicted, policy="as-predicted"), unreachable=done.report.unreachable)
+    spans = replace(spans, calibration=done.report.calibration)
+    return FullReport(done.report, {**record(listed, replace(done, report=spans), train, about), "pages": pages})
 
 
 def record(
@@ -112,9 +131,12 @@ def record(
 
 
 def score_record(kind: Kind, gold: Sequence[Document], done: Examined, about: Mapping[str, JSON]) -> dict[str, JSON]:
-    """Like `record`, of what is no span: the number that systems are compared by, and the scorers' own."""
-    gold, predicted = kind.scored(gold, done.predicted)
-    report, table = done.report, kind.table(gold, predicted)
+    """Like `record`, of what is no span: the number that systems are compared by, and the scorers' own.
+
+    Of gold and of predicted documents, what the task says is scored.
+    """
+    predicted, report = done.predicted, done.report
+    table = kind.table(gold, predicted)
     errors = [kind.errors(document, other) for document, other in zip(gold, predicted, strict=True)]
     low, high = bootstrap.interval(table.counts[:, 0], kind.rate) or (None, None)
     value = float(kind.rate(table.counts[:, 0].sum(axis=0)))

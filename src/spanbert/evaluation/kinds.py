@@ -9,11 +9,11 @@ from functools import partial
 import numpy as np
 
 from ..documents import ANSWER, JSON, MENTION, Document, Relation, Span
-from ..errors import DataError, UsageError, at, nearest
+from ..errors import DataError, UsageError, nearest
 from ..metrics import coreference
 from ..metrics.coreference_report import coreference_report, scored_clusters
 from ..metrics.gap import pronoun_counts
-from ..metrics.questions import ONE, accepted, answer_report, answer_table, said_of
+from ..metrics.questions import ONE, accepted, answer_report, answer_table, said_of, scored_questions
 from ..metrics.relation_report import relation_counts, relation_report
 from ..metrics.relations import NO_RELATION
 from ..metrics.report import Report, span_report
@@ -79,19 +79,27 @@ def kind_of(gold: Sequence[Document], name: str | None = None) -> Kind:
 
     Raises UsageError for a name that is none, DataError where no document has what was named.
     """
-    if gold and all(map(is_example, gold)) and name in (None, "clusters"):
-        return _PRONOUNS
     if name is None:
-        name = next((kind for kind in KINDS if any(getattr(document, kind) for document in gold)), "spans")
+        kinds = [*KINDS, "spans"] if not _of_pronouns(gold) else ["clusters"]
+        name = next((kind for kind in kinds if any(getattr(document, kind) for document in gold)), kinds[-1])
     elif name not in KINDS:
         raise UsageError(
             f"{name!r} to compare", f"one of {', '.join(KINDS)}", nearest(name, KINDS) or "leave it out: spans first"
         )
-    elif gold and not any(getattr(document, name) for document in gold):
+    elif gold and not any(getattr(document, name) for document in gold) and not _of_pronouns(gold):
         raise DataError(
             f"no {name} in the annotated documents", f"documents with {name}", "give others, or another --of"
         )
-    return KINDS[name]
+    return kind_named(gold, name)
+
+
+def kind_named(gold: Sequence[Document], name: str) -> Kind:
+    """The kind of this name, whether the documents have any of it or not."""
+    return _PRONOUNS if name == "clusters" and _of_pronouns(gold) else KINDS[name]
+
+
+def _of_pronouns(gold: Sequence[Document]) -> bool:
+    return bool(gold) and all(map(is_example, gold))
 
 
 def _counted(count: Callable[[Sequence[Document], Sequence[Document]], SpanCounts]) -> Callable[..., Table]:
@@ -107,33 +115,6 @@ def _answers(gold: Sequence[Document], found: Sequence[Document]) -> Table:
     return Table((), answer_table(gold, found)[:, None])
 
 
-def _asked(gold: Sequence[Document], found: Sequence[Document]) -> tuple[list[Document], list[Document]]:
-    """Documents with a question of which gold says something, the predicted questions in the order of the gold ones."""
-    pairs = [
-        (document, other)
-        for document, other in zip(gold, found, strict=True)
-        if any(question.judged for question in document.questions)
-    ]
-    return [document for document, _ in pairs], [_ordered(*pair) for pair in pairs]
-
-
-def _ordered(gold: Document, found: Document) -> Document:
-    """By their ids; where no id agrees, as many questions are taken in their order."""
-    asked, told = [[question.id for question in document.questions] for document in (gold, found)]
-    by_id = {question.id: question for question in found.questions}
-    missing = [name for name in asked if name not in by_id]
-    if not missing and len(by_id) == len(told) and len(set(asked)) == len(asked):
-        return replace(found, questions=tuple(by_id[name] for name in asked))
-    if len(told) == len(asked) and (asked == told or not set(asked) & set(told)):
-        return found
-    with at(document=gold.id):
-        raise DataError(
-            f"no answer to question {missing[0]!r}" if missing else "ids of questions that repeat",
-            "an answer, or none, for every question of the document",
-            "predict the file that is given as gold",
-        )
-
-
 def _mean(counts: np.ndarray) -> np.ndarray:
     """[..., 2], sums and how many: 0 where there are none."""
     mean: np.ndarray = np.divide(
@@ -144,7 +125,7 @@ def _mean(counts: np.ndarray) -> np.ndarray:
 
 def _clusters(gold: Sequence[Document], found: Sequence[Document]) -> Table:
     ratios = coreference.count_documents(gold, found).ratios
-    return Table((), ratios.reshape(len(ratios), 1, -1))
+    return Table((), ratios.reshape(len(ratios), 1, 4 * len(coreference.METRICS)))
 
 
 def _linked(gold: Sequence[Document], found: Sequence[Document]) -> tuple[list[Document], list[Document]]:
@@ -274,7 +255,7 @@ KINDS: dict[str, Kind] = {
         ),
         Kind(
             "questions", "answers:official-f1", _mean, "F1 of answers",
-            partial(answer_report, policy=ONE), _answers, _question_errors, _asked,
+            partial(answer_report, policy=ONE), _answers, _question_errors, scored_questions,
         ),
         Kind(
             "relations", "relations:exact-set", f1, "F1", partial(relation_report, asked=False),

@@ -81,13 +81,17 @@ def _head(record: Mapping[str, Any]) -> str:
     """What was evaluated on what, and the three numbers."""
     overall, how = record["overall"], record["bootstrap"]
     tiles = [tile(name, overall[key]) for name, key in (("F1", "f1"), ("Precision", "precision"), ("Recall", "recall"))]
+    others = [
+        f'<p>What it says of {safe(kind)} is on <a href="{safe(kind)}.html">a page of its own</a>.</p>\n'
+        for kind in record.get("pages", ())
+    ]
     counts = (
         f'<div class="tile">Gold spans<b>{shown_count(overall["gold"])}</b><small>'
         f"{shown_count(overall['predicted'])} predicted, {shown_count(overall['correct'])} of them right<br>"
         f"in {record['documents']:,} documents with {record['characters']:,} characters</small></div>"
     )
     return (
-        f'{said_about(record)}<div class="tiles">{"".join(tiles)}{counts}</div>\n'
+        f'{said_about(record)}<div class="tiles">{"".join(tiles)}{counts}</div>\n{"".join(others)}'
         f'<p class="note">A span is right if its boundaries and its label are those of a gold span. '
         f"Macro F1, the mean over labels: {shown_rate(record['macro_f1'])}. Intervals hold "
         f"{how['level']:.0%} of {how['samples']:,} draws of whole documents with replacement (percentile bootstrap); "

@@ -39,10 +39,27 @@ def interval(
     samples: int = SAMPLES,
     level: float = LEVEL,
 ) -> Interval | None:
-    """(low, high) of a rate of summed counts [documents, ...]; None for fewer than two documents: nothing varies."""
-    if len(counts) < 2:
+    """(low, high) of a rate of summed counts [documents, ...]; None where nothing varies: fewer than two documents have
+    anything to count. Draws without any are left out.
+    """
+    if not varies(counts):
         return None
-    return bounds(rate(resample(counts, seed=seed, samples=samples)), level)
+    return bounds(rate(told(resample(counts, seed=seed, samples=samples))), level)
+
+
+def varies(counts: np.ndarray) -> bool:
+    """Whether two of the documents at least have anything to count."""
+    return bool(np.count_nonzero(_anything(counts)) > 1)
+
+
+def told(drawn: np.ndarray) -> np.ndarray:
+    """The draws in which there is anything: 0/0 is no rate, and would pull an interval down to 0."""
+    kept: np.ndarray = drawn[_anything(drawn)]
+    return kept
+
+
+def _anything(counts: np.ndarray) -> np.ndarray:
+    return np.asarray(counts.any(axis=tuple(range(1, counts.ndim))))
 
 
 def bounds(values: np.ndarray, level: float = LEVEL) -> Interval:

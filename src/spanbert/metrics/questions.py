@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any
 
 import numpy as np
 
 from ..documents import ANSWER, JSON, Document, Question
-from ..errors import DataError
+from ..errors import DataError, at
 from . import bootstrap
 from .answers import (
     AnswerScores,
@@ -118,9 +119,53 @@ def answer_report(gold: Sequence[Document], predicted: Sequence[Document], *, po
     )
 
 
+def scored_questions(gold: Sequence[Document], found: Sequence[Document]) -> tuple[list[Document], list[Document]]:
+    """Documents with a question of which gold says something, the predicted questions in the order of the gold ones.
+
+    Raises DataError where they are not the same questions.
+    """
+    pairs = [
+        (document, other)
+        for document, other in zip(gold, found, strict=True)
+        if any(question.judged for question in document.questions)
+    ]
+    return [document for document, _ in pairs], [_ordered(*pair) for pair in pairs]
+
+
+def _ordered(gold: Document, found: Document) -> Document:
+    """By their ids; where no id agrees, as many questions are taken in their order."""
+    asked, told = [[question.id for question in document.questions] for document in (gold, found)]
+    by_id = {question.id: question for question in found.questions}
+    missing = [name for name in asked if name not in by_id]
+    if not missing and len(by_id) == len(told) and len(set(asked)) == len(asked):
+        found = replace(found, questions=tuple(by_id[name] for name in asked))
+        told = asked
+    if len(told) == len(asked) and (asked == told or not set(asked) & set(told)):
+        _check_wording(gold, found)
+        return found
+    with at(document=gold.id):
+        raise DataError(
+            f"no answer to question {missing[0]!r}" if missing else "ids of questions that repeat",
+            "an answer, or none, for every question of the document",
+            "predict the file that is given as gold",
+        )
+
+
+def _check_wording(gold: Document, found: Document) -> None:
+    for question, other in zip(gold.questions, found.questions, strict=True):
+        if question.text.split() != other.text.split():
+            with at(document=gold.id):
+                raise DataError(
+                    f"question {question.id!r} is {question.text[:50]!r} in gold, {other.text[:50]!r} in predictions",
+                    "the same question under an id",
+                    "predict the file that is given as gold",
+                )
+
+
 def _asked(gold: Sequence[Document], predicted: Sequence[Document]) -> list[Asked]:
     found: list[Asked] = []
-    taken: dict[str, int] = {}
+    taken = {question.id for document in gold for question in document.questions}
+    seen: set[str] = set()
     for number, (document, other) in enumerate(zip(gold, predicted, strict=True)):
         if document.id != other.id or len(document.questions) != len(other.questions):
             raise DataError(
@@ -131,8 +176,11 @@ def _asked(gold: Sequence[Document], predicted: Sequence[Document]) -> list[Aske
             )
         for question, answered in zip(document.questions, other.questions, strict=True):
             if question.judged:
-                times = taken[question.id] = taken.get(question.id, 0) + 1
-                id = question.id if times == 1 else f"{question.id} ({times})"  # scorers would count one of them
+                id = question.id
+                if id in seen:  # scorers would count one of them
+                    id = next(name for n in count(2) if (name := f"{question.id} ({n})") not in taken)
+                    taken.add(id)
+                seen.add(id)
                 found.append(Asked(id, question, answered, number, document.text))
     return found
 
@@ -188,14 +236,17 @@ def _counts(asked: Sequence[Asked], documents: int, *, several: bool) -> np.ndar
         places = {(span.start, span.end) for span in each.gold.answers or ()}
         given = {(span.start, span.end) for span in each.predicted.answers or ()}
         said = Counter(normalized(each.text[start:end]) for start, end in given)
+        told = max(len(given), len(each.predicted.texts))
+        if not given:  # another system's answer, of which no place is known
+            said = Counter(map(normalized, each.predicted.texts))
         if several:
             wanted = Counter(normalized(each.text[start:end]) for start, end in places)
             wanted |= Counter(map(normalized, each.gold.texts))
             right, whole = (said & wanted).total(), wanted.total()
         else:
             right, whole = sum(said[text] for text in accepted), int(bool(accepted))
-        counts[each.document, 0] += (min(right, whole), len(given), whole)
-        counts[each.document, 1] += (min(len(places & given), whole), len(given), whole)
+        counts[each.document, 0] += (min(right, whole), told, whole)
+        counts[each.document, 1] += (min(len(places & given), whole), told, whole)
     return counts
 
 

@@ -212,11 +212,9 @@ def counted_report(
 ) -> Report:
     """A report on counts [documents, labels + 1, 3], labels ignored in the last; `kind`: of what, counted how."""
     total = counts.sum(axis=0)
-    drawn = bootstrap.resample(counts, seed=seed, samples=samples) if len(counts) > 1 else None
-    per_label = {
-        label: _estimate(total[index], None if drawn is None else drawn[:, index]) for index, label in enumerate(labels)
-    }
-    micro = _estimate(total[:-1].sum(axis=0), None if drawn is None else drawn[:, :-1].sum(axis=1))
+    drawn = bootstrap.resample(counts, seed=seed, samples=samples)
+    per_label = {label: _estimate(counts[:, index], drawn[:, index]) for index, label in enumerate(labels)}
+    micro = _estimate(counts[:, :-1].sum(axis=1), drawn[:, :-1].sum(axis=1))
     return Report(
         micro=micro,
         macro=replace(
@@ -224,10 +222,10 @@ def counted_report(
             precision=float(macro(total[:-1], precision)),
             recall=float(macro(total[:-1], recall)),
             f1=float(macro(total[:-1], f1)),
-            f1_interval=None if drawn is None else bootstrap.bounds(macro(drawn[:, :-1])),
+            f1_interval=bootstrap.bounds(macro(bootstrap.told(drawn[:, :-1]))) if bootstrap.varies(counts) else None,
         ),
         per_label=per_label,
-        boundaries=_estimate(total[-1], None if drawn is None else drawn[:, -1]),
+        boundaries=_estimate(counts[:, -1], drawn[:, -1]),
         documents=len(counts),
         signature=(
             f"{kind}|policy:{policy}|bootstrap:documents,samples={samples},seed={seed},"
@@ -252,17 +250,18 @@ def _group_table(rows: Sequence[Sequence[str]]) -> list[str]:
     return ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
 
 
-def _estimate(counts: np.ndarray, drawn: np.ndarray | None) -> Estimate:
-    """Rates of counts [3]; the interval from drawn counts [samples, 3]."""
-    correct, predicted, support = map(int, counts)
+def _estimate(counts: np.ndarray, drawn: np.ndarray) -> Estimate:
+    """Rates of counts [documents, 3]; the interval from drawn sums [samples, 3]."""
+    total = counts.sum(axis=0)
+    correct, predicted, support = map(int, total)
     return Estimate(
-        precision=float(precision(counts)),
-        recall=float(recall(counts)),
-        f1=float(f1(counts)),
+        precision=float(precision(total)),
+        recall=float(recall(total)),
+        f1=float(f1(total)),
         support=support,
         predicted=predicted,
         correct=correct,
-        f1_interval=None if drawn is None else bootstrap.bounds(f1(drawn)),
+        f1_interval=bootstrap.bounds(f1(bootstrap.told(drawn))) if bootstrap.varies(counts) else None,
     )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .bootstrap import LEVEL, SAMPLES, Interval, bounds, resample
+from .bootstrap import LEVEL, SAMPLES, Interval, bounds, resample, told, varies
 from .spans import Rate, f1
 
 SHUFFLES = 9_999
@@ -69,19 +69,25 @@ def differences(
 
 def paired_intervals(
     first: np.ndarray, second: np.ndarray, rate: Rate = f1, *, seed: int = 0, samples: int = SAMPLES
-) -> tuple[Interval, ...] | None:
+) -> tuple[Interval | None, ...] | None:
     """Percentile intervals of the difference of a rate, second minus first, for each column of [documents, columns, K].
 
     The paired bootstrap: both systems are scored on the same draws of documents, so what makes a document easy or hard
     for both cancels out. The interval is the percentile interval (Efron and Tibshirani, An Introduction to the
     Bootstrap, 1993, chapter 13): the middle 95 % of the drawn differences, neither studentised nor corrected for bias.
-    None for fewer than two documents.
+    Draws in which a column has nothing are left out of it; None where fewer than two documents have anything.
     """
     if len(first) < 2:
         return None
-    drawn = resample(np.stack([first, second], axis=2), seed=seed, samples=samples)  # [samples, columns, 2, K]
-    change = rate(drawn[:, :, 1]) - rate(drawn[:, :, 0])
-    return tuple(bounds(change[:, column], LEVEL) for column in range(change.shape[1]))
+    both = np.stack([first, second], axis=2)
+    drawn = resample(both, seed=seed, samples=samples)  # [samples, columns, 2, K]
+    return tuple(
+        _change(told(drawn[:, column]), rate) if varies(both[:, column]) else None for column in range(both.shape[1])
+    )
+
+
+def _change(drawn: np.ndarray, rate: Rate) -> Interval:
+    return bounds(rate(drawn[:, 1]) - rate(drawn[:, 0]), LEVEL)
 
 
 def randomisation(

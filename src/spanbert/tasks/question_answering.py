@@ -22,7 +22,7 @@ from ..decoding.answers import Chosen, one_answer, several_answers
 from ..documents import ANSWER, Answers, Candidate, Decoded, Document, Judged, Question, Span
 from ..errors import SpanbertWarning, UsageError, nearest
 from ..metrics.answers import normalized
-from ..metrics.questions import accepted, answer_report
+from ..metrics.questions import accepted, answer_report, scored_questions
 from ..metrics.report import Report
 from ..targets import AnswerTargets
 from ..tokenization import IntArray, Pieces, Tokenizer
@@ -96,7 +96,6 @@ class QuestionAnswering:
     tokenizer: Tokenizer
     selection = "squad_v2/best_f1"
     tells: ClassVar[tuple[str, ...]] = ("questions",)
-    scored = gold.scored
     reads_spans = False
     weighs_sets = False
     pipeline = "question-answering"
@@ -229,6 +228,12 @@ class QuestionAnswering:
         return Judged(
             labels, tuple(logits), tuple(right), Counter({ANSWER: gold_answers}), () if several else tuple(silence)
         )
+
+    def scored(
+        self, gold: Sequence[Document], predicted: Sequence[Document]
+    ) -> tuple[Sequence[Document], Sequence[Document]]:
+        """Documents with a question of which gold says something."""
+        return scored_questions(gold, predicted)
 
     def report(self, gold: Sequence[Document], predicted: Sequence[Document]) -> Report:
         """The official scores."""
