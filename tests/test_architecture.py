@@ -22,7 +22,7 @@ LAYERS = {
     "errors": 0, "graphemes": 0, "durable": 0, "near_duplicates": 0, "models": 0,
     "documents": 1, "tag_schemes": 1, "pronouns": 1,
     "formats": 2,
-    "text_rules": 3, "tokenization": 3, "windows": 3, "packing": 3, "targets": 3, "masking": 3,
+    "tokenizer_file": 3, "tokenization": 3, "windows": 3, "packing": 3, "targets": 3, "masking": 3,
     "encoder": 4, "heads": 4,
     "decoding": 5, "calibration": 5, "metrics": 5,
     "tasks": 6,

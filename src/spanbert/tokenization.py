@@ -21,11 +21,11 @@ from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers
 from tokenizers import Tokenizer as Backend
 
 from . import graphemes
-from .errors import DataError, UsageError, at
-from .text_rules import check_rules
+from .errors import DataError, UsageError
+from .tokenizer_file import failed, read_tokenizer
 
 _BLANK = np.array([chr(number).isspace() for number in range(0x3002)])  # U+3000 is the last white space there is
-_LARGEST = 32_000_000  # bytes of a file: twice what vocabularies of a hundred languages take
+_LARGEST = 64_000_000  # bytes of a file: twice what vocabularies of a hundred languages take, written widely
 IntArray = npt.NDArray[np.int64]
 SPECIAL = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
 _OTHER_NAMES = {"pad": "<pad>", "unk": "<unk>", "cls": "<s>", "sep": "</s>", "mask": "<mask>"}
@@ -148,17 +148,14 @@ class Tokenizer:
                 )
         try:
             if path.is_file():
-                backend = Backend.from_file(str(path))
-                with at(file=path):
-                    check_rules(backend)
-                return cls(backend, names)
+                return cls(read_tokenizer(path), names)
             path = folder / "vocab.json"
             if all(pair.is_file() for pair in pairs) and not (folder / "vocab.txt").is_file():
                 return cls(_byte_level(*map(str, pairs)), names)
         except DataError:
             raise
-        except BaseException as error:  # bare Exception for a file it cannot read, and its panics are none
-            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+        except BaseException as error:  # as in `read_tokenizer`
+            if not failed(error):
                 raise
             raise DataError(
                 f"{path} is not a tokenizer ({error})", "the tokenizer files of a checkpoint", "copy it again"
@@ -229,20 +226,52 @@ class Tokenizer:
 
     def encode(self, text: str) -> Pieces:
         """Pieces with the offsets exactly as the tokenizer gives them (they may end inside a grapheme)."""
-        return _to_pieces([self._backend.encode(text, add_special_tokens=False)])[0]
+        return self._pieces([text])[0]
 
     def ids_and_words(self, text: str) -> tuple[IntArray, IntArray]:
         """Ids of the pieces, and the word each belongs to, where no offsets are needed."""
-        encoding = self._backend.encode(text, add_special_tokens=False)
+        (encoding,) = self._encoded([text])
         words = np.array(encoding.word_ids, dtype=np.float64)  # None becomes NaN
-        return np.array(encoding.ids, dtype=np.int64), np.where(np.isnan(words), -1, words).astype(np.int64)
+        ids = self._as_text(np.array(encoding.ids, dtype=np.int64))
+        return ids, np.where(np.isnan(words), -1, words).astype(np.int64)
 
     def pieces(self, texts: Sequence[str]) -> list[Pieces]:
         """Pieces of each text, offsets on borders of graphemes and without white space at their edges."""
-        found = _to_pieces(self._backend.encode_batch(list(texts), add_special_tokens=False))
+        found = self._pieces(texts)
         if self._spaced:
             found = list(map(_trim, found, texts))
         return list(map(_snap, found, texts))
+
+    def _pieces(self, texts: Sequence[str]) -> list[Pieces]:
+        """As the tokenizer gives them: parts of arrays that are made for all at once, as most texts are short."""
+        encodings = self._encoded(list(texts))
+        every = [encoding.ids for encoding in encodings]
+        edges = [0, *accumulate(map(len, every))]
+        ids = self._as_text(np.fromiter(chain.from_iterable(every), np.int64, edges[-1]))
+        pairs = chain.from_iterable(chain.from_iterable(encoding.offsets for encoding in encodings))
+        starts, ends = np.fromiter(pairs, np.int64, 2 * edges[-1]).reshape(-1, 2).T.copy()
+        known = np.array([*chain.from_iterable(encoding.word_ids for encoding in encodings)], np.float64)  # None: NaN
+        words = np.where(np.isnan(known), -1, known).astype(np.int64)
+        return [Pieces(ids[a:b], starts[a:b], ends[a:b], words[a:b]) for a, b in pairwise(edges)]
+
+    def _as_text(self, ids: IntArray) -> IntArray:
+        """Unknown in place of special pieces, which some vocabularies list among their words."""
+        special = np.zeros(self.size, dtype=bool)
+        special[[number for role, number in self.ids.items() if role != "unk"]] = True
+        return np.where(special[ids], self.ids["unk"], ids)
+
+    def _encoded(self, texts: list[str]) -> Sequence[Any]:
+        try:
+            encodings: Sequence[Any] = self._backend.encode_batch(texts, add_special_tokens=False)
+        except BaseException as error:
+            if not failed(error):
+                raise
+            raise DataError(
+                f"a tokenizer that fails on a text ({str(error)[:200]})",
+                "one that reads any text",
+                "use the checkpoint's own tokenizer",
+            ) from None
+        return encodings
 
     @cached_property
     def frame(self) -> Frame:
@@ -274,7 +303,7 @@ class Tokenizer:
 
     def save(self, folder: Path, longest: int) -> None:
         """Write `tokenizer.json` and `tokenizer_config.json`; `longest` = pieces the encoder can read."""
-        self._backend.save(str(folder / "tokenizer.json"))
+        self._backend.save(str(folder / "tokenizer.json"), pretty=False)
         config = {
             **self._stock_class(),
             "model_max_length": longest,
@@ -312,18 +341,6 @@ def _name(token: object) -> str | None:
     """The text of a special piece, which files give alone or with its properties."""
     text = token.get("content") if isinstance(token, dict) else token
     return text if isinstance(text, str) else None
-
-
-def _to_pieces(encodings: Sequence[Any]) -> list[Pieces]:
-    """Those of each text, parts of arrays that are made for all at once: most texts are short."""
-    every = [encoding.ids for encoding in encodings]
-    edges = [0, *accumulate(map(len, every))]
-    ids = np.fromiter(chain.from_iterable(every), np.int64, edges[-1])
-    pairs = chain.from_iterable(chain.from_iterable(encoding.offsets for encoding in encodings))
-    starts, ends = np.fromiter(pairs, np.int64, 2 * edges[-1]).reshape(-1, 2).T.copy()
-    known = np.array([*chain.from_iterable(encoding.word_ids for encoding in encodings)], np.float64)  # None: NaN
-    words = np.where(np.isnan(known), -1, known).astype(np.int64)
-    return [Pieces(ids[a:b], starts[a:b], ends[a:b], words[a:b]) for a, b in pairwise(edges)]
 
 
 def _trim(pieces: Pieces, text: str) -> Pieces:

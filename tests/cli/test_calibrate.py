@@ -113,6 +113,25 @@ def test_one_kind_of_threshold_at_a_time(program: Program, model: Path, held_out
     assert done.returncode == 2 and "--confidence 0.9 without --require" in done.stderr
 
 
+def test_thresholds_come_from_no_variable(
+    program: Program, model: Path, held_out: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """One that was set for another command would rule out the flags of this one."""
+    plain = spans(program, "--model", model, "--input", held_out)
+    for name, value in (("REQUIRE", "precision>=0.9"), ("CONFIDENCE", "0.9"), ("THRESHOLD", "0.99")):
+        monkeypatch.setenv(f"SPANBERT_{name}", value)
+    assert spans(program, "--model", model, "--input", held_out) == plain
+
+
+def test_a_threshold_that_cannot_be_is_refused_at_once(program: Program, tmp_path: Path):
+    for threshold in ("1.5", "nan"):
+        done = program(
+            *("evaluate", "--model", "nowhere", "--data", "none.jsonl", "--report", tmp_path / "r"),
+            *("--threshold", threshold),
+        )
+        assert done.returncode == 2 and f"threshold {threshold}" in done.stderr and not (tmp_path / "r").exists()
+
+
 def test_a_coverage_report(program: Program, model: Path, held_out: Path, tmp_path: Path):
     long = tmp_path / "long.txt"
     long.write_text(" ".join(json.loads(line)["text"] for line in held_out.read_text().splitlines()))

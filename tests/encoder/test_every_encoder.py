@@ -18,6 +18,7 @@ from spanbert.encoder.families import FAMILIES
 from spanbert.encoder.loading import encoder_from, read_config, read_weights
 from spanbert.encoder.stock import KINDS
 from spanbert.errors import DataError
+from spanbert.inference.torch_backend import copied
 from spanbert.packing import Batch, lay_out
 from spanbert.windows import Window
 
@@ -135,6 +136,19 @@ def test_equal_to_the_stock_class(folder: Path) -> None:
             expected = stock(torch.from_numpy(row.ids)[None]).last_hidden_state[0].numpy()
         assert np.abs(expected).max() > 0.1
         np.testing.assert_allclose(found[number], expected, atol=1e-4)
+
+
+def test_bfloat16_is_near(folder: Path) -> None:
+    """A copy in bfloat16, as predictions run: like float32 up to the three digits of its numbers."""
+    config = read_config(folder)
+    encoder = encoder_from(config, read_weights(folder, config)).eval()
+    batch = batch_of(windows(encoder.vocabulary))
+    exact = by_window(encoder, batch)
+    with torch.inference_mode():
+        rough = copied(encoder, torch.bfloat16)(batch).float().numpy()
+    assert {weight.dtype for weight in encoder.parameters()} == {torch.float32}
+    whole = np.concatenate([exact[int(batch.members[group])] for group in batch.groups])
+    assert np.linalg.norm(rough - whole) < 0.1 * np.linalg.norm(whole)
 
 
 def test_company_changes_nothing(folder: Path) -> None:

@@ -5,6 +5,7 @@ Every case is tried in a fork that may take little time and memory.
 
 from __future__ import annotations
 
+import base64
 import functools
 import io
 import json
@@ -411,6 +412,11 @@ def replacing(old: Json, new: str, times: int) -> Json:
     return {"type": "Sequence", "normalizers": [{"type": "Replace", "pattern": old, "content": new}] * times}
 
 
+def added(content: str, **flags: bool) -> Json:
+    plain = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized", "special"), False)
+    return {"id": 999, "content": content, **plain, **flags}
+
+
 def more_words(**words: int) -> Callable[[Json], object]:
     return lambda record: record["model"]["vocab"].update(words)
 
@@ -422,6 +428,39 @@ TOKENIZERS: dict[str, Any] = {
         lambda record: record.update(normalizer=replacing({"Regex": "(?=.)"}, "a" * 1000, 3)),
     ),
     "pieces of no length": (lambda record: record.update(pre_tokenizer={"type": "FixedLength", "length": 0}),),
+    "growth while it is loaded": (
+        lambda record: record.update(
+            normalizer=replacing({"String": "a"}, "a" * 10, 9),
+            added_tokens=[*record["added_tokens"], added("a", normalized=True)],
+        ),
+    ),
+    "growth by other means": (
+        lambda record: record.update(normalizer={"type": "Sequence", "normalizers": [{"type": "ByteLevel"}] * 60}),
+    ),
+    "a regex that is long to compile": (
+        lambda record: record.update(pre_tokenizer=pattern("(?i)" + "ffist" * 20_000)),
+    ),
+    "a table of characters that takes all memory": (
+        lambda record: record.update(
+            normalizer={"type": "Precompiled", "precompiled_charsmap": base64.b64encode(b"\0\0\0\x80" * 9).decode()}
+        ),
+    ),
+    "a text many times in a template": (
+        lambda record: record.update(
+            post_processor={
+                "type": "TemplateProcessing",
+                "single": [{"Sequence": {"id": "A", "type_id": 0}}] * 20_000,
+                "pair": [],
+                "special_tokens": {},
+            }
+        ),
+    ),
+    "a piece that is deep": (
+        lambda record: record.update(
+            model={"type": "Unigram", "unk_id": 0, "vocab": [["[UNK]", 0.0], ["q" * 200_000, -1.0]]}
+        ),
+    ),
+    "a prefix without end": (lambda record: record["model"].update(continuing_subword_prefix="#" * 2_000_000),),
     "words without end": (lambda record: record["model"].update(max_input_chars_per_word=10**9),),
     "a broken regex": (lambda record: record.update(pre_tokenizer=pattern("(((")),),
     "a broken table of characters": (

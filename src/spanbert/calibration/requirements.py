@@ -48,7 +48,7 @@ class Requirement:
         return cls(match[1], float(match[2]), confidence)
 
     def __str__(self) -> str:
-        return f"{self.rate}>={self.least:g} with confidence {self.confidence:g}"
+        return f"{self.rate}>={self.least!r} with confidence {self.confidence!r}"
 
 
 @dataclass(frozen=True, slots=True)

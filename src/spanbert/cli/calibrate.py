@@ -54,19 +54,16 @@ def command(
     loaded = SpanModel.from_pretrained(model, device, dtype)
     record: dict[str, object] = {}
     if data:
-        dropped = loaded.bundle.operating_points
+        before = loaded.bundle
         loaded, done = calibrate(loaded, documents)
-        for name in dropped:
-            talk().print(f"operating point {name!r} dropped: it was of the probabilities before", markup=False)
         record["calibration"] = {name: each.to_json() for name, each in done.items()}
-        left = [
-            f"{name} was not calibrated: too little of its kind" for name in loaded.bundle.tasks if name not in done
-        ]
-        for line in (*summary(done), *left):
+        left = [f"{name} was not calibrated: too little of its kind" for name in before.tasks if name not in done]
+        old = [f"operating point {name!r} is of the probabilities before: dropped" for name in before.operating_points]
+        for line in (*summary(done), *left, *old):
             talk().print(line, markup=False)
-    if wanted is not None and require is not None:
+    if wanted is not None:
         point, promised = found_for(loaded.bundle, wanted)
-        name = operating_point or require.replace(" ", "")
+        name = operating_point or str(require).replace(" ", "")
         loaded.bundle.operating_points[name] = point
         record["operating_point"] = {
             "name": name,

@@ -60,13 +60,7 @@ def command(
         if _is_model(name):
             model = SpanModel.from_pretrained(name, device, dtype)
             sides[side] = predicted_by(model, gold, of=of, threshold=threshold)
-        elif (texts := _answers(name)) is not None:
-            if kind != "questions":
-                raise UsageError(
-                    f"answers by question id ({name}) to compare {kind}",
-                    f"a model, or a file of documents with {kind}",
-                    "to compare answers: --of questions",
-                )
+        elif (texts := _answers(name, kind)) is not None:
             sides[side] = answered(gold, texts)
         else:
             found = read_all([name], None, reading, name=side, verbose=verbose)
@@ -88,8 +82,10 @@ def command(
     typer.echo(record if json else plain(comparison.to_text()))
 
 
-def _answers(name: str) -> dict[str, str] | None:
-    """Texts by question id, where the file is what official scorers of answers read."""
+def _answers(name: str, kind: str) -> dict[str, str] | None:
+    """Texts by question id, where the file is what official scorers of answers read. Raises UsageError where it is, and
+    something else is compared.
+    """
     path = Path(name).expanduser()
     if path.suffix.lower() != ".json" or not path.is_file():
         return None
@@ -98,7 +94,16 @@ def _answers(name: str) -> dict[str, str] | None:
     except ValueError:
         return None  # the readers say what is wrong with it
     whole = isinstance(record, dict) and record and all(isinstance(text, str) for text in record.values())
-    return record if whole and "text" not in record else None  # {"id", "text"} is a document with nothing in it
+    if not whole or "text" in record:  # {"id", "text"} is a document with nothing in it
+        return None
+    if kind != "questions":
+        raise UsageError(
+            f"answers by question id ({name}) to compare {kind}",
+            f"a model, or a file of documents with {kind}",
+            "to compare answers: --of questions",
+        )
+    answers: dict[str, str] = record
+    return answers
 
 
 def _is_model(given: str) -> bool:

@@ -88,7 +88,8 @@ def with_settings(kinds: Iterable[type], skip: Iterable[str]) -> Callable[[Calla
             default = "" if is_list or field.default is None else f" Default: {field.default}."
             text = told[field.name] + (" Separated by commas." if is_list else "") + default
             base = str if is_list else _plain(hints[field.name])
-            flag, variable = "--" + field.name.replace("_", "-"), "SPANBERT_" + field.name.upper()
+            flag = "--" + field.name.replace("_", "-")
+            variable = "SPANBERT_" + field.name.upper() if getattr(kind, "from_environment", True) else None
             if base is bool and field.default is None:  # neither is the default
                 flag = f"{flag}/--no-{field.name.replace('_', '-')}"
             option = typer.Option(flag, help=text, envvar=variable, show_envvar=False, show_default=False)

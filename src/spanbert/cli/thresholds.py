@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, ClassVar, TypedDict
 
 from ..calibration.requirements import Requirement
 from ..errors import UsageError
@@ -25,6 +25,9 @@ class Chosen(TypedDict):
 class Thresholds:
     """What may be told of them; refused before anything is read where it cannot be meant."""
 
+    from_environment: ClassVar[bool] = False
+    """A variable that was set for one command would rule out the flags of another."""
+
     threshold: float | None = None
     """Least probability; none: the model's own."""
 
@@ -41,6 +44,10 @@ class Thresholds:
         if sum(choice is not None for choice in (self.threshold, self.operating_point, self.require)) > 1:
             raise UsageError(
                 "several of --threshold, --operating-point, --require", "one of them", "leave out the others"
+            )
+        if self.threshold is not None and not 0.0 <= self.threshold <= 1.0:
+            raise UsageError(
+                f"threshold {self.threshold}", "a probability from 0 to 1", "0.5 keeps what is likely right"
             )
         if self.confidence is not None and self.require is None:
             raise UsageError(

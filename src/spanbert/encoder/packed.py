@@ -117,8 +117,9 @@ def dropped(x: Tensor, share: float, training: bool) -> Tensor:  # noqa: FBT001 
     if x.device.type != "cpu":
         return F.dropout(x, share)
     words = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
-    kept = words.view(torch.int16)[: x.numel()] >= min(round(share * 2**16), 2**16 - 1) - 2**15
-    return x * kept.view(x.shape).to(x.dtype).mul_(1.0 / (1.0 - share))
+    fallen = min(round(share * 2**16), 2**16 - 1)
+    kept = words.view(torch.int16)[: x.numel()] >= fallen - 2**15
+    return x * kept.view(x.shape).to(x.dtype).mul_(2**16 / (2**16 - fallen))
 
 
 def rounded(rows: int) -> int:

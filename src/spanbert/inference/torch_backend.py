@@ -39,11 +39,14 @@ class TorchBackend:
 
 
 def copied(encoder: Encoder, dtype: torch.dtype) -> Encoder:
-    """A copy whose numbers are of this type. (A copy that is converted would for a while hold all twice in fp32.)"""
+    """A copy whose weights are of this type. (A copy that is converted would for a while hold all twice in fp32.)
+
+    Buffers stay as they are: ModernBERT's are frequencies, which three digits would bend by half a turn at the far end.
+    """
     known: dict[int, object] = {
         id(each): nn.Parameter(each.detach().to(dtype), requires_grad=False) for each in encoder.parameters()
     }
-    known |= {id(each): each.to(dtype) if each.is_floating_point() else each for each in encoder.buffers()}
+    known |= {id(each): each for each in encoder.buffers()}
     return copy.deepcopy(encoder, known)
 
 
