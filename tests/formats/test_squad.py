@@ -162,6 +162,13 @@ def test_what_is_written_reads_the_same(tmp_path: Path, form: str):
     assert list(read_documents(tmp_path / "out.json")) == gold()
 
 
+def test_ids_that_squad_files_do_not_have_are_counted(tmp_path: Path):
+    documents = [replace(gold()[1], id="other"), replace(gold()[2], meta={})]
+    lost = write_documents(documents, tmp_path / "out.json", "squad")
+    assert lost == {"ids of documents (they become title and number)": 2}
+    assert [document.id for document in read_documents(tmp_path / "out.json")] == ["A-1", "B-1-1"]
+
+
 def test_mrqa_is_written_and_read_the_same(tmp_path: Path):
     documents = [Document(d.id, d.text, questions=d.questions) for d in gold()]
     assert write_documents(documents, tmp_path / "out.jsonl.gz", "mrqa") == {}

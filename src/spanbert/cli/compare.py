@@ -54,6 +54,9 @@ def command(
     from ..inference.span_model import SpanModel
 
     kind = kind_of(gold, of).name
+    if report is not None:
+        with durable.on_disk(report):  # found out now, not after the models have read everything
+            report.mkdir(parents=True, exist_ok=True)
     sides: dict[str, Sequence[Document]] = {}
     given = {"A": a, "B": b}
     for side, name in sorted(given.items(), key=lambda item: _is_model(item[1])):  # a wrong file is found at once
@@ -74,8 +77,6 @@ def command(
     comparison = compare(gold, sides["A"], sides["B"], names=(readable(a), readable(b)), of=of)
     record = orjson.dumps(comparison.to_json())
     if report is not None:
-        with durable.on_disk(report):
-            report.mkdir(parents=True, exist_ok=True)
         durable.write(report / "compare.json", record.decode() + "\n")
         durable.write(report / "compare.html", page(comparison))
         talk().print(plain(f"wrote {readable(str(report))}/compare.json and compare.html"), markup=False)

@@ -66,6 +66,7 @@ def write(documents: Iterable[Document], target: str | Path) -> Counter[str]:
         else:
             title = str(document.meta.get(TITLE, document.id))
             articles.setdefault(title, []).append(_paragraph(document))
+            lost["ids of documents (they become title and number)"] += document.id != f"{title}-{len(articles[title])}"
     if predicted and articles:
         raise DataError("predictions and gold documents together", "one of the two", "write them to two files")
     data = [{TITLE: title, "paragraphs": paragraphs} for title, paragraphs in articles.items()]
