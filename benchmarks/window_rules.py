@@ -20,6 +20,7 @@ from benchmarks.datasets import DATA, OUTPUT, ROOT
 from spanbert import Document, Span, SpanModel, TrainConfig, train
 from spanbert.decoding import decode_spans
 from spanbert.documents import Candidate
+from spanbert.metrics.significance import paired_intervals
 from spanbert.metrics.spans import count_documents, f1
 from spanbert.packing import lay_out, longest_first
 from spanbert.tasks.task import Task
@@ -38,27 +39,46 @@ def main() -> None:
     parser.add_argument("corpora", nargs="*", metavar="CORPUS", help=f"{', '.join(CORPORA)}, unless named")
     options = parser.parse_args()
     names = ("ours", *RULES, "oracle")
-    print("| corpus | window | documents | " + " | ".join(names) + " |\n|---|--:|--:|" + "--:|" * len(names))
+    print("| corpus | window | documents | " + " | ".join(names) + " | ours less oracle |")
+    print("|---|--:|--:|" + "--:|" * len(names) + ":-:|")
     for corpus in options.corpora or CORPORA:
-        gold = long_texts(corpus)
+        gold, parts = long_texts(corpus)
         model = trained(corpus)
         for size in SIZES:
-            values = compared(model, gold, size)
+            counts = {name: counted(gold, found, parts) for name, found in compared(model, gold, size).items()}
+            values = (f"{100 * float(f1(counts[name].sum(axis=0))):.1f}" for name in names)
+            (low, high), *_ = paired_intervals(counts["oracle"][:, None], counts["ours"][:, None]) or ((0.0, 0.0),)
             print(
-                f"| {corpus} | {size} | {len(gold)} | " + " | ".join(f"{100 * values[n]:.1f}" for n in names) + " |",
+                f"| {corpus} | {size} | {len(gold)} | {' | '.join(values)} | [{100 * low:+.1f}, {100 * high:+.1f}] |",
                 flush=True,
             )
 
 
-def long_texts(corpus: str) -> list[Document]:
+def long_texts(corpus: str) -> tuple[list[Document], list[list[int]]]:
+    """And where in each the texts begin that it is made of, which are what is drawn for intervals."""
     parts = parts_of(corpus, DATA, OUTPUT)
     if corpus == "litbank":
-        return parts["test"]
-    text, spans = "", []
+        return parts["test"], [[0] for _ in parts["test"]]
+    text, spans, begins = "", [], []
     for document in parts["test"]:
+        begins.append(len(text))
         spans += [replace(span, start=span.start + len(text), end=span.end + len(text)) for span in document.spans]
         text += document.text + "\n"
-    return [Document(corpus, text, tuple(spans))]
+    return [Document(corpus, text, tuple(spans))], [begins]
+
+
+def counted(gold: Sequence[Document], found: Sequence[Document], parts: Sequence[Sequence[int]]) -> np.ndarray:
+    """[texts, 3]: right, predicted and gold spans of each text that the documents are made of."""
+    rows = []
+    for document, other, begins in zip(gold, found, parts, strict=True):
+        ends = [*begins[1:], len(document.text)]
+        for begin, end in zip(begins, ends, strict=True):
+            sides = [
+                [replace(d, spans=tuple(span for span in d.spans if begin <= span.start < end))]
+                for d in (document, other)
+            ]
+            rows.append(count_documents(*sides).by_label.sum((0, 1)))
+    return np.array(rows)
 
 
 def trained(corpus: str) -> SpanModel:
@@ -75,10 +95,11 @@ def trained(corpus: str) -> SpanModel:
     return model
 
 
-def compared(model: SpanModel, gold: Sequence[Document], size: int) -> dict[str, float]:
-    """F1 of each rule with windows of this size, which share what the longest span of training wants."""
+def compared(model: SpanModel, gold: Sequence[Document], size: int) -> dict[str, list[Document]]:
+    """What each rule finds with windows of this size, which share what the longest span of training wants."""
     (task,) = model.bundle.tasks.values()
-    tokenizer, found = model.bundle.tokenizer, {name: [] for name in ("ours", *RULES, "oracle")}  # type: ignore[var-annotated]
+    tokenizer = model.bundle.tokenizer
+    found: dict[str, list[Document]] = {name: [] for name in ("ours", *RULES, "oracle")}
     frame = tokenizer.frame
     overlap = min(task.settings.overlap or 0, (size - len(frame)) // 2)
     for document, pieces in zip(gold, tokenizer.pieces([d.text for d in gold]), strict=True):
@@ -91,7 +112,7 @@ def compared(model: SpanModel, gold: Sequence[Document], size: int) -> dict[str,
             chosen = longest if name == "longest wins" else best
             spans = chosen(task, pieces, {span: z for span, z in logits.items() if z > 0})
             found[name].append(Document(document.id, document.text, spans))
-    return {name: float(f1(count_documents(gold, each).by_label.sum((0, 1)))) for name, each in found.items()}
+    return found
 
 
 def opened(model: SpanModel, windows: Sequence[Window]) -> Rows:
