@@ -21,6 +21,7 @@ def test_a_report_of_a_trained_model(program: Program, trained: Path, toy_files:
     f1 = record["overall"]["f1"]
     assert f1["value"] == printed["micro"]["f1"] and [f1["low"], f1["high"]] == printed["micro"]["f1_interval"]
     assert record["train_documents"] == 125
+    assert sum(row["gold"] for row in record["by_window_position"]) == printed["micro"]["support"]
     assert record["by_mention"][0]["gold"] == printed["micro"]["support"]  # the data were given as training data too
     assert record["about"]["data"] == "dev.jsonl" and record["about"]["model"] == trained.name
     html = (folder / "report.html").read_text()

@@ -9,10 +9,12 @@ from ..documents import Document
 from ..errors import DataError, UsageError, nearest
 from ..inference.predictor import Predictor
 from ..inference.span_model import SpanModel
+from ..metrics.breakdown import Group
 from ..metrics.probabilities import BoolArray, FloatArray, calibration_report
 from ..metrics.report import Report, Unreachable
 from ..tasks.task import Task
 from ..tokenization import Pieces
+from .borders import by_border
 from .outcomes import collected
 
 
@@ -27,6 +29,8 @@ class Examined:
     """Of everything that was decoded in all of them, whatever the threshold."""
     right: BoolArray
     """Which of it is so."""
+    border: Group | None = None
+    """Which spans stand near a cut between windows (`borders.py`)."""
 
 
 def evaluate(
@@ -82,7 +86,7 @@ def examined(predictor: Predictor, documents: Sequence[Document]) -> Examined:
         unreachable=unreachable(task, documents, pieces),
         calibration=calibration_report(probabilities, found.right),
     )
-    return Examined(report, tuple(predicted), probabilities, found.right)
+    return Examined(report, tuple(predicted), probabilities, found.right, by_border(task, documents, pieces))
 
 
 def checked(documents: Iterable[Document]) -> list[Document]:

@@ -21,6 +21,7 @@ from ..metrics.breakdown import Differences, Group
 from ..metrics.probabilities import risk_coverage
 from ..metrics.report import Report, span_report
 from ..metrics.scorers import side_by_side
+from .borders import DISTANCES
 from .evaluate import Examined, alone, checked, examined
 from .excerpts import worst, worst_by_errors
 from .kinds import Kind, kind_named
@@ -119,6 +120,7 @@ def record(
         "scorer_notes": notes,
         "per_label": _table(found, lambda _, span: labels.index(span.label), labels),
         **_groups(gold, found, known, train),
+        "by_window_position": None if done.border is None else _table(found, done.border, DISTANCES),
         "errors": _errors(found),
         "confusion": [
             {"gold": right, "predicted": answer, "count": count}

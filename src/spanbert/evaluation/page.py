@@ -136,6 +136,13 @@ def _groups(record: Mapping[str, Any]) -> str:
         "<h3>Length of the document, in quarters of the documents</h3>\n"
         + rates_table(record["by_document_length"], "length"),
     ]
+    if record["by_window_position"] is not None:
+        parts.append(
+            "<h3>How far the span is from a cut between windows</h3>\n"
+            '<p class="note">Pieces to the nearer end of the window that tells it, where text goes on beyond. '
+            "Neighbouring windows overlap, so none should be near.</p>\n"
+            + rates_table(record["by_window_position"], "distance")
+        )
     if record["by_mention"] is not None:
         parts.append(
             "<h3>Whether training has seen the very text of the span</h3>\n"
