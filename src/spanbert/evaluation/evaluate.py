@@ -15,7 +15,7 @@ from ..metrics.report import Report, Unreachable
 from ..tasks.task import Task
 from ..tokenization import Pieces
 from .borders import by_border
-from .outcomes import collected
+from .outcomes import Whole, collected, whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,8 @@ class Examined:
     """Of everything that was decoded in all of them, whatever the threshold."""
     right: BoolArray
     """Which of it is so."""
+    whole: Whole | None = None
+    """The same of whole documents."""
     border: Group | None = None
     """Which spans stand near a cut between windows (`borders.py`)."""
 
@@ -81,12 +83,17 @@ def examined(predictor: Predictor, documents: Sequence[Document]) -> Examined:
     found = collected(judged, task.settings.labels)
     probabilities = predictor.calibrations[name].probabilities(found.logits, found.labels)
     pieces = predictor.tokenizer.pieces([document.text for document in documents])
+    least = predictor.label_thresholds.get(name, {})
+    told = probabilities >= [least.get(label, predictor.thresholds[name]) for label in found.labels]
+    documents_right = whole(judged, found, probabilities, told)
     report = replace(
         task.report(documents, predicted),
         unreachable=unreachable(task, documents, pieces),
         calibration=calibration_report(probabilities, found.right),
+        whole_documents=calibration_report(*documents_right),
     )
-    return Examined(report, tuple(predicted), probabilities, found.right, by_border(task, documents, pieces))
+    border = by_border(task, documents, pieces)
+    return Examined(report, tuple(predicted), probabilities, found.right, documents_right, border)
 
 
 def checked(documents: Iterable[Document]) -> list[Document]:

@@ -213,13 +213,18 @@ def _errors(found: Sequence[Differences]) -> dict[str, JSON]:
 
 def _calibration(done: Examined) -> dict[str, JSON]:
     """The numbers of the report, and at most _POINTS of the curve [share answered, share of it that is wrong]."""
-    said = done.report.calibration
+    said, documents = done.report.calibration, done.report.whole_documents
     if said is None or not said.count:
         return {"count": 0}
-    risks = risk_coverage(done.probabilities, done.right)
+    record = {**said.to_json(), "risk_coverage": _curve(risk_coverage(done.probabilities, done.right))}
+    if documents is not None and done.whole is not None:
+        record["documents"] = {**documents.to_json(), "risk_coverage": _curve(risk_coverage(*done.whole))}
+    return record
+
+
+def _curve(risks: np.ndarray) -> list[list[float]]:
     kept = np.unique(np.linspace(1, len(risks), min(_POINTS, len(risks))).round().astype(np.int64))
-    curve = [[int(k) / len(risks), float(risks[k - 1])] for k in kept]
-    return {**said.to_json(), "risk_coverage": curve}
+    return [[int(k) / len(risks), float(risks[k - 1])] for k in kept]
 
 
 def _unreachable(gold: Sequence[Document], report: Report) -> list[dict[str, JSON]]:

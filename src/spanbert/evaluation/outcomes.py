@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
 from ..calibration.fitting import Outcomes
 from ..documents import Document, Judged
 from ..inference.predictor import Predictor
+from ..metrics.probabilities import BoolArray, FloatArray
+
+_LEAST = 1e-12
 
 
 def outcomes(predictor: Predictor, documents: Sequence[Document]) -> dict[str, Outcomes]:
@@ -21,6 +25,28 @@ def outcomes(predictor: Predictor, documents: Sequence[Document]) -> dict[str, O
             task.judged(document, decoded[name]) for document, (_, decoded) in zip(documents, readings, strict=True)
         ]
     return {name: collected(each, predictor.tasks[name].settings.labels) for name, each in judged.items()}
+
+
+class Whole(NamedTuple):
+    """Documents in which all that is told is right and nothing is missed."""
+
+    probabilities: FloatArray
+    """How probable that is for each document, were its parts independent: the product of p of what is told and of 1 - p
+    of what is not. What was never decoded has no part in it."""
+    right: BoolArray
+    """Whether it is so."""
+
+
+def whole(judged: Sequence[Judged], found: Outcomes, probabilities: FloatArray, told: BoolArray) -> Whole:
+    """Of the documents that were judged, given what was `collected` of them, how probable it is and what is told."""
+    number = len(judged)
+    parts = np.log(np.maximum(np.where(told, probabilities, 1.0 - probabilities), _LEAST))
+    wrong = np.bincount(found.documents, weights=found.right != told, minlength=number)
+    reached = np.bincount(found.documents, weights=found.right & told, minlength=number)
+    gold = np.array([sum(each.gold.values()) for each in judged])
+    return Whole(
+        np.exp(np.bincount(found.documents, weights=parts, minlength=number)), (wrong == 0) & (reached == gold)
+    )
 
 
 def collected(judged: Sequence[Judged], labels: Sequence[str]) -> Outcomes:

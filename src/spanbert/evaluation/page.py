@@ -136,7 +136,7 @@ def _groups(record: Mapping[str, Any]) -> str:
         "<h3>Length of the document, in quarters of the documents</h3>\n"
         + rates_table(record["by_document_length"], "length"),
     ]
-    if record["by_window_position"] is not None:
+    if any(row["documents"] for row in (record["by_window_position"] or [])[1:]):  # else no document is cut
         parts.append(
             "<h3>How far the span is from a cut between windows</h3>\n"
             '<p class="note">Pieces to the nearer end of the window that tells it, where text goes on beyond. '
@@ -206,6 +206,19 @@ def probabilities(said: Mapping[str, Any]) -> str:
     """How true the probabilities of what was decoded are, in numbers and drawn."""
     if not said["count"]:
         return "<p>Nothing was decoded, so there is no probability to judge.</p>\n"
+    parts = [f"<p>Of everything that was decoded, whatever the threshold: {said['count']:,}.</p>\n", _figures(said)]
+    if whole := said.get("documents"):
+        share, expected = (sum(row[k] * row[2] for row in whole["reliability"]) / whole["count"] for k in (1, 0))
+        parts.append(
+            f"<h3>Whole documents</h3>\n<p>In {share:.1%} of {whole['count']:,} documents all that is told is right "
+            f"and nothing is missed; expected were {expected:.1%}, as if the parts of a document were independent. "
+            "The curve shows how many documents need no second look, taken in the order of this probability.</p>\n"
+            + _figures(whole)
+        )
+    return "".join(parts)
+
+
+def _figures(said: Mapping[str, Any]) -> str:
     numbers = {
         "calibration error (ECE)": ("ece", "mean distance of probability and share right, in bins of equal size"),
         "ECE less chance": ("ece_corrected", "less what perfect probabilities would show in so few spans"),
@@ -218,8 +231,7 @@ def probabilities(said: Mapping[str, Any]) -> str:
         for name, (key, meaning) in numbers.items()
     ]
     return (
-        f"<p>Of everything that was decoded, whatever the threshold: {said['count']:,}.</p>\n"
-        + table('<th class="t">measure</th><th>value</th><th class="t"></th>', lines)
+        table('<th class="t">measure</th><th>value</th><th class="t"></th>', lines)
         + f'<div class="charts"><figure><figcaption>Reliability: {len(said["reliability"])} bins of equal size'
         f"</figcaption>{charts.reliability(said['reliability'])}</figure>"
         f"<figure><figcaption>Risk and coverage, AURC {said['aurc']:.4f}</figcaption>"

@@ -93,6 +93,8 @@ class Report:
     unreachable: tuple[Unreachable, ...] = ()
     losses: Mapping[str, float] = field(default_factory=dict)
     calibration: CalibrationReport | None = None
+    whole_documents: CalibrationReport | None = None
+    """The same of documents: whether all that is told is right and nothing is missed."""
     scores: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Official scores under the scorer's name, on its own scale: numbers, or rates under the name of a metric."""
     groups: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
@@ -156,7 +158,8 @@ class Report:
         if self.losses:
             record["losses"] = dict(self.losses)
         if self.calibration is not None:
-            record["calibration"] = self.calibration.to_json()
+            documents = {} if self.whole_documents is None else {"documents": self.whole_documents.to_json()}
+            record["calibration"] = {**self.calibration.to_json(), **documents}
         return record
 
     def to_text(self) -> str:
@@ -178,6 +181,10 @@ class Report:
             lines.append(
                 f"calibration: error {said.ece:.4f} ({said.ece_corrected:.4f} less chance), Brier {said.brier:.4f}"
             )
+        if self.whole_documents is not None and self.whole_documents.count > 1:
+            said = self.whole_documents
+            share = sum(each.right * each.count for each in said.reliability) / said.count
+            lines.append(f"documents without any error: {share:.3f}, calibration error {said.ece:.4f}")
         return "\n".join([*lines, f"signature: {self.signature}"]) + "\n"
 
     def _sections(self) -> dict[str, Estimate]:
