@@ -117,7 +117,7 @@ def _promise(
     counts = [outcomes.gold[label] for label in labels if label in outcomes.gold]
     gold = np.sum(counts, axis=0) if counts else np.zeros(int(documents.max(initial=-1)) + 1, dtype=np.int64)
     best = Promise(labels, NEVER, 0, 0, 0.0, 0.0, 0.0)
-    for threshold in _tried(p, _needed(requirement)):  # from strict to lax
+    for threshold in _tried(p, requirement):  # from strict to lax
         kept = p >= threshold
         hits = np.bincount(documents[kept & right], minlength=len(gold))
         told = np.bincount(documents[kept], minlength=len(gold))
@@ -139,15 +139,21 @@ def _promise(
     return best
 
 
-def _tried(probabilities: FloatArray, least: int) -> list[float]:
-    """At most TRIED thresholds, the first of which keeps about `least` spans and the last all.
+def _tried(probabilities: FloatArray, requirement: Requirement) -> list[float]:
+    """At most TRIED thresholds, the first of which keeps about as many spans as are needed without a fault.
 
-    Each lies halfway between two probabilities, so that rounding moves no span across it.
+    The last keeps all; of a precision, those among which twice as many are expected to be wrong as may be: what is
+    laxer has hardly a chance, and would cost the others theirs. Chosen by the probabilities alone, so that trying them
+    all is paid for by Bonferroni's share. Each lies halfway between two, so that rounding moves no span across it.
     """
     falling = np.sort(probabilities)[::-1]
     if not len(falling):
         return []
-    places = np.geomspace(min(least, len(falling)), len(falling), TRIED).astype(int) - 1
+    most = len(falling)
+    if requirement.rate == "precision":
+        expected = np.cumsum(falling) / np.arange(1, most + 1)  # which falls
+        most = max(1, int((expected >= 2 * requirement.least - 1).sum()))
+    places = np.geomspace(min(_needed(requirement), most), most, TRIED).astype(int) - 1
     distinct = np.append(np.unique(falling)[::-1], 0.0)
     lower = distinct[np.searchsorted(-distinct, -falling[places]) + 1]
     return sorted({float(value) for value in (falling[places] + lower) / 2}, reverse=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -53,14 +54,16 @@ def command(
 
     loaded = SpanModel.from_pretrained(model, device, dtype)
     record: dict[str, object] = {}
+    dropped: list[str] = []
     if data:
         before = loaded.bundle
         loaded, done = calibrate(loaded, documents)
         record["calibration"] = {name: each.to_json() for name, each in done.items()}
         left = [f"{name} was not calibrated: too little of its kind" for name in before.tasks if name not in done]
-        old = [f"operating point {name!r} is of the probabilities before: dropped" for name in before.operating_points]
-        for line in (*summary(done), *left, *old):
-            talk().print(line, markup=False)
+        dropped = [
+            f"operating point {name!r} was of the probabilities before: dropped" for name in before.operating_points
+        ]
+        _say((*summary(done), *left))
     if wanted is not None:
         point, promised = found_for(loaded.bundle, wanted)
         name = operating_point or str(require).replace(" ", "")
@@ -70,13 +73,17 @@ def command(
             "requirement": point.requirement,
             "promises": {task: [_row(promise) for promise in each] for task, each in promised.items()},
         }
-        for each in promised.values():
-            for promise in each:
-                talk().print(_line(promise, wanted), markup=False)
-        talk().print(f"use it with: spanbert predict --operating-point '{name}'", markup=False)
+        _say(_line(promise, wanted) for each in promised.values() for promise in each)
+        _say([f"use it with: spanbert predict --operating-point '{name}'"])
     loaded.save_pretrained(output or model)
+    _say(dropped)
     if json:
         typer.echo(orjson.dumps(record))
+
+
+def _say(lines: Iterable[str]) -> None:
+    for line in lines:
+        talk().print(line, markup=False)
 
 
 def _wanted(require: str | None, confidence: float | None, operating_point: str | None) -> Requirement | None:

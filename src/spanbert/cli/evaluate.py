@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
 import typer
 
+from ..documents import Document
 from ..durable import on_disk
 from ..errors import UsageError, plain
 from ..formats import Reading
@@ -16,6 +18,7 @@ from .show import LISTED, read_all, talk
 from .thresholds import Thresholds
 
 if TYPE_CHECKING:
+    from ..inference.span_model import SpanModel
     from ..metrics.report import Report
 
 
@@ -50,8 +53,6 @@ def command(
     documents = read_all(data, input_format, reading, name="data", verbose=verbose)
     learned = read_all(train, input_format, reading, name="train", verbose=verbose) if train else None
 
-    if not any(d.spans or d.questions or d.relations or d.clusters for d in documents):
-        talk().print("warning: the data have no spans at all, so there is nothing to find", markup=False)
     if report is not None:
         with on_disk(report):  # found out now, not after the model has read everything
             report.mkdir(parents=True, exist_ok=True)
@@ -62,6 +63,7 @@ def command(
 
     loaded = SpanModel.from_pretrained(model, device, dtype)
     chosen = thresholds.of(loaded)
+    _check_kinds(loaded, task, documents)
     if report is None:
         done = evaluate(loaded, documents, task=task, **chosen)
     else:
@@ -74,6 +76,15 @@ def command(
         return
     typer.echo(plain(done.to_text()))
     _list_unreachable(done, verbose=verbose)
+
+
+def _check_kinds(model: SpanModel, task: str | None, documents: Sequence[Document]) -> None:
+    """Warn where nothing is annotated of the kind that is measured: every rate would be 0, and mean nothing."""
+    tasks = model.bundle.tasks
+    tells = tasks[task].tells if task in tasks else next(iter(tasks.values())).tells
+    if not any(getattr(document, kind) for document in documents for kind in tells):
+        what = f"the data have no {' and no '.join(tells)} at all, so there is nothing to find"
+        talk().print(f"warning: {what}: the rates mean nothing", markup=False)
 
 
 def _list_unreachable(done: Report, *, verbose: bool) -> None:
