@@ -54,14 +54,12 @@ def command(
 
     loaded = SpanModel.from_pretrained(model, device, dtype)
     record: dict[str, object] = {}
-    dropped: list[str] = []
+    dropped = [*loaded.bundle.operating_points] if data else []
     if data:
-        before = loaded.bundle
         loaded, done = calibrate(loaded, documents)
         record["calibration"] = {name: each.to_json() for name, each in done.items()}
-        left = [f"{name} was not calibrated: too little of its kind" for name in before.tasks if name not in done]
-        dropped = [
-            f"operating point {name!r} was of the probabilities before: dropped" for name in before.operating_points
+        left = [
+            f"{name} was not calibrated: too little of its kind" for name in loaded.bundle.tasks if name not in done
         ]
         _say((*summary(done), *left))
     if wanted is not None:
@@ -73,10 +71,10 @@ def command(
             "requirement": point.requirement,
             "promises": {task: [_row(promise) for promise in each] for task, each in promised.items()},
         }
-        _say(_line(promise, wanted) for each in promised.values() for promise in each)
-        _say([f"use it with: spanbert predict --operating-point '{name}'"])
+        lines = [_line(promise, wanted) for each in promised.values() for promise in each]
+        _say([*lines, f"use it with: spanbert predict --operating-point '{name}'"])
     loaded.save_pretrained(output or model)
-    _say(dropped)
+    _say(f"operating point {old!r} was of the probabilities before: dropped" for old in dropped)
     if json:
         typer.echo(orjson.dumps(record))
 
