@@ -80,6 +80,17 @@ def edit(path: Path, change: Callable[[dict], object]) -> None:
     reseal(path.parent)
 
 
+def test_outcomes_of_an_older_model_are_not_those_of_the_new_one(folder: Path):
+    """Thresholds would be promised by what another model decoded."""
+    model = SpanModel.from_pretrained(folder, "cpu", "float32")
+    kept = (folder / "outcomes.json").read_bytes()
+    model.bundle.outcomes = {}
+    model.save_pretrained(folder)
+    assert not (folder / "outcomes.json").exists()
+    (folder / "outcomes.json").write_bytes(kept)  # put there by hand: no checksum says that it belongs here
+    assert SpanModel.from_pretrained(folder, "cpu", "float32").bundle.outcomes == {}
+
+
 def test_what_is_loaded_is_what_was_saved(saved: tuple):
     model, folder = saved
     loaded = SpanModel.from_pretrained(folder, "cpu", "float32")

@@ -145,6 +145,8 @@ def write(bundle: Bundle, folder: Path, dtype: torch.dtype = torch.float32) -> N
         files = sorted(staging.iterdir())
         sums = {path.name: durable.digest(path) for path in files}
         (folder / CHECKSUMS).unlink(missing_ok=True)  # until the last file is in place this is no bundle
+        if not (staging / OUTCOMES).exists():
+            (folder / OUTCOMES).unlink(missing_ok=True)  # of an older model: no promise may be made of it
         for path in files:
             path.chmod(0o644)  # the weights writer makes files that only their owner can read
             durable.sync(path)
@@ -282,7 +284,7 @@ def _point(record: Mapping[str, Any], tasks: Mapping[str, Task]) -> OperatingPoi
 
 
 def _outcomes(folder: Path, tasks: Mapping[str, Task]) -> dict[str, Outcomes]:
-    if not (folder / OUTCOMES).is_file():
+    if OUTCOMES not in files.read_json(folder / CHECKSUMS) or not (folder / OUTCOMES).is_file():
         return {}
     record = files.read_json(folder / OUTCOMES)
     return {name: Outcomes.from_json(cast(_Rows, record[name])) for name in tasks if name in record}

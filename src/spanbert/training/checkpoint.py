@@ -211,9 +211,9 @@ def _restore_moments(network: nn.Module, optimizer: torch.optim.Optimizer, tenso
         if name not in parameters:
             raise DataError(f"a checkpoint with {name}", "the parameters of this model", "train into a new folder")
         parameter = parameters[name]
-        # AdamW keeps its step count on the CPU
-        where = tensor if moment == "step" else tensor.to(parameter.device)
-        optimizer.state[parameter][moment] = where.clone()
+        optimizer.state[parameter][moment] = tensor.to(
+            parameter.device
+        ).clone()  # fused AdamW counts its steps there too
 
 
 def _generators() -> dict[str, Tensor]:
