@@ -64,6 +64,20 @@ def test_the_same_texts_give_the_same_vocabulary(documents: list[Document], toke
         assert done.stdout.strip() == tokenizer.fingerprint
 
 
+def test_signs_inside_words_are_numbered_alike_in_every_process():
+    code = (
+        "from spanbert.documents import Document\n"
+        "from spanbert.pretraining.vocabulary import train_vocabulary\n"
+        "texts = ['Heated to 30\u00b0C for 20\u20ac by Acme\u2122 in 3\u00d74 mm, \u00b15 %. ' * 3] * 9\n"
+        "print(train_vocabulary([Document(str(n), t) for n, t in enumerate(texts)], 1200).fingerprint)"
+    )
+    found = {
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+        for _ in range(3)
+    }
+    assert len(found) == 1
+
+
 def test_written_and_read_again(tokenizer: Tokenizer, tmp_path: Path):
     import transformers
 

@@ -78,9 +78,17 @@ def _spooled(documents: Iterable[Document], normalizer: normalizers.Normalizer, 
 
 
 def _first_pieces(alphabet: Sequence[str]) -> list[str]:
-    """Special and unused pieces, then every letter; of those that words go on with, that form as well."""
-    going_on = [f"##{letter}" for letter in alphabet if letter.isalnum() or unicodedata.category(letter)[0] == "M"]
+    """Special and unused pieces, then every letter; of those that words go on with, that form as well.
+
+    Words go on with all but what BERT's tokenizer takes for punctuation: signs such as ° and € too. A form that were
+    left out would be numbered by the trainer, in an order that changes with every process.
+    """
+    going_on = [f"##{letter}" for letter in alphabet if not _is_punctuation(letter)]
     return [*SPECIAL.values(), *(f"[unused{number}]" for number in range(UNUSED)), *alphabet, *going_on]
+
+
+def _is_punctuation(letter: str) -> bool:
+    return unicodedata.category(letter)[0] == "P" or letter.isascii() and not letter.isalnum()
 
 
 def write_vocabulary(tokenizer: Tokenizer, folder: Path, longest: int) -> None:
