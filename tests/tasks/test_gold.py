@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from spanbert.documents import Document, Span
 from spanbert.errors import SpanbertError
 from spanbert.tasks import gold
 from spanbert.tasks.span_classification import SpanSettings
-from spanbert.tokenization import Tokenizer
+from spanbert.tokenization import Pieces, Tokenizer
 
 LABELS = ("X", "Y")
 A, B, C = Span(0, 8, "X", 0.4), Span(5, 17, "Y", 0.9), Span(14, 17, "X", 0.95)  # A and B overlap, C lies in B
@@ -103,3 +104,11 @@ def test_labels_are_checked_when_a_task_is_set_up():
     for labels, words in ((("PER SON",), "label 'PER SON'"), (("",), "label ''"), (("A", "A"), "labels A, A")):
         with pytest.raises(SpanbertError, match=words):
             SpanSettings(labels=labels)
+
+
+def test_a_span_before_a_piece_of_white_space_can_be_told():
+    """`Anna` and `here` around a piece of white space alone, as byte-level vocabularies have them."""
+    pieces = Pieces(np.arange(3), np.array([0, 4, 6]), np.array([4, 4, 10]), np.arange(3))
+    table = {"first": np.array([0, 0, 2, 1]), "last": np.array([0, 2, 2, 1])}
+    found = gold.distinct(pieces, table)
+    assert list(zip(found["first"].tolist(), found["last"].tolist(), strict=True)) == [(0, 0), (0, 2), (2, 2)]

@@ -94,12 +94,15 @@ def judged(document: Document, decoded: Decoded) -> Judged:
 
 def distinct(pieces: Pieces, table: Table) -> Table:
     """The rows that can be told apart in the text: several pieces may stand for the same characters (a Hangul syllable
-    in an uncased vocabulary is three), and then a span begins with the first and ends with the last of them."""
+    in an uncased vocabulary is three), and then a span begins with the first and ends with the last of them. Pieces of
+    white space alone, which cover no characters, are not among them."""
     if not table:
         return table
     first, last = table["first"], table["last"]
-    begins = np.diff(pieces.starts, prepend=-1) > 0
-    ends = np.diff(pieces.ends, append=pieces.ends[-1] + 1) > 0
+    seen = np.flatnonzero(pieces.visible)
+    begins, ends = np.zeros((2, len(pieces)), dtype=bool)
+    begins[seen] = np.diff(pieces.starts[seen], prepend=-1) > 0
+    ends[seen] = np.diff(pieces.ends[seen], append=pieces.ends[-1] + 1) > 0
     kept = begins[first] & ends[last]
     return {name: column[kept] for name, column in table.items()} if kept.any() else {}
 
