@@ -284,7 +284,7 @@ def _point(record: Mapping[str, Any], tasks: Mapping[str, Task]) -> OperatingPoi
 
 
 def _outcomes(folder: Path, tasks: Mapping[str, Task]) -> dict[str, Outcomes]:
-    if OUTCOMES not in files.read_json(folder / CHECKSUMS) or not (folder / OUTCOMES).is_file():
+    if OUTCOMES not in files.read_json(folder / CHECKSUMS):  # one that no checksum names is of another model
         return {}
     record = files.read_json(folder / OUTCOMES)
     return {name: Outcomes.from_json(cast(_Rows, record[name])) for name in tasks if name in record}

@@ -256,9 +256,14 @@ class Tokenizer:
 
     def _as_text(self, ids: IntArray) -> IntArray:
         """Unknown in place of special pieces, which some vocabularies list among their words."""
+        return np.where(self._special[ids], self.ids["unk"], ids)
+
+    @cached_property
+    def _special(self) -> npt.NDArray[np.bool_]:
+        """Of each id whether it is that of a special piece other than unknown."""
         special = np.zeros(self.size, dtype=bool)
         special[[number for role, number in self.ids.items() if role != "unk"]] = True
-        return np.where(special[ids], self.ids["unk"], ids)
+        return special
 
     def _encoded(self, texts: list[str]) -> Sequence[Any]:
         try:

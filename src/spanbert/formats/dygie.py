@@ -45,13 +45,14 @@ def _document(record: dict[str, object], name: str, report: ReadReport) -> Docum
         if (int(first), int(last)) in spans:  # type: ignore[call-overload]  # `span` has read them as numbers
             more.append(span)
         spans.setdefault((int(first), int(last)), span)  # type: ignore[call-overload]
+    ambiguous = {(span.start, span.end) for span in more}
     relations = []
     for *ends, label in _rows(record, "relations", 5):
         pair = []
         for first, last in (ends[:2], ends[2:]):
             place = joined.span(first, last, MENTION, report)
             known = spans.get((int(first), int(last)))  # type: ignore[call-overload]
-            if any((span.start, span.end) == (place.start, place.end) for span in more):
+            if (place.start, place.end) in ambiguous:
                 report.warn("arguments with several labels (the first is taken)", name)
             if known is None:
                 report.repair("relations whose arguments are no entities (added as mentions)", name)

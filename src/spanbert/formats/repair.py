@@ -18,6 +18,7 @@ from ..graphemes import borders, widen
 from .offset_units import DETECTED, UNITS, Pieces, convert
 from .report import ReadReport
 
+Item = TypeVar("Item")
 _NUMBER = re.compile(r"-?[0-9]{1,18}")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
@@ -25,7 +26,6 @@ _ZERO_WIDTH = frozenset("\u00ad\u200b\u200c\u200d\u2060\ufeff")
 _SEPARATORS = frozenset(",;:")
 _PAIRS = ("()", "[]", "{}", "\u201c\u201d", "\u00ab\u00bb")
 _LONGEST_LABEL = 400  # before composition: beyond, it is refused as it is
-Item = TypeVar("Item")
 _SHOWN = 40  # characters of a copy quoted in a message
 
 

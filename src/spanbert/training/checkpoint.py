@@ -211,9 +211,8 @@ def _restore_moments(network: nn.Module, optimizer: torch.optim.Optimizer, tenso
         if name not in parameters:
             raise DataError(f"a checkpoint with {name}", "the parameters of this model", "train into a new folder")
         parameter = parameters[name]
-        optimizer.state[parameter][moment] = tensor.to(
-            parameter.device
-        ).clone()  # fused AdamW counts its steps there too
+        # fused AdamW counts its steps on the parameters' device too
+        optimizer.state[parameter][moment] = tensor.to(parameter.device).clone()
 
 
 def _generators() -> dict[str, Tensor]:

@@ -141,7 +141,7 @@ def hold_out(documents: Sequence[Document], annotations: Annotations) -> tuple[l
         if len(held) < wanted - len(bare) and labels[number] and all(left[label] > 1 for label in labels[number]):
             held.add(number)
             left.subtract(labels[number])
-    if not held and not any(map(annotations, documents)):
+    if not any(labels):
         _refuse_bare("training", documents)
     if not held:
         raise DataError(
