@@ -17,7 +17,7 @@ from ..errors import UsageError, plain
 from ..formats import FORMATS, Reading, ReadReport, read_documents, write_documents
 from ..models import EXTRACTOR
 from .flags import split, with_settings
-from .show import answer_in_place, counted, highlighted, number, talk, told, told_relations
+from .show import answer_in_place, counted, highlighted, number, talk, told, told_lost, told_relations
 from .thresholds import Thresholds
 
 if TYPE_CHECKING:
@@ -63,9 +63,7 @@ def command(
         if format == HIGHLIGHT:
             _highlight(predicted, output, loaded.labels)
         else:
-            lost = write_documents(predicted, output, format)
-            for what, times in lost.items():
-                talk().print(f"  {times:,} {what} left out: {format} cannot hold them", markup=False)
+            told_lost(write_documents(predicted, output, format), format)
         seen.check(loaded)
     finally:
         if report.documents:

@@ -11,7 +11,7 @@ from ..documents import Document
 from ..errors import DataError, UsageError, nearest
 from ..formats import Reading, write_documents
 from .flags import with_settings
-from .show import counted, number, read_all, talk
+from .show import counted, number, read_all, talk, told_lost
 
 FORMATS = ("jsonl", "label-studio")
 """Those that hold probabilities and further fields."""
@@ -49,8 +49,7 @@ def command(
     from ..selection import select
 
     chosen = select(SpanModel.from_pretrained(model, device, dtype), counted(bare, "reading"), budget)
-    for what, times in write_documents(chosen, output, format).items():
-        talk().print(f"  {times:,} {what} left out: {format} cannot hold them", markup=False)
+    told_lost(write_documents(chosen, output, format), format)
     spans = sum(len(document.spans) for document in chosen)
     talk().print(
         f"{number(len(chosen), 'document')} of {len(bare):,} in {output}, the best first, with {number(spans, 'span')} "

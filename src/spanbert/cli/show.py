@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TypeVar
@@ -57,6 +57,12 @@ def highlighted(document: Document, labels: Sequence[str]) -> Text:
         text.append("[" if opens else f"|{plain(span.label)}{score}]", style=f"bold {colour}")
     text.append(_readable(document.text[at:]))
     return text
+
+
+def told_lost(lost: Mapping[str, int], format: str) -> None:
+    """What a format could not hold of the documents that were written in it."""
+    for what, times in lost.items():
+        talk().print(f"  {times:,} {what} left out: {format} cannot hold them", markup=False)
 
 
 def told_relations(document: Document) -> Iterator[Text]:
