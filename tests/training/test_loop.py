@@ -24,6 +24,7 @@ from spanbert.heads.head import Network
 from spanbert.tasks import task_class
 from spanbert.training import data, loop, material
 from spanbert.training.loop import MOST_FAILED_SAVES, MOST_SKIPPED, take_step
+from spanbert.training.processes import Processes
 from spanbert.training.tracking import Evaluated, Finished, Started, Stepped, Warned
 
 SPANS, TAGS = TASKS = ("span-classification", "token-classification")
@@ -349,6 +350,22 @@ def test_sigterm_saves_and_exits_143(whole, tiny_encoder, few, tmp_path, when):
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     assert resumed(tmp_path, model, few)[0].resumed_at == at  # nothing is done twice
     assert (tmp_path / "model.safetensors").read_bytes() == expected
+
+
+def test_a_signal_that_comes_while_the_processes_agree_is_heeded(tiny_encoder, few, tmp_path, monkeypatch):
+    """Waiting for the others takes most of a short step: that is where signals come."""
+    asked = []
+
+    def agreed(processes: Processes, value: float) -> float:
+        asked.append(value)
+        if len(asked) == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return value
+
+    monkeypatch.setattr(Processes, "agreed", agreed)
+    with pytest.raises(SystemExit):
+        train(SpanModel.create(tiny_encoder, task=TAGS), *few, TrainConfig(**SHORT, output=str(tmp_path)))
+    assert asked == [0, signal.SIGTERM]
 
 
 @pytest.mark.parametrize("uninterrupted", [SPANS], indirect=True)

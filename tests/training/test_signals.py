@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from spanbert.training.signals import stop_request
+from spanbert.training.signals import leave, stop_request
 
 LEAVES = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: SystemExit}
 
@@ -17,7 +17,6 @@ LEAVES = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: SystemExit}
 def test_first_asks_and_second_leaves(number: signal.Signals):
     with stop_request() as stop:
         assert stop.signal is None
-        stop.leave()  # nobody asked: nothing happens
         os.kill(os.getpid(), number)
         assert stop.signal == number
         with pytest.raises(LEAVES[number]):
@@ -26,10 +25,8 @@ def test_first_asks_and_second_leaves(number: signal.Signals):
 
 def test_exit_codes():
     """128 + 15; Python itself makes 130 of KeyboardInterrupt."""
-    with stop_request() as stop:
-        os.kill(os.getpid(), signal.SIGTERM)
-        with pytest.raises(SystemExit) as left:
-            stop.leave()
+    with pytest.raises(SystemExit) as left:
+        leave(signal.SIGTERM)
     assert left.value.code == 143
 
 

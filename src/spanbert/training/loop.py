@@ -28,7 +28,7 @@ from .data import Corpus, Step
 from .material import AnnotatedDocuments, Material
 from .optimizer import default_rate, make_optimizer, set_rates
 from .processes import ALONE, Processes, joined
-from .signals import Request, stop_request
+from .signals import Request, leave, stop_request
 from .tracking import Evaluated, Event, Finished, JsonLog, Observer, Started, Stepped, Warned
 
 MOST_SKIPPED = 3
@@ -320,12 +320,12 @@ class _Run:
             self._tell(Warned(f"no checkpoint at step {self.state.steps}: {error.found}"))
 
     def _leave_if_asked(self, stop: Request) -> None:
-        stop.signal = int(self.processes.agreed(stop.signal or 0)) or None
-        if stop.signal is not None:
+        asked = int(self.processes.agreed(stop.signal or 0))
+        if asked:  # a signal that comes while they agree stays for the next step
             self._save()
             if self.checkpoints is not None:
                 self._tell(Warned(f"stopped after step {self.state.steps}, all saved; go on with --resume auto"))
-            stop.leave()
+            leave(asked)
 
     def _tell(self, event: Event) -> None:
         for observer in list(self.observers):

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import NoReturn
 
 _CAUGHT = (signal.SIGINT, signal.SIGTERM)
 
@@ -17,12 +18,10 @@ class Request:
     def __init__(self) -> None:
         self.signal: int | None = None
 
-    def leave(self) -> None:
-        """Stop the program the way the signal would have: exit code 130 or 143."""
-        if self.signal == signal.SIGINT:
-            raise KeyboardInterrupt
-        if self.signal is not None:
-            raise SystemExit(128 + self.signal)
+
+def leave(number: int) -> NoReturn:
+    """Stop the program the way this signal would have: exit code 130 or 143."""
+    raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
 
 
 @contextmanager
@@ -35,7 +34,7 @@ def stop_request() -> Iterator[Request]:
 
     def ask(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the form that signal wants
         if request.signal is not None:
-            request.leave()
+            leave(number)
         request.signal = number
 
     before = {number: signal.signal(number, ask) for number in _CAUGHT}
