@@ -19,6 +19,7 @@ from spanbert.calibration.requirements import (
     label_thresholds,
     lower_bound,
     promises,
+    student_t,
 )
 from spanbert.errors import DataError, UsageError
 
@@ -66,6 +67,40 @@ def test_spans_of_one_document_count_together():
     assert lower_bound(counts, counts, 0.95) == pytest.approx(0.05 ** (1 / 10))
     assert lower_bound(np.zeros(3, dtype=int), np.ones(3, dtype=int), 0.95) == 0.0
     assert lower_bound(np.zeros(3, dtype=int), np.zeros(3, dtype=int), 0.95) == 0.0
+
+
+def test_student_t_by_table():
+    """The tables of any textbook: 12.706 and 2.228 at 0.975, 1.697 at 0.95; with one degree it is Cauchy's tangent."""
+    found = [student_t(level, freedom) for level, freedom in ((0.975, 1), (0.975, 10), (0.95, 30))]
+    assert found == pytest.approx([12.706, 2.228, 1.697], abs=1e-3)
+    assert student_t(0.9, 1) == pytest.approx(math.tan(math.pi * 0.4))
+
+
+def test_faults_of_few_documents_do_not_raise_the_bound():
+    """Twelve documents of fifty: one fault, or two in two documents, says less than none, not more."""
+    of = np.full(12, 50)
+    faults = np.eye(12, dtype=int)
+    bounds = [lower_bound(of - sum(faults[:n], np.zeros(12, dtype=int)), of, 0.95) for n in range(3)]
+    assert bounds[0] == pytest.approx(0.05 ** (1 / 12))
+    assert bounds == sorted(bounds, reverse=True)
+
+
+def test_few_documents_make_the_spread_uncertain():
+    """Four documents of ten with 9, 8, 9 and 9 right, by hand: less spread than independent spans would show, so the
+    effect is (t / z)^2 alone, at 3 degrees (2.353 / 1.645)^2 = 2.047: 40 spans count as 19.54, with 17.10 right."""
+    bound = lower_bound(np.array([9, 8, 9, 9]), np.full(4, 10), 0.95)
+    assert bound == pytest.approx(clopper_pearson(35 / 2.0468, 40 / 2.0468, 0.95), abs=1e-4)
+
+
+@pytest.mark.parametrize(("documents", "right"), [(15, 0.9), (60, 0.97)])
+def test_the_bound_holds_where_documents_are_all_right_or_all_wrong(documents: int, right: float):
+    """Above the truth in no more than the 2.5 % of draws that it may be."""
+    draw = np.random.default_rng(3)
+    above = 0
+    for _ in range(1000):
+        of = 1 + draw.negative_binomial(1, 0.1, documents)
+        above += lower_bound(of * (draw.random(documents) < right), of, 0.975) > right
+    assert above <= 25
 
 
 def simulated(draw: np.random.Generator, documents: int = 400, spread: float = 0.7) -> Outcomes:

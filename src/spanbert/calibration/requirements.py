@@ -13,6 +13,8 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from statistics import NormalDist
 
 import numpy as np
 
@@ -25,6 +27,8 @@ TRIED = 8
 NEVER = 2.0
 """The threshold of a label that cannot keep the promise: no probability reaches it."""
 REST = "(rare labels)"
+VARYING = 3
+"""Documents with a fault from which on the spread between documents is believed."""
 _TERMS, _TINY = 300, 1e-300
 _HALVINGS = 60
 
@@ -160,17 +164,22 @@ def _tried(probabilities: FloatArray, requirement: Requirement) -> list[float]:
 
 
 def lower_bound(hits: IntArray, of: IntArray, confidence: float) -> float:
-    """One-sided lower bound of sum(hits) / sum(of), counts by document, at the effective number of items."""
+    """One-sided lower bound of sum(hits) / sum(of), counts by document, at the effective number of items.
+
+    With few documents their spread is itself uncertain: the effective number falls by the square of the quantile of
+    Student's t over that of the normal distribution (Korn and Graubard 1998), and where fewer than VARYING documents
+    have a fault, all items of a document count as one.
+    """
     total, found = float(of.sum()), float(hits.sum())
     if not total or not found:
         return 0.0
     rate, documents = found / total, int((of > 0).sum())
-    worst = float((of.astype(np.float64) ** 2).sum()) / total  # all items of a document right or wrong together
-    if rate == 1.0 or documents < 2:
-        effect = worst  # nothing varies, so nothing is known of how
-    else:
+    # all items of a document right or wrong together
+    effect = worst = max(1.0, float((of.astype(np.float64) ** 2).sum()) / total)
+    if (hits < of).sum() >= VARYING:
         between = float(((hits - rate * of) ** 2).sum()) * documents / (documents - 1) / total**2
-        effect = min(max(1.0, between / (rate * (1 - rate) / total)), max(1.0, worst))
+        uncertain = student_t(confidence, documents - 1) / NormalDist().inv_cdf(confidence)
+        effect = min(max(1.0, between / (rate * (1 - rate) / total)) * uncertain**2, worst)
     return clopper_pearson(found / effect, total / effect, confidence)
 
 
@@ -184,6 +193,19 @@ def clopper_pearson(hits: float, of: float, confidence: float) -> float:
         else:
             high = middle
     return low
+
+
+@lru_cache
+def student_t(level: float, freedom: int) -> float:
+    """The quantile of Student's t distribution at a level above 0.5, with so many degrees of freedom."""
+    low, high = 0.0, 1.0
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        if incomplete_beta(freedom / 2, 0.5, middle) < 2 * (1 - level):
+            low = middle
+        else:
+            high = middle
+    return math.sqrt(freedom * (1 - low) / low)
 
 
 def incomplete_beta(a: float, b: float, x: float) -> float:
