@@ -204,3 +204,9 @@ def test_offsets_are_code_points():
     """The rocket is one code point, two UTF-16 units and four bytes."""
     assert to_json(Document("d", "\U0001f680 Paris", (Span(2, 7),)))["spans"][0]["text"] == "Paris"
     assert re.search(r"\(7 characters\)", words(Document, "d", "\U0001f680 Paris", (Span(3, 8),)))
+
+
+def test_a_document_has_an_id():
+    """One without could be written, and not read again."""
+    with pytest.raises(DataError, match="empty id"):
+        Document("", "x")

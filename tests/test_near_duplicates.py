@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import random
 
+import pytest
+
+from spanbert import near_duplicates as near_duplicates_module
 from spanbert.near_duplicates import LEAST, near_duplicates, repeats, shingles, similarity
 
 
@@ -53,6 +56,24 @@ def test_repeats_name_the_first_text_they_resemble():
     assert repeats([second, first, third]) == {2: 0}
     assert repeats([second, third, first]) == {1: 0, 2: 1}
     assert repeats([]) == {}
+
+
+def test_texts_of_one_form_are_not_all_compared_with_all(monkeypatch: pytest.MonkeyPatch):
+    """Three quarters of their shingles are the form's: they share buckets, and are no repeats of each other."""
+    form, compared = " ".join(f"w{n}" for n in range(60)), []
+    texts = [f"{form} {' '.join(f'x{n}.{k}' for k in range(10))}" for n in range(300)]
+    counted = near_duplicates_module.similarity
+    monkeypatch.setattr(
+        near_duplicates_module, "similarity", lambda one, other: compared.append(1) or counted(one, other)
+    )
+    assert repeats([*texts, texts[250] + " end"]) == {300: 250}
+    assert len(compared) < 300 * 300 / 2
+
+
+def test_where_no_space_parts_words_each_character_is_one():
+    first, other = "今日は天気がとても良いので公園へ行きます", "この文章は全く違うことを述べているだけです"
+    assert repeats([first, other, first + "よ"]) == {2: 0}
+    assert repeats(["วันนี้อากาศดีมากเราไปสวนสาธารณะกัน", "วันนี้อากาศดีมากเราไปสวนสาธารณะกันนะ"]) == {1: 0}
 
 
 def test_a_text_longer_than_a_block_is_compared_whole():

@@ -135,6 +135,8 @@ class Document:
 
     def __post_init__(self) -> None:
         with at(document=self.id):
+            if not self.id:
+                raise DataError("a document with an empty id", "an id of its own for each", "number them, for example")
             check_text(self.text)
             answers = [span for question in self.questions for span in (*(question.answers or ()), *question.n_best)]
             members = [span for cluster in self.clusters for span in cluster.spans]

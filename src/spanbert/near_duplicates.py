@@ -17,11 +17,14 @@ WORDS = 3
 LEAST = 0.8
 """Least Jaccard similarity of two sets of shingles."""
 _HASHES, _BANDS = 64, 16  # bands of 4: a pair of similarity 0.8 shares a bucket with probability 0.9998, 0.3 with 0.12
-_WORD = re.compile(r"\w+")
+_UNPARTED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_WORD = re.compile(rf"[{_UNPARTED}]|[^\W{_UNPARTED}]+")  # where no space parts words, each character is one
 _RANDOM = np.random.default_rng(20_260_000)
 _MULTIPLIERS = _RANDOM.integers(1, 2**63, _HASHES, dtype=np.uint64)[:, None] * np.uint64(2) + np.uint64(1)
 _SHIFTS = _RANDOM.integers(0, 2**63, _HASHES, dtype=np.uint64)[:, None]
 _BLOCK = 8192
+_MOST = 50
+"""Sets that a bucket holds: texts made from one form fill the same buckets, and none would be compared with all."""
 
 
 def near_duplicates(texts: Sequence[str], others: Sequence[str]) -> list[int]:
@@ -77,7 +80,8 @@ class _Index:
 
     def add(self, hashes: Hashes) -> None:
         for bucket in _buckets(hashes):
-            self._buckets[bucket].append(len(self._known))
+            if len(self._buckets[bucket]) < _MOST:
+                self._buckets[bucket].append(len(self._known))
         self._known.append(hashes)
 
     def first_like(self, hashes: Hashes) -> int | None:

@@ -106,6 +106,13 @@ def test_an_unknown_operating_point_is_told(program: Program, model: Path, held_
     assert done.returncode == 2 and "strickt" in done.stderr
 
 
+def test_a_promise_is_not_made_for_another_policy(program: Program, model: Path, held_out: Path):
+    """Other spans are decoded under it, of which nothing was measured."""
+    wanted = ("--require", "recall>=0.1", "--confidence", "0.5", "--policy", "overlapping")
+    done = program("predict", "--model", model, "--input", held_out, *wanted)
+    assert done.returncode == 2 and "under the policy overlapping" in " ".join(done.stderr.split())
+
+
 def test_one_kind_of_threshold_at_a_time(program: Program, model: Path, held_out: Path):
     done = program("predict", "--model", model, "--input", held_out, "--threshold", "0.5", "--require", "recall>=0.5")
     assert done.returncode == 2 and "one of them" in done.stderr

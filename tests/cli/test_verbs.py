@@ -104,6 +104,15 @@ def test_predict_highlights_for_people(program: Program, trained: Path):
     assert re.search(r"^the house of \[Anna\|PERSON \.\d\d\] was big$", done.stdout, flags=re.MULTILINE)
 
 
+def test_a_failed_prediction_for_people_leaves_the_old_file(program: Program, trained: Path, tmp_path: Path):
+    (tmp_path / "old.txt").write_text("kept")
+    wanted = ("predict", "--model", trained, "--input", "-", "--format", "highlight", "--output", tmp_path / "old.txt")
+    assert program(*wanted, stdin='{"id": "a", "text": 5}\n').returncode == 3
+    assert (tmp_path / "old.txt").read_text() == "kept"
+    assert program(*wanted, stdin='{"id": ":fire:", "text": "the house of Anna"}\n').returncode == 0
+    assert ":fire:" in (tmp_path / "old.txt").read_text()
+
+
 def test_nothing_in_a_document_steers_the_terminal(program: Program, trained: Path):
     """Escape sequences in ids and text, and a mark that turns the direction of writing, are shown as their codes."""
     record = json.dumps({"id": "\x1b[2Jid", "text": "the \x1b[31m\u202e\u00a0house of Anna"})

@@ -53,11 +53,25 @@ def test_docstart_joins_sentences_by_line_ends(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    ["B-LOC\tNN\tParis\nO\tNN\t.\n", "Paris\tO\tB-LOC\n.\tO\tO\n", "Paris NN B-LOC x\n. NN O x\n"],
+    [
+        "B-LOC\tNN\tParis\nO\tNN\t.\n",
+        "Paris\tO\tB-LOC\n.\tO\tO\n",
+        "Paris NN B-LOC x\n. NN O x\n",
+        "1\tParis\tB-LOC\n2\t.\tO\n",  # a column that numbers the tokens
+        "0 Paris NN B-LOC\n1 . NN O\n",
+    ],
 )
 def test_the_column_of_tags_is_found(tmp_path: Path, content: str) -> None:
     (document,) = read(tmp_path, content)
     assert (document.text, document.spans) == ("Paris .", (Span(0, 5, "LOC"),))
+
+
+def test_tokens_that_are_numbers_are_tokens(tmp_path: Path) -> None:
+    """Years in order number nothing: what numbers the tokens begins with 0 or 1."""
+    (document,) = read(tmp_path, "1999\tNN\tB-YEAR\n2000\tNN\tB-YEAR\n2001\tNN\tO\n")
+    assert document.text == "1999 2000 2001"
+    (document,) = read(tmp_path, "1\tNN\tB-NUMBER\n1\tNN\tB-NUMBER\n")
+    assert document.text == "1 1"
 
 
 def test_several_layers_of_tags_are_warned_of(tmp_path: Path) -> None:

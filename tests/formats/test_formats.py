@@ -12,6 +12,8 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -74,6 +76,24 @@ def test_a_folder_of_texts(tmp_path: Path) -> None:
     lost = write_documents(documents, tmp_path / "out", "text")
     assert list(read_documents(tmp_path / "out")) == documents
     assert not lost
+
+
+def test_texts_of_a_folder_by_any_spelling_of_their_suffix(tmp_path: Path) -> None:
+    """And packed in any way that a single file may be."""
+    contents = {"a.txt": b"x", "b.TXT": b"x", "c.txt.gz": gzip.compress(b"x"), "d.txt.bz2": bz2.compress(b"x")}
+    for name, content in {**contents, "e.txt.xz": lzma.compress(b"x"), "f.dat": b"x"}.items():
+        file(tmp_path, name, content)
+    assert [(document.id, document.text) for document in read_documents(tmp_path)] == [(name, "x") for name in "abcde"]
+
+
+def test_a_text_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    """Readers take one away, so one more is written: offsets stay."""
+    document = Document("a", "\ufeffParis", (Span(1, 6, "LOC"),))
+    for form in ("text", "brat"):
+        write_documents([document], tmp_path / form, form)
+        (read,) = read_documents(tmp_path / form)
+        assert read.text == document.text
+    assert read.spans == document.spans
 
 
 def test_links_out_of_a_folder_of_texts_are_not_followed(tmp_path: Path) -> None:
@@ -256,6 +276,33 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch, content: str | bytes, i
     assert (document.id, document.text.strip()) == (identifier, "Paris")
 
 
+class _Slow(io.RawIOBase):
+    """Standard input that comes a little at a time."""
+
+    def __init__(self, parts: list[bytes]) -> None:
+        self.parts = parts
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        part = self.parts.pop(0) if self.parts else b""
+        buffer[: len(part)] = part
+        return len(part)
+
+
+def test_standard_input_that_comes_slowly_is_recognised_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its first line, of which half a line has no say; and no second line is waited for."""
+    slow = _Slow([b'{"id": "a", ', b'"text": "Paris"}\n', b'{"id": "b", "text": "Rome"}\n'])
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=SimpleNamespace(raw=slow, closed=False)))
+    documents = read_documents("-")
+    assert next(documents) == Document("a", "Paris") and len(slow.parts) == 1
+    assert list(documents) == [Document("b", "Rome")]
+    slow = _Slow([b'{"data": [{"title": "t", ', b'"paragraphs": [{"context": "Paris", "qas": []}]}]}\n'])
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=SimpleNamespace(raw=slow, closed=False)))
+    assert [document.text for document in read_documents("-")] == ["Paris"]
+
+
 def test_standard_input_cannot_be_read_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", _Stdin(CONLL.encode()))
     with pytest.raises(UsageError, match="standard input: standard input is needed twice"):
@@ -335,4 +382,15 @@ def test_files_of_one_name_in_two_folders(tmp_path: Path) -> None:
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "report.txt").write_text(folder)
     paths = [tmp_path / folder / "report.txt" for folder in ("a", "b")]
-    assert [document.id for document in read_documents(paths)] == ["report", str(tmp_path / "b" / "report")]
+    report = ReadReport()
+    found = [document.id for document in read_documents(paths, report=report)]
+    assert found == ["report", str(tmp_path / "b" / "report")]
+    assert report.repaired["ids that an earlier file has too (renamed)"] == 1
+
+
+def test_whole_numbers_of_any_size_stay_as_they_are(tmp_path: Path) -> None:
+    document = Document("a", "Paris", meta={"n": 2**70, "x": None})
+    write_documents([document], tmp_path / "a.jsonl")
+    assert list(read_documents(tmp_path / "a.jsonl")) == [document]
+    with pytest.raises(DataError, match="`meta` cannot be written"):
+        write_documents([Document("a", "x", meta={"n": {2**70}})], tmp_path / "b.jsonl")

@@ -167,7 +167,7 @@ def test_a_number_of_thousands_of_digits_does_not_crash(tmp_path: Path) -> None:
     assert "FILE:1: " in fault(path)
 
 
-@pytest.mark.parametrize("value", [object(), float("nan"), 2**70, {1: 2}])
+@pytest.mark.parametrize("value", [object(), float("nan"), {1: 2}])
 def test_meta_that_is_not_json_is_refused(tmp_path: Path, value: object) -> None:
     with pytest.raises(DataError, match="`meta` cannot be written"):
         write_documents([Document("a", "x", meta={"when": value})], tmp_path / "out.jsonl")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spanbert.documents import Document, Span
+from spanbert.documents import Candidate, Decoded, Document, Span
 from spanbert.errors import SpanbertError
 from spanbert.tasks import gold
 from spanbert.tasks.span_classification import SpanSettings
@@ -45,6 +45,14 @@ def test_not_teachable():
     assert gold.teachable(document, ("Y",), "overlapping", "longest") == ()
     assert gold.teachable(document, LABELS, "flat", "longest") == (A, C)
     assert gold.teachable(Document("d", TEXT, (A, B, C)), ("X",), "flat", "longest") == (A, C)
+
+
+def test_judged_counts_what_evaluate_counts():
+    """A discontinuous span is gold that nothing finds: a promise of recall knows of it, and its hull is wrong."""
+    document = Document("d", TEXT, (C, Span(0, 8, "X", parts=((0, 4), (5, 8)))))
+    found = Decoded(spans=(Candidate(14, 17, "X", 1.0), Candidate(0, 8, "X", 0.5)))
+    judged = gold.judged(document, found)
+    assert (judged.right, judged.gold) == ((True, False), {"X": 2})
 
 
 def test_taught():

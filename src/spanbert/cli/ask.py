@@ -42,7 +42,7 @@ def command(
 
     loaded = SpanModel.from_pretrained(model, device, dtype)
     chosen = thresholds.of(loaded)
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, emoji=False, soft_wrap=True)
     for each in documents:
         found = loaded.answer(questions, each, **chosen)
         for question in found:

@@ -18,7 +18,7 @@ _STYLES = {"visible": "", "mask": "bold cyan", "random": "bold yellow", "kept": 
 
 def show_masks(inspection: Inspection, documents: Iterable[Document], blocks: int) -> None:
     """Print blocks with their hidden pieces in colour, then how long the drawn spans are and should be."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, emoji=False, soft_wrap=True)
     hidden = total = 0
     for name, pieces in islice(inspection.blocks(documents), blocks):
         number = sum(piece.fate != "visible" for piece in pieces)

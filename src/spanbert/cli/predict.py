@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import io
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -15,6 +15,7 @@ from rich.console import Console
 from ..documents import Document
 from ..errors import UsageError, plain
 from ..formats import FORMATS, Reading, ReadReport, read_documents, write_documents
+from ..formats.sinks import STDOUT, sink
 from ..models import EXTRACTOR
 from .flags import split, with_settings
 from .show import answer_in_place, counted, highlighted, number, talk, told, told_lost, told_relations
@@ -145,8 +146,9 @@ class _Seen:
 
 
 def _highlight(predicted: Iterable[Document], output: str, labels: tuple[str, ...]) -> None:
-    with contextlib.nullcontext(sys.stdout) if output == "-" else Path(output).open("w", encoding="utf-8") as stream:
-        console = Console(file=stream, highlight=False, soft_wrap=True)
+    place = sys.stdout if output == STDOUT else io.StringIO()  # which tells whether colours can be shown
+    console = Console(file=place, highlight=False, emoji=False, soft_wrap=True)
+    with sink(output) as stream:
         for document in predicted:
             with console.capture() as captured:  # printed by us: rich has its own way to end when a pipe is closed
                 console.print(f"── {plain(document.id)} ", markup=False, style="dim")
@@ -156,5 +158,5 @@ def _highlight(predicted: Iterable[Document], output: str, labels: tuple[str, ..
                 for question in document.questions:
                     for line in answer_in_place(replace(question, n_best=()), document.text):
                         console.print(line)
-            stream.write(captured.get())
-            stream.flush()
+            stream.write(captured.get().encode("utf-8"))
+            place.flush()  # where somebody looks on

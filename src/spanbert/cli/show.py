@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 def talk() -> Console:
     """Standard error, where everything goes that is not data; of several processes of `torchrun` the first one's."""
-    return Console(stderr=True, highlight=False, soft_wrap=True, quiet=os.environ.get("RANK", "0") != "0")
+    return Console(stderr=True, highlight=False, emoji=False, soft_wrap=True, quiet=os.environ.get("RANK", "0") != "0")
 
 
 def highlighted(document: Document, labels: Sequence[str]) -> Text:

@@ -76,12 +76,8 @@ def _read(paths: Sequence[str | Path], given: Format | None, report: ReadReport)
             source = Source(path, report)
             with at(file=source.name):
                 for document in (given or _recognised(source)).read(source, report):
-                    if document.id in places and document.id.startswith(source.stem):
-                        # the id was made of the file's name, and a file elsewhere has the same: say where
-                        rest = document.id.removeprefix(source.stem)
-                        document = replace(document, id=source.name.removesuffix(source.suffix) + rest)
-                    elif document.id in places and "title" in document.meta:  # parts of one data set share titles
-                        document = replace(document, id=f"{source.stem}-{document.id}")
+                    if document.id in places:
+                        document = _apart(document, source, report)
                     if report.reading.normalise == "nfc":
                         document = _composed(document, report)
                     _count(document, places, report)
@@ -89,6 +85,18 @@ def _read(paths: Sequence[str | Path], given: Format | None, report: ReadReport)
     except DataError as error:
         report.reject(error)
         raise
+
+
+def _apart(document: Document, source: Source, report: ReadReport) -> Document:
+    """Under another id, where this one was made of what two files may well share: their name, or a title."""
+    if document.id.startswith(source.stem):  # a file elsewhere has the same name: say where
+        name = source.name.removesuffix(source.suffix) + document.id.removeprefix(source.stem)
+    elif "title" in document.meta:  # parts of one data set share titles
+        name = f"{source.stem}-{document.id}"
+    else:
+        return document
+    report.repair("ids that an earlier file has too (renamed)", f"{document.id}, now {name}")
+    return replace(document, id=name)
 
 
 def _composed(document: Document, report: ReadReport) -> Document:

@@ -16,7 +16,6 @@ from .sinks import FileNames, new_folder, write_text
 from .sources import Source, readable, refuse_link_out
 
 SUFFIXES = (".ann",)
-_MARK = "\ufeff"
 _RANGE = r"-?[0-9]{1,18} -?[0-9]{1,18}"
 _SPAN = re.compile(rf"(T\S+)\t(\S+) ({_RANGE}(?:;{_RANGE})*)(?:\t(.*))?", re.DOTALL)
 _RELATION = re.compile(r"R\S+\t(\S+) ([^\s:]+):(\S+) ([^\s:]+):(\S+)\s*")
@@ -67,8 +66,7 @@ def write(documents: Iterable[Document], target: str | Path) -> Counter[str]:
     relation_labels: set[str] = set()
     for document in documents:
         stem = names.name(document.id, ".txt").removesuffix(".txt")
-        marked = document.text.startswith(_MARK)  # one more: readers take the first for the file's byte order mark
-        write_text(folder / f"{stem}.txt", _MARK * marked + document.text)
+        write_text(folder / f"{stem}.txt", document.text)
         write_text(folder / f"{stem}.ann", "".join(_lines(document)))
         labels.update(span.label for span in document.spans)
         relation_labels.update(relation.label for relation in document.relations)

@@ -134,8 +134,17 @@ def _layout(lines: Sequence[str]) -> _Layout | None:
     if width < 2 or not tags:
         return None
     tag = tags[-1]
+    numbered = tag > 1 and _counts([row[0] for row in rows])
     labelled = sum(any(row[column] != "O" for row in rows) for column in tags[:-1])
-    return _Layout(tabs, width, 0 if tag else width - 1, tag, labelled)
+    return _Layout(tabs, width, int(numbered) if tag else width - 1, tag, labelled)
+
+
+def _counts(cells: Sequence[str]) -> bool:
+    """Whether a column numbers the rows, anew in each sentence or not."""
+    if not all(cell.isdecimal() and len(cell) < 10 for cell in cells):
+        return False
+    numbers = [-1, *map(int, cells)]
+    return max(numbers) > numbers[1] and all(b in (0, 1, a + 1) for a, b in zip(numbers, numbers[1:], strict=False))
 
 
 def _is_tag(value: str) -> bool:

@@ -66,10 +66,13 @@ def new_folder(target: str | Path) -> Path:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` with its line ends as they are. Raises MachineError where the disk refuses."""
+    """Write `text` with its line ends as they are. Raises MachineError where the disk refuses.
+
+    Before a text that begins with a byte order mark goes another one, which readers take away.
+    """
     with at(file=path), durable.on_disk(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(text.encode("utf-8"))
+        path.write_bytes(text.encode("utf-8-sig" if text.startswith("\ufeff") else "utf-8"))
 
 
 class FileNames:

@@ -8,6 +8,7 @@ import gzip
 import io
 import lzma
 import os
+import re
 import sys
 import zlib
 from collections.abc import Callable, Iterator
@@ -30,6 +31,7 @@ _ARCHIVES: dict[bytes, Callable[[Any], Any]] = {  # by how they begin
 }
 _PACKED = (".gz", ".bz2", ".xz")
 _LONGEST_MAGIC = max(map(len, _ARCHIVES))
+_JSON_LINE = re.compile(rb"\s*\{.*\}[ \r]*\n")
 _NOT_TEXT = {
     b"%PDF": "a PDF",
     b"PK\x03\x04": "a ZIP archive (.zip, .docx, .xlsx)",
@@ -56,12 +58,14 @@ class Source:
         self._exhausted = False
         self._report = report
         self.head = ""
-        """The beginning of the text, up to HEAD_BYTES; of standard input, what has arrived."""
+        """The beginning of the text, up to HEAD_BYTES; of standard input less where a JSON line has arrived."""
         self.head_is_all = False
         if not self.is_folder:
             with report.at(file=self.name), self._opened() as stream:
-                # Standard input is only peeked at: it cannot be read again, and must not wait for more.
-                start = stream.peek(HEAD_BYTES)[:HEAD_BYTES] if self._once else stream.read(HEAD_BYTES)
+                if self._once is None:
+                    start = stream.read(HEAD_BYTES)
+                else:
+                    start, self._once = _arrived(stream)
                 if not start and not may_be_empty and self.suffix not in _MAY_BE_EMPTY:
                     raise DataError("0 bytes", "text or annotations", "check the tool that wrote the file")
                 _refuse_binary(start)
@@ -73,12 +77,12 @@ class Source:
     @property
     def suffix(self) -> str:
         """`.jsonl` of `a.jsonl` and of `a.jsonl.gz`; empty for standard input."""
-        return "" if self.path is None else _unpacked_path(self.path).suffix.lower()
+        return "" if self.path is None else unpacked(self.path).suffix.lower()
 
     @property
     def stem(self) -> str:
         """`a` of `a.jsonl` and of `a.jsonl.gz`."""
-        return "stdin" if self.path is None else readable(_unpacked_path(self.path).stem)
+        return "stdin" if self.path is None else readable(unpacked(self.path).stem)
 
     def lines(self) -> Iterator[tuple[int, str]]:
         """Line number (from 1) and text without its line end."""
@@ -196,6 +200,33 @@ class _Inflated(io.RawIOBase):
         return len(data)
 
 
+class _Chained(io.RawIOBase):
+    """What was read of a stream, and then the rest of it as it comes."""
+
+    def __init__(self, start: bytes, rest: io.BufferedReader) -> None:
+        self._start, self._rest = start, rest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data, self._start = self._start[: len(buffer)], self._start[len(buffer) :]
+        data = data or self._rest.read1(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def _arrived(stream: io.BufferedReader) -> tuple[bytes, io.BufferedReader]:
+    """The beginning of a stream that can be read once, and the stream with it.
+
+    A JSON line is answered as it comes, so no more than one is waited for; other formats are told apart by more.
+    """
+    start = b""
+    while len(start) < HEAD_BYTES and not _JSON_LINE.match(start) and (more := stream.read1(HEAD_BYTES - len(start))):
+        start += more
+    return start, io.BufferedReader(_Chained(start, stream), HEAD_BYTES)
+
+
 def _standard_input() -> io.BufferedReader:
     if sys.stdin.buffer.closed:
         raise UsageError("standard input is closed", "it is named at most once", "name each input once")
@@ -210,7 +241,8 @@ def _unpacked(stream: io.BufferedReader) -> io.BufferedReader:
     return stream if unpack is None else io.BufferedReader(_Inflated(stream, unpack(stream)), HEAD_BYTES)
 
 
-def _unpacked_path(path: Path) -> Path:
+def unpacked(path: Path) -> Path:
+    """`a.txt` of `a.txt` and of `a.txt.gz`."""
     return path.with_suffix("") if path.suffix.lower() in _PACKED else path
 
 

@@ -34,11 +34,18 @@ def dump(value: object) -> bytes:
     """One line of JSON without its line end. Raises DataError for what JSON cannot hold, NaN and infinity included."""
     try:
         line = orjson.dumps(value)
-        if b"null" in line:  # what orjson makes of NaN
-            json.dumps(value, allow_nan=False)
-    except (orjson.JSONEncodeError, ValueError) as error:
+    except orjson.JSONEncodeError as error:
+        if "64-bit" in str(error):  # whole numbers beyond that it does not have
+            return _exact(value)
         raise DataError(f"`meta` cannot be written: {error}", "JSON values", "convert them to strings") from None
-    return line
+    return _exact(value) if b"null" in line else line  # what it makes of NaN
+
+
+def _exact(value: object) -> bytes:
+    try:
+        return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise DataError(f"`meta` cannot be written: {error}", "JSON values", "convert them to strings") from None
 
 
 def mapping(value: object, what: str) -> dict[str, object]:

@@ -11,7 +11,7 @@ from ..errors import DataError
 from .format import not_held
 from .report import ReadReport
 from .sinks import FileNames, new_folder, write_text
-from .sources import Source, readable, refuse_link_out
+from .sources import Source, readable, refuse_link_out, unpacked
 
 SUFFIXES = (".txt", ".text", ".md", "")
 
@@ -49,4 +49,4 @@ def write(documents: Iterable[Document], target: str | Path) -> Counter[str]:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted([*folder.rglob("*.txt"), *folder.rglob("*.txt.gz")])
+    return sorted(path for path in folder.rglob("*") if unpacked(path).suffix.lower() == ".txt")

@@ -250,6 +250,12 @@ class SpanModel:
             )
         if threshold is not None and not 0.0 <= threshold <= 1.0:
             raise UsageError(f"threshold {threshold}", "a probability from 0 to 1", "0.5 keeps what is likely right")
+        if operating_point is not None and policy is not None:
+            raise UsageError(
+                f"the operating point {operating_point!r} under the policy {policy}",
+                "the policy that its thresholds were found under: the model's own",
+                "leave out the policy, or give a threshold instead",
+            )
         tasks = self._tasks(policy)
         thresholds = self.bundle.thresholds if policy is None else {name: t.threshold for name, t in tasks.items()}
         if operating_point is not None:  # of a task without a promise nothing is told under one

@@ -80,15 +80,15 @@ def taught(document: Document, labels: Sequence[str]) -> npt.NDArray[np.bool_]:
 
 
 def judged(document: Document, decoded: Decoded) -> Judged:
-    """Spans are right when start, end and label are."""
+    """Spans are right when start, end and label are; discontinuous ones are missed."""
     asked = document.annotated
-    gold = {(s.start, s.end, s.label) for s in document.spans if not s.parts and (asked is None or s.label in asked)}
+    gold = {(s.start, s.end, s.label, s.parts) for s in document.spans if asked is None or s.label in asked}
     found = [candidate for candidate in decoded.spans if asked is None or candidate.label in asked]
     return Judged(
         labels=tuple(candidate.label for candidate in found),
         logits=tuple(candidate.logit for candidate in found),
-        right=tuple((candidate.start, candidate.end, candidate.label) in gold for candidate in found),
-        gold=Counter(label for _, _, label in gold),
+        right=tuple((candidate.start, candidate.end, candidate.label, ()) in gold for candidate in found),
+        gold=Counter(label for _, _, label, _ in gold),
     )
 
 
