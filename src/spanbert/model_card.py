@@ -42,14 +42,15 @@ def model_card(bundle: Bundle) -> str:
             threshold = bundle.thresholds[name]
             lines.append(f"Returns spans with a probability of at least {threshold:g} unless told otherwise.")
     if base := facts.get("base_model"):
-        lines += ["", f"Base model: {base.get('name')}. Its licence applies to these weights as well."]
+        line = f"Base model: {base.get('name')}. Its licence applies to these weights as well."
+        lines += ["", "Trained from random weights." if base.get("new_weights") else line]
     if report := facts.get("report"):
-        lines += ["", "## Measured", "", *_table(report)]
+        lines += ["", "## Measured", "", *_table(report, fitted=bool(bundle.outcomes))]
     if training := facts.get("training"):
         lines += ["", "## Training", "", *(f"- {key}: {value}" for key, value in training.items())]
     for name, added in facts.get("added", {}).items():
         lines += ["", f"## Added over the frozen encoder: {name}", ""]
-        lines += [*_table(added["report"]), ""] if added.get("report") else []
+        lines += [*_table(added["report"], fitted=name in bundle.outcomes), ""] if added.get("report") else []
         lines += [f"- {key}: {value}" for key, value in added.get("training", {}).items()]
     for title, text in about.get("sections", {}).items():
         lines += ["", f"## {title}", "", text]
@@ -62,13 +63,14 @@ def model_card(bundle: Bundle) -> str:
     return "\n".join(lines)
 
 
-def _table(report: dict[str, Any]) -> list[str]:
-    """Precision, recall and F1 on the held-out documents, with the interval of F1."""
+def _table(report: dict[str, Any], *, fitted: bool) -> list[str]:
+    """Precision, recall and F1 on the held-out documents, with the interval of F1; fitted: whether on these as well."""
     if "perplexities" in report:
         values = ", ".join(f"{name} {value:.2f}" for name, value in report["perplexities"].items())
         return [f"Perplexity of hidden pieces in {report['documents']} held-out documents: {values}."]
     lines = [
-        f"On {report['documents']} held-out documents that also chose the checkpoint; {_counted(report)}, "
+        f"On {report['documents']} held-out documents that also chose the checkpoint"
+        f"{', the threshold and the probabilities' if fitted else ''}; {_counted(report)}, "
         "95 % intervals by document bootstrap.",
         "",
         "| label | precision | recall | F1 | interval | gold |",

@@ -90,6 +90,7 @@ def test_the_command_line_adds_a_task(program: Program, folder: Path, parts: tup
     data = ("--train", tmp_path / "train.jsonl", "--dev", tmp_path / "dev.jsonl", "--epochs", "3", "--dtype", "float32")
     done = program("train", "--add-to", folder, "--task", TAGS, "--freeze-encoder", *data, "--output", tmp_path / "two")
     assert done.returncode == 0, done.stderr
+    (told,) = (line for line in done.stderr.splitlines() if line.startswith("the model is in"))
     reports = [
         json.loads(
             program(
@@ -103,6 +104,9 @@ def test_the_command_line_adds_a_task(program: Program, folder: Path, parts: tup
     frozen = ("train", "--add-to", folder, "--task", TAGS, "--freeze-encoder", *data, "--output", tmp_path / "two")
     done = program(*frozen, "--resume", "auto")
     assert done.returncode == 0 and "had come to its end" in done.stderr, done.stderr
+    assert [line for line in done.stderr.splitlines() if line.startswith("the model is in")] == [
+        told
+    ]  # of the new task
     card = (tmp_path / "two" / "README.md").read_text()
     assert "Added over the frozen encoder: token-classification" in card and "freeze_encoder: True" in card
     two = SpanModel.from_pretrained(tmp_path / "two")

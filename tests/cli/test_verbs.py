@@ -323,6 +323,22 @@ def test_pretrain_goes_on_and_stops_at_a_taken_folder(
     assert done.returncode == 0, done.stderr
 
 
+def test_a_configuration_of_pretraining_is_relative_to_its_file(
+    program: Program, texts: Path, tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """What it names is taken from beside it; and a new encoder needs no base model that a variable names."""
+    (tmp_path / "beside").mkdir()
+    shutil.copytree(tiny_encoder, tmp_path / "beside" / "words")
+    shutil.copytree(texts, tmp_path / "beside" / "texts")
+    settings = tmp_path / "beside" / "pretrain.toml"
+    settings.write_text('corpus = ["texts"]\nvocabulary = "words"\noutput = "out"\nsteps = 1\nmax_tokens = 128\n')
+    monkeypatch.setenv("SPANBERT_BASE_MODEL", "unused")
+    done = program("pretrain", "--config", settings, "--size", "mini")
+    assert done.returncode == 0, done.stderr
+    card = (tmp_path / "beside" / "out" / "README.md").read_text()
+    assert "Trained from random weights." in card and "Base model" not in card
+
+
 def test_pretrain_shows_what_it_would_hide(program: Program, texts: Path, tiny_encoder: Path):
     done = program("pretrain", "--corpus", texts, "--base-model", tiny_encoder, "--inspect", 2, "--window", 40)
     assert done.returncode == 0, done.stderr

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import tokenizers
+from tokenizers import models, pre_tokenizers, trainers
 
 from spanbert.documents import Document
 from spanbert.pretraining.inspection import Inspection, inspection_of
@@ -28,6 +30,22 @@ def test_the_blocks_are_the_text_with_a_share_of_it_hidden(tiny_encoder: Path):
     assert {shown.fate for shown in hidden} == {"mask", "random", "kept"}
     assert all(bool(shown.instead) == (shown.fate == "random") for shown in rows)
     assert all(shown.instead != shown.piece for shown in rows if shown.fate == "random")
+
+
+def test_pieces_of_white_space_are_pieces(tmp_path: Path):
+    """As byte-level vocabularies have them: they cover no text, and are read and hidden all the same."""
+    backend = tokenizers.Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    special = ["<pad>", "<unk>", "<s>", "</s>", "<mask>"]
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    backend.train_from_iterator([], trainers.BpeTrainer(special_tokens=special, initial_alphabet=alphabet))
+    backend.save(str(tmp_path / "tokenizer.json"))
+    inspection = inspect(tmp_path, masking_rate=0.5)
+    text = "a   b \n\n  c    d" * 10
+    blocks = [
+        shown for seed in range(20) for _, block in inspection.blocks([Document("d", text)], seed) for shown in block
+    ]
+    assert len(blocks) == 20 * len(text) and {shown.fate for shown in blocks} == {"visible", "mask", "random", "kept"}
 
 
 def test_lengths_beside_theory(tiny_encoder: Path):

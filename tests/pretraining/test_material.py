@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -135,15 +136,26 @@ def test_fill(positions: list[int], budget: int):
 
 @pytest.mark.parametrize("workers", [0, 1, 2])
 def test_rounds_join_and_workers_change_nothing(stream: Stream, corpora: tuple, workers: int):
-    blocks = Blocks(stream, corpora[1], rounds=3, steps=4, workers=workers)
+    blocks = Blocks(stream, corpora[1], rounds=3, steps=12, workers=workers)
     straight = [said(stream.step(number)) for number in range(12)]
     found = [said(step) for number in range(3) for step in blocks.round(None, number).after(0)]
     assert found == straight
     assert [said(step) for step in blocks.round(None, 1).after(2)] == straight[6:8]
     assert blocks.round(None, 0).length == 4
+    uneven = Blocks(stream, corpora[1], rounds=3, steps=11, workers=workers)  # no more than were asked for
+    assert [uneven.round(None, number).length for number in range(3)] == [3, 4, 4]
+    assert [said(step) for number in range(3) for step in uneven.round(None, number).after(0)] == straight[:11]
 
 
 def test_the_fingerprint_tells_runs_apart(stream: Stream, corpora: tuple):
     runs = [Blocks(stream, corpora[1], 3, 4), Blocks(stream, corpora[1], 3, 5), Blocks(stream, corpora[0], 3, 4)]
     assert len({run.fingerprint for run in runs}) == 3
     assert Blocks(stream, corpora[1], 3, 4, workers=2).fingerprint == runs[0].fingerprint
+    assert Blocks(stream, corpora[1], 3, 4, asked="other dropout").fingerprint != runs[0].fingerprint
+
+
+def test_a_corpus_travels_as_a_path(corpora: tuple):
+    """To processes that read ahead, where these are not forked: its arrays may be larger than the memory."""
+    sent = pickle.dumps(corpora[0])
+    assert len(sent) < 1000
+    assert pickle.loads(sent).block_pieces(1).ids.tolist() == corpora[0].block_pieces(1).ids.tolist()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -161,8 +163,14 @@ def test_resumed_bit_for_bit(tiny_encoder: Path, tmp_path: Path, stop: int):
     assert isinstance(events[0], Started) and events[0].resumed_at == stop - 1
     assert same(resumed, whole)
     assert same(SpanModel.from_pretrained(tmp_path / "cut", "cpu", "float32"), whole)
-    finished = pretrain(continued(tiny_encoder, settings=SETTINGS, seed=1), unread(), config)
-    assert same(finished, whole)
+    events.clear()
+    finished = pretrain(continued(tiny_encoder, settings=SETTINGS, seed=1), unread(), config, [events.append])
+    assert same(finished, whole) and "had come to its end" in events[0].message
+    for other in ({"steps": 25}, {"dropout": 0.1}, {"seed": 5}):
+        with pytest.raises(UsageError, match="other data or settings"):
+            pretrain(continued(tiny_encoder, settings=SETTINGS, seed=1), unread(), replaced(config, **other))
+    with pytest.raises(UsageError, match="other data or settings"):
+        pretrain(continued(tiny_encoder, settings=SETTINGS, seed=2), unread(), config, source="another")
 
 
 def test_another_corpus_is_another_run(tiny_encoder: Path, tmp_path: Path):
@@ -182,6 +190,38 @@ def test_another_corpus_is_another_run(tiny_encoder: Path, tmp_path: Path):
     for source, settings in (("b.txt", {}), ("a.txt", {"window": 24})):
         with pytest.raises(UsageError, match="other data or settings"):
             started(source, **settings)
+
+
+def test_asked_to_stop_while_the_corpus_is_written(tiny_encoder: Path, tmp_path: Path):
+    """It may take hours: the run ends, with nothing half-written, and begins with it again."""
+    read = []
+
+    def asked() -> Iterator[Document]:
+        for document in texts():
+            read.append(document)
+            if len(read) == 10:
+                os.kill(os.getpid(), signal.SIGTERM)
+            yield document
+
+    config = replaced(CONFIG, steps=2, output=str(tmp_path / "out"), resume="auto")
+    with pytest.raises(SystemExit) as left:
+        pretrain(continued(tiny_encoder, settings=SETTINGS, seed=1), asked(), config)
+    assert left.value.code == 143 and len(read) == 10
+    assert not list((tmp_path / "out").iterdir())
+    run(tiny_encoder, config)
+
+
+def test_dropout_makes_another_run(tiny_encoder: Path, tmp_path: Path):
+    config = replaced(CONFIG, output=str(tmp_path / "cut"), checkpoint_minutes=1e-9, resume="auto")
+
+    def cut(event: Event) -> None:
+        if isinstance(event, Stepped) and event.step == 3:
+            raise Stop
+
+    with pytest.raises(Stop):
+        pretrain(continued(tiny_encoder, settings=SETTINGS, seed=1), texts(), config, [cut])
+    with pytest.raises(UsageError, match="other data or settings"):
+        pretrain(continued(tiny_encoder, settings=SETTINGS, seed=1), texts(), replaced(config, dropout=0.1))
 
 
 def test_killed_while_the_corpus_is_written(tiny_encoder: Path, tmp_path: Path):
@@ -239,17 +279,19 @@ def test_rates_by_width_and_origin():
 
 
 @pytest.mark.parametrize(
-    ("settings", "pieces", "plan"),
+    ("settings", "plan"),
     [
-        ({"steps": 100}, 10_000, (10, 10)),
-        ({"steps": 101}, 10_000, (10, 11)),
-        ({"steps": 3}, 10_000, (3, 1)),
-        ({"tokens": 1_000_000, "max_tokens": 10_000}, 10_000, (10, 10)),
-        ({"max_tokens": 1000}, 9_800, (10, 10)),  # ten passes over 9,800 pieces and 200 special ones
+        ({"steps": 100}, (10, 100)),
+        ({"steps": 101}, (10, 101)),
+        ({"steps": 3}, (3, 3)),
+        ({"tokens": 25_000}, (10, 25)),  # two and a half times the corpus
+        ({"tokens": 1_000}, (1, 1)),
+        ({}, (10, 100)),  # ten passes
     ],
 )
-def test_plan(settings: dict, pieces: int, plan: tuple[int, int]):
-    assert PretrainConfig(**settings).plan(pieces, 100) == plan
+def test_plan(settings: dict, plan: tuple[int, int]):
+    """Of a corpus of 10,000 positions that is read once in 10 steps, whether these are full or not."""
+    assert PretrainConfig(**settings).plan(10_000, 10) == plan
 
 
 @pytest.mark.parametrize(

@@ -169,6 +169,20 @@ def test_best_weights_that_the_newest_checkpoint_names_stay(fresh: Callable, tmp
     assert names(checkpoints.folder) == ["best-00000002", "best-00000003", "step-00000001"]
 
 
+def test_what_was_passed_over_makes_way(three: tuple, fresh: Callable):
+    """Both newer checkpoints are damaged: the run goes on from the first, and what it saves is older than they are."""
+    checkpoints, _ = three
+    network, optimizer = fresh()
+    checkpoints.save(network, optimizer, State(steps=4, best_step=4), "print")
+    checkpoints.save_best(network, 4)
+    for step in (3, 4):
+        (checkpoints.folder / f"step-{step:08d}" / "model.safetensors").write_bytes(b"")
+    checkpoints.save_best(network, 2)
+    checkpoints.save(network, optimizer, State(steps=2, best_step=2), "print")
+    assert names(checkpoints.folder) == ["best-00000002", "step-00000002"]
+    assert checkpoints.resume(*fresh(), "print")[0].steps == 2
+
+
 def test_a_step_may_be_saved_twice(fresh: Callable, tmp_path: Path):
     """After its last step, and again after the evaluation that ends the epoch."""
     checkpoints, (network, optimizer) = Checkpoints(tmp_path), fresh()
@@ -295,3 +309,6 @@ def test_a_disk_without_room_is_refused(fresh: Callable, tmp_path: Path, monkeyp
         else:
             with pytest.raises(MachineError, match="GB for checkpoints"):
                 require_room(tmp_path, network)
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "model.safetensors").write_bytes(bytes(7 * weights))
+    require_room(tmp_path, network)  # what is there makes way

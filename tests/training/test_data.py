@@ -221,6 +221,21 @@ def test_what_is_held_out_is_like_the_rest():
     assert {d.id for d in hold_out(documents[::-1], spans_of)[1]} == {d.id for d in dev}
 
 
+def test_something_of_each_task_is_held_out():
+    """Of twenty documents with spans and three with questions, by ids that would hold out the former only."""
+    spans = [Document(f"c{n}", "Anna", (Span(0, 4, "PERSON"),)) for n in range(20)]
+    asked = [Document(f"q{n}", "Anna", questions=(Question("q", "who", (Span(0, 4, "answer"),)),)) for n in range(3)]
+
+    def answers_of(document: Document) -> list[Span]:
+        return [span for question in document.questions for span in question.answers or ()]
+
+    train, dev = hold_out([*spans, *asked], spans_of, answers_of)
+    for part in (train, dev):
+        assert any(map(spans_of, part)) and any(map(answers_of, part))
+    with pytest.raises(DataError, match="two of the 1 documents that a task learns from"):
+        hold_out([*spans, asked[0]], spans_of, answers_of)
+
+
 def test_something_that_is_held_out_has_spans():
     """As in the sample of `spanbert init`: the document without a span would tell nothing about the weights."""
     spans = (Span(0, 4, "PERSON"),)

@@ -120,6 +120,20 @@ def test_shares_are_a_partition():
     assert ALONE.share(step) is step
 
 
+def test_processes_drop_out_different_numbers():
+    """Each its own, another at each step, and the same again in a resumed run; one alone draws on as it did."""
+    drawn = {}
+    with torch.random.fork_rng():
+        for rank, step in ((0, 1), (1, 1), (0, 2), (0, 1)):
+            Processes(rank, 2).reseed(7, step)
+            drawn.setdefault((rank, step), []).append(float(torch.rand(())))
+        assert len({values[0] for values in drawn.values()}) == 3
+        assert drawn[0, 1][0] == drawn[0, 1][1]
+        state = torch.get_rng_state()
+        ALONE.reseed(7, 1)
+        assert torch.equal(torch.get_rng_state(), state)
+
+
 def test_alone_nothing_is_exchanged(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     with joined() as processes:

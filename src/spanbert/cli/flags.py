@@ -13,7 +13,7 @@ import sys
 import textwrap
 import tomllib
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -125,8 +125,17 @@ def kinds_of_values(kinds: Iterable[type]) -> dict[str, tuple[type, ...]]:
     return found
 
 
-def read_config(path: Path | None, known: Mapping[str, tuple[type, ...]]) -> dict[str, Any]:
-    """The settings of a TOML file; a key that nobody reads or a value of another type is an error."""
+def read_config(
+    path: Path | None,
+    known: Mapping[str, tuple[type, ...]],
+    paths: Collection[str],
+    names: Collection[str],
+) -> dict[str, Any]:
+    """The settings of a TOML file; a key that nobody reads or a value of another type is an error.
+
+    paths: settings that are relative to where the file lies. names: those that may name something in the package or a
+    hub, and are so where something lies there.
+    """
     if path is None:
         return {}
     with at(file=path):
@@ -144,6 +153,11 @@ def read_config(path: Path | None, known: Mapping[str, tuple[type, ...]]) -> dic
             if type(value) not in known[key]:
                 wanted = " or ".join(kind.__name__ for kind in known[key])
                 raise UsageError(f"{key} = {value!r}", f"a value of type {wanted}", "see the file of: spanbert init")
+    for key in record.keys() & {*paths, *names}:
+        if isinstance(record[key], list):
+            record[key] = [str(path.parent / each) for each in record[key]]
+        elif key in paths or (path.parent / record[key]).exists():
+            record[key] = str(path.parent / record[key])
     return record
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -52,7 +53,9 @@ def command(
     """Example: spanbert pretrain --corpus texts/ --size mini --vocabulary my-vocabulary --output my-encoder"""
     own = {"corpus": corpus, "base_model": base_model, "size": size, "vocabulary": vocabulary, "output": output}
     given = {name: value for name, value in {**own, "layers": layers, **settings}.items() if value is not None}
-    values = read_config(config, _known()) | given
+    if size is not None and base_model == os.environ.get("SPANBERT_BASE_MODEL"):
+        given.pop("base_model", None)  # what was set for all commands gives way to what was asked of this one
+    values = read_config(config, _known(), ("corpus", "output"), ("base_model", "vocabulary")) | given
     paths = _checked(values, inspecting=inspect is not None)
     report = ReadReport(Reading(**split(Reading, values)))
     reading = CorpusReading(**split(CorpusReading, values))

@@ -69,7 +69,9 @@ def command(
     }
     own |= {"input_format": input_format}
     given = {name: value for name, value in {**own, **settings}.items() if value is not None}
-    values = _resolved(_from_file(config) | given, preset)
+    values = _resolved(
+        read_config(config, _known(), ("train", "dev", "output", "add_to"), ("base_model",)) | given, preset
+    )
     form = values.get("input_format")
     reading = Reading(**split(Reading, values))
     documents = read_all(values["train"], form, reading, name="train", verbose=verbose)
@@ -77,8 +79,11 @@ def command(
     if values.get("dev"):
         held_out = read_all(values["dev"], form, reading, name="dev", verbose=verbose)
     trained = _trained(values, TrainConfig(**split(TrainConfig, values)), documents, held_out)
-    report = trained.bundle.facts["report"]
-    _next_commands(values["output"], report, task_class(next(iter(trained.bundle.tasks))).command)
+    facts, name = trained.bundle.facts, next(iter(trained.bundle.tasks))
+    for added in {*_names(values)} & facts.get("added", {}).keys():  # the model that it was added to has its own report
+        facts, name = facts["added"][added], added
+    report = facts["report"]
+    _next_commands(values["output"], report, task_class(name).command)
     if json:
         typer.echo(orjson.dumps(report))
 
@@ -104,8 +109,7 @@ def _model(known: SpanModel | None, values: dict[str, Any], config: TrainConfig)
     """What is to be trained: of new tasks, or `known` with one more; over a frozen encoder the new one alone."""
     from ..inference.span_model import SpanModel
 
-    named = values.get("task", ANNOTATED[0])
-    names = [named] if isinstance(named, str) else list(named)
+    names = _names(values)
     settings = _task_settings(values)
     labels = settings.pop("labels", ())
     if known is not None and names[0] in known.bundle.tasks:
@@ -115,6 +119,12 @@ def _model(known: SpanModel | None, values: dict[str, Any], config: TrainConfig)
     if known is None or config.freeze_encoder:
         return SpanModel.create(values["base_model"], task=names, labels=labels, settings=settings, seed=config.seed)
     return known.adding(names[0], labels=labels, settings=settings, seed=config.seed)
+
+
+def _names(values: dict[str, Any]) -> list[str]:
+    """Of the tasks to learn."""
+    named = values.get("task", ANNOTATED[0])
+    return [named] if isinstance(named, str) else list(named)
 
 
 def _resolved(values: dict[str, Any], preset: str | None) -> dict[str, Any]:
@@ -162,18 +172,6 @@ def _known() -> dict[str, tuple[type, ...]]:
     settings = kinds_of_values([TrainConfig, *SETTINGS, Reading])
     del settings["tags"]
     return settings | own
-
-
-def _from_file(config: Path | None) -> dict[str, Any]:
-    """The settings of the configuration file; the paths in it are relative to where it lies."""
-    values = read_config(config, _known())
-    if config is not None:
-        for name in ("train", "dev"):
-            if name in values:
-                values[name] = [str(config.parent / path) for path in values[name]]
-        for name in {"output", "add_to"} & values.keys():
-            values[name] = str(config.parent / values[name])
-    return values
 
 
 def _next_commands(output: str, report: dict[str, Any], verb: str) -> None:

@@ -91,9 +91,8 @@ class PretrainConfig:
             },
         )
 
-    def plan(self, pieces: int, blocks: int) -> tuple[int, int]:
-        """(rounds, steps of each) for a corpus of so many pieces in so many blocks."""
-        tokens = self.tokens or PASSES * (pieces + 2 * blocks)
-        steps = self.steps or -(-tokens // self.max_tokens)
-        rounds = min(self.evaluations, steps)
-        return rounds, -(-steps // rounds)
+    def plan(self, positions: int, steps: int) -> tuple[int, int]:
+        """(rounds, steps in all) for a corpus of so many positions, which are read once in so many steps."""
+        passes = PASSES if self.tokens is None else self.tokens / positions
+        total = self.steps or math.ceil(passes * steps)
+        return min(self.evaluations, total), total

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -63,6 +63,12 @@ class BlockCorpus:
     source: str
     """What it was made from, as the caller names it."""
     fingerprint: str
+    folder: Path
+    """Where it lies."""
+
+    def __reduce__(self) -> tuple[Callable[[Path], BlockCorpus], tuple[Path]]:
+        """For processes that read ahead: they open the files themselves."""
+        return BlockCorpus.read, (self.folder,)
 
     def __len__(self) -> int:
         return len(self.borders) - 1
@@ -93,6 +99,7 @@ class BlockCorpus:
             begins=_column(folder / "begins.bin", np.dtype(np.bool_)),
             borders=_column(folder / "borders.bin", np.dtype(np.int64)),
             counts=counts,
+            folder=folder,
             **about,
         )
 

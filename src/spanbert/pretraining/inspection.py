@@ -13,7 +13,7 @@ from .. import masking
 from ..documents import Document
 from ..tasks import settings_from, task_class
 from ..tasks.task import Example
-from ..tokenization import Tokenizer
+from ..tokenization import Pieces, Tokenizer
 from .config import TASK
 
 DRAWS = 10_000
@@ -48,7 +48,8 @@ class Inspection:
         task = task_class(TASK)(settings_from(TASK, self.settings), self.tokenizer)
         draw = np.random.default_rng(seed)
         for document in documents:
-            pieces = self.tokenizer.pieces([document.text])[0]
+            ids, words = self.tokenizer.ids_and_words(document.text)
+            pieces = Pieces(ids, np.arange(len(ids)), np.arange(len(ids)) + 1, words)  # as blocks on disk are read
             for example in task.examples(document, pieces, draw):
                 yield document.id, self._shown(example)
 

@@ -52,10 +52,15 @@ class Stream:
         ]
         return Step(self.name, tuple(examples))
 
+    @property
+    def length(self) -> int:
+        """How many steps read each block once, the first time; later times differ by a few."""
+        shards = range(-(-len(self.corpus) // SHARD))
+        return sum(len(self._laid_out(0, shard)[1]) - 1 for shard in shards)
+
     def epoch(self) -> Iterator[Step]:
         """The steps that read each block once."""
-        shards = range(-(-len(self.corpus) // SHARD))
-        return map(self.step, range(sum(len(self._laid_out(0, shard)[1]) - 1 for shard in shards)))
+        return map(self.step, range(self.length))
 
     def _shard_of(self, number: int) -> tuple[int, int, int]:
         if not self._shards:
@@ -107,13 +112,16 @@ class Blocks:
     held_out: BlockCorpus
     rounds: int
     steps: int
-    """Of a round."""
+    """In all."""
     workers: int = 0
+    asked: str = ""
+    """Of what the run was asked for, next to the settings of the loop."""
 
     @property
     def fingerprint(self) -> str:
         """Of both corpora and the length of the run, which decides the rates."""
-        return f"{self.stream.corpus.fingerprint} {self.held_out.fingerprint} {self.rounds} {self.steps}"
+        corpora = f"{self.stream.corpus.fingerprint} {self.held_out.fingerprint}"
+        return f"{corpora} {self.rounds} {self.steps} {self.asked}".rstrip()
 
     @property
     def documents(self) -> int:
@@ -123,9 +131,7 @@ class Blocks:
     def about(self, bundle: Bundle) -> tuple[Mapping[str, JSON], Sequence[str]]:  # noqa: ARG002 - blocks know no labels
         """How much text there is, and how often it is read."""
         corpus = self.stream.corpus
-        counts, steps = corpus.counts, self.rounds * self.steps
-        positions = steps * self.stream.budget
-        epochs = positions / (counts.pieces + 2 * counts.blocks)
+        counts, steps = corpus.counts, self.steps
         facts: dict[str, JSON] = {
             "documents": counts.documents,
             "blocks": counts.blocks,
@@ -137,7 +143,8 @@ class Blocks:
         lines = [
             f"{counts.pieces:,} pieces in {counts.blocks:,} blocks of {counts.documents:,} documents; "
             f"{self.held_out.counts.pieces:,} pieces held out",
-            f"{steps:,} steps of {self.stream.budget:,} positions: each piece is read {epochs:.1f} times",
+            f"{steps:,} steps of up to {self.stream.budget:,} positions: "
+            f"each piece is read {steps / self.stream.length:.1f} times",
         ]
         if counts.too_short:
             lines.append(f"  {counts.too_short:,} documents are too short to hide anything in; left out")
@@ -151,10 +158,10 @@ class Blocks:
 
     def round(self, bundle: Bundle, number: int) -> Round:  # noqa: ARG002 - as above
         """The next steps of the stream."""
-        begin = number * self.steps
+        begin, end = (number * self.steps // self.rounds, (number + 1) * self.steps // self.rounds)
 
         def after(first: int) -> Iterator[Step]:
-            numbers = range(begin + first, begin + self.steps)
+            numbers = range(begin + first, end)
             if not self.workers:
                 return map(self.stream.step, numbers)
             own = torch.Generator()  # the loader draws a number, and must not draw it from ours
@@ -168,7 +175,7 @@ class Blocks:
                 )
             )
 
-        return Round(self.steps, after)
+        return Round(end - begin, after)
 
     def report(self, bundle: Bundle, device: torch.device, dtype: torch.dtype) -> LossReport:  # noqa: ARG002
         """The losses on all that was held out, hidden always in the same way."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import torch
 
 from .. import bundle as bundles
 from ..bundle import CHECKSUMS, Bundle
-from ..documents import Document
+from ..documents import JSON, Document
 from ..encoder.files import locate
 from ..encoder.loading import Encoder
 from ..encoder.packed import EncoderConfig, PackedBert
@@ -25,6 +26,7 @@ from ..tasks.task import Task
 from ..tokenization import Tokenizer
 from ..training.checkpoint import other_run
 from ..training.loop import held, learn
+from ..training.signals import Request, leave
 from ..training.tracking import Observer, Warned
 from .config import SIZES, TASK, PretrainConfig
 from .corpus import BlockCorpus, exists, joined, write_corpus
@@ -121,18 +123,21 @@ def pretrain(
     loop = config.for_loop(config.evaluations, *rates)
     with held(loop) as hold, ExitStack() as stack:
         output = Path(config.output or stack.enter_context(tempfile.TemporaryDirectory()))
-        if config.output and (output / CHECKSUMS).exists() and not exists(output / CORPUS / "train"):
-            return SpanModel.from_pretrained(output, config.device, config.dtype)  # it had come to its end
         bundle = model.bundle
+        asked = _asked(bundle, config, source)
+        if config.output and (output / CHECKSUMS).exists() and not exists(output / CORPUS / "train"):
+            return _finished(output, asked, config, observers)
         if not hold.processes.first and config.output:
             hold.processes.wait()  # until the first has written the corpus
-        train, held_out = _corpus(documents, bundle, config, output / CORPUS, source)
+        texts = _until_asked(documents, hold.stop)
+        train, held_out = _corpus(texts, bundle, config, output / CORPUS, source)
         if hold.processes.first and config.output:
             hold.processes.wait()
-        rounds, steps = config.plan(train.counts.pieces, train.counts.blocks)
         task = dataclasses.replace(bundle.tasks[TASK], noise=train.random_pieces)  # type: ignore[type-var]
         stream = Stream(train, TASK, task, config.seed, config.max_tokens)
-        material = Blocks(stream, held_out, rounds, steps, config.workers)
+        rounds, steps = config.plan(train.counts.pieces + 2 * train.counts.blocks, stream.length)
+        material = Blocks(stream, held_out, rounds, steps, config.workers, asked)
+        bundle.facts["pretraining"] = {**_settings(config), "asked": asked}
         encoder.set_dropout(config.dropout)
         trained = learn(bundle, material, dataclasses.replace(loop, epochs=rounds, patience=rounds), observers, hold)
         encoder.set_dropout(None)
@@ -144,6 +149,40 @@ def pretrain(
                 for observer in observers:
                     observer(Warned(f"{error.found}; {error.fix}"))
         return trained
+
+
+def _settings(config: PretrainConfig) -> dict[str, JSON]:
+    """What decides the result, but for source and weights."""
+    told = ("output", "resume", "checkpoint_minutes", "workers")
+    return {name: value for name, value in dataclasses.asdict(config).items() if name not in told}
+
+
+def _asked(bundle: Bundle, config: PretrainConfig, source: str) -> str:
+    """A fingerprint of what can be told before the corpus is read."""
+    state = hashlib.sha256(repr((_settings(config), bundle.tasks[TASK].settings, source)).encode())
+    state.update(bundle.tokenizer.fingerprint.encode())
+    for name, tensor in bundle.network.state_dict().items():
+        state.update(name.encode())
+        state.update(tensor.cpu().contiguous().numpy().data)
+    return state.hexdigest()[:16]
+
+
+def _finished(output: Path, asked: str, config: PretrainConfig, observers: Sequence[Observer]) -> SpanModel:
+    """The model of a run that had come to its end. Raises UsageError where it was asked for something else."""
+    model = SpanModel.from_pretrained(output, config.device, config.dtype)
+    if model.bundle.facts.get("pretraining", {}).get("asked") != asked:
+        raise other_run(output)
+    for observer in observers:
+        observer(Warned(f"the pre-training in {output} had come to its end: this is its encoder"))
+    return model
+
+
+def _until_asked(documents: Iterable[Document], stop: Request) -> Iterator[Document]:
+    """The documents, as long as nobody asks to stop: a corpus may take hours to read, and is written anew then."""
+    for document in documents:
+        if stop.signal is not None:
+            leave(stop.signal)
+        yield document
 
 
 def default_rate(width: int, *, scratch: bool) -> float:

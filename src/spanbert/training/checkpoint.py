@@ -53,7 +53,7 @@ class Checkpoints:
         self.folder = output / "checkpoints"
 
     def save(self, network: nn.Module, optimizer: torch.optim.Optimizer, state: State, fingerprint: str) -> None:
-        """Write a checkpoint, then remove older ones."""
+        """Write a checkpoint, then remove older ones, and later ones: those of a resumed run that were passed over."""
         with durable.staged(self.folder / f"step-{state.steps:08d}") as staging:
             save_file(_tensors(network), staging / "model.safetensors")
             save_file(_moments(network, optimizer), staging / "optimizer.safetensors")
@@ -61,20 +61,17 @@ class Checkpoints:
             record = {"state": dataclasses.asdict(state), "fingerprint": fingerprint}
             (staging / "state.json").write_text(json.dumps(record), encoding="utf-8")
             _seal(staging)
-        for old in self._newest("step-")[_KEPT:]:
-            shutil.rmtree(old)
+        self._remove_but("step-", state.steps, _KEPT)
 
     def save_best(self, network: nn.Module, step: int) -> None:
         """Keep these weights as the best ones."""
-        before = self._newest("best-")
         if _fault(self.folder / f"best-{step:08d}") is None:  # a resumed run comes by here again
             return
         with durable.staged(self.folder / f"best-{step:08d}") as staging:
             save_file(_tensors(network), staging / "model.safetensors")
             _seal(staging)
         # the newest checkpoint on disk may still name the one before: it goes when that checkpoint does
-        for old in [folder for folder in before if folder.name != f"best-{step:08d}"][1:]:
-            shutil.rmtree(old)
+        self._remove_but("best-", step, 2)
 
     def load_best(self, network: nn.Module, step: int) -> None:
         """Put the best weights back."""
@@ -105,6 +102,13 @@ class Checkpoints:
     def remove(self) -> None:
         """Once the trained model is written they have served."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _remove_but(self, prefix: str, step: int, kept: int) -> None:
+        """Keep the newest so many folders up to this step."""
+        folders = self._newest(prefix)
+        known = [folder for folder in folders if folder.name <= f"{prefix}{step:08d}"]
+        for folder in {*folders} - {*known[:kept]}:
+            shutil.rmtree(folder)
 
     def _newest(self, prefix: str) -> list[Path]:
         return sorted(self.folder.glob(f"{prefix}*"), reverse=True)
@@ -164,10 +168,14 @@ def output_folder(output: Path, *, resume: bool) -> Iterator[None]:
 
 
 def require_room(output: Path, network: nn.Module) -> None:
-    """Refuse to start where the disk cannot hold the checkpoints: better now than in three hours."""
+    """Refuse to go on where the disk cannot hold the checkpoints: better now than in three hours.
+
+    Those that are there already count as room: they will make way.
+    """
     weights = sum(parameter.numel() * 4 for parameter in network.parameters())
     needed = weights * (3 * (_KEPT + 1) + 2)  # a checkpoint is the weights and two moments; and twice the best weights
     free = shutil.disk_usage(output).free
+    free += sum(path.stat().st_size for path in (output / "checkpoints").rglob("*") if path.is_file())
     if free < needed:
         raise MachineError(
             f"{free / 1e9:.1f} GB free where {output} lies",

@@ -6,7 +6,6 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any, NoReturn
 from zlib import crc32
 
@@ -118,11 +117,12 @@ def annotations_of(tasks: Mapping[str, Task]) -> Annotations:
     return lambda document: [span for task in tasks.values() for span in task.annotations(document)]
 
 
-def hold_out(documents: Sequence[Document], annotations: Annotations) -> tuple[list[Document], list[Document]]:
+def hold_out(documents: Sequence[Document], *kinds: Annotations) -> tuple[list[Document], list[Document]]:
     """Training and held-out documents where no held-out ones were given, chosen by their ids.
 
-    A tenth, one with spans at least; as many without spans as there are among all: probabilities and thresholds are
-    fitted on them, and would be far too high where none is bare. And none whose label no other document has.
+    kinds: what each task learns from. A tenth, one at least of each kind; as many without spans as there are among
+    all: probabilities and thresholds are fitted on them, and would be far too high where none is bare. And none whose
+    label no other document has.
     """
     if len(documents) < 2:
         raise DataError(
@@ -131,27 +131,36 @@ def hold_out(documents: Sequence[Document], annotations: Annotations) -> tuple[l
             "add documents, or give held-out ones (--dev)",
         )
     order = sorted(range(len(documents)), key=lambda n: hashlib.sha256(documents[n].id.encode()).digest())
-    labels = [{span.label for span in annotations(document)} for document in documents]
+    labels = [{span.label for kind in kinds for span in kind(document)} for document in documents]
     bare = [number for number in order if not labels[number]]
     wanted = max(1, len(documents) // 10)
     bare = bare[: wanted * len(bare) // len(documents)]
-    left = Counter(chain.from_iterable(labels))
-    held: set[int] = set()
-    for number in order:
-        if len(held) < wanted - len(bare) and labels[number] and all(left[label] > 1 for label in labels[number]):
-            held.add(number)
-            left.subtract(labels[number])
     if not any(labels):
         _refuse_bare("training", documents)
-    if not held:
-        raise DataError(
-            f"no label stands in two of the {len(documents)} documents, so none can be held out",
-            "held-out documents to choose the best weights by",
-            "add documents, or give held-out ones (--dev)",
-        )
+    held: set[int] = set()
+    _hold(held, order, wanted - len(bare), labels)
+    for kind in kinds:
+        mine = [number for number in order if kind(documents[number])]
+        if mine and held.isdisjoint(mine) and not _hold(held, mine, 1, labels):
+            raise DataError(
+                f"no label stands in two of the {len(mine)} documents that a task learns from, so none can be held out",
+                "held-out documents to choose the best weights by",
+                "add documents, or give held-out ones (--dev)",
+            )
     held |= set(bare)
     train = [document for number, document in enumerate(documents) if number not in held]
     return train, [document for number, document in enumerate(documents) if number in held]
+
+
+def _hold(held: set[int], order: Sequence[int], most: int, labels: Sequence[Set[str]]) -> int:
+    """Hold out up to so many more of these documents, no last one of a label; how many it were."""
+    left = Counter(label for number, mine in enumerate(labels) if number not in held for label in mine)
+    before = len(held)
+    for number in order:
+        if len(held) - before < most and labels[number] and all(left[label] > 1 for label in labels[number]):
+            held.add(number)
+            left.subtract(labels[number])
+    return len(held) - before
 
 
 def _refuse_bare(which: str, documents: Sequence[Document]) -> NoReturn:

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from ..bundle import CHECKSUMS, Bundle
+from ..calibration.curve import Calibration
 from ..documents import Document
 from ..errors import MachineError
 from ..heads.head import Network
@@ -55,8 +56,8 @@ def train(
     """
     config = config or TrainConfig()
     with held(config) as hold:
-        annotations = data.annotations_of(model.bundle.tasks)
-        train, dev = data.hold_out(train, annotations) if dev is None else (train, dev)
+        kinds = [task.annotations for task in model.bundle.tasks.values()]
+        train, dev = data.hold_out(train, *kinds) if dev is None else (train, dev)
         for task in model.bundle.tasks.values():
             data.check(train, dev, task.settings.labels, task.annotations)
             task.scored(dev, dev)  # gold that cannot be scored is refused now, not after the first epoch
@@ -153,6 +154,8 @@ class _Run:
 
     def train(self, stop: Request) -> SpanModel:
         """Epoch by epoch: steps, evaluation, checkpoint; then the best weights and the model folder."""
+        if self.checkpoints is not None and self.config.output is not None:
+            require_room(Path(self.config.output), self.bundle.network)
         self._tell(self._started())
         for doubt in self.material.doubts(self.bundle):
             self._tell(Warned(doubt))
@@ -186,6 +189,7 @@ class _Run:
             began = time.monotonic()
             share = (state.epoch + state.position / plan.length) / rounds
             factor = set_rates(self.optimizer, share, config.warmup, config.schedule)
+            self.processes.reseed(config.seed, state.steps)
             losses = take_step(self.bundle.network, step, self.optimizer, config.clip, self.processes)
             self._count_skipped(losses)
             state.position += 1
@@ -262,7 +266,6 @@ class _Run:
             self.checkpoints = None
             return
         self.observers.append(JsonLog(output / "train.jsonl"))
-        require_room(output, self.bundle.network)
         state, skipped = self.checkpoints.resume(self.bundle.network, self.optimizer, self.fingerprint)
         if state is not None:
             self.state = state
@@ -366,10 +369,11 @@ def _adapted(bundle: Bundle, corpus: Corpus) -> Bundle:
         name: task.adapted(corpus.documents, corpus.longest_span(task.annotations))
         for name, task in bundle.tasks.items()
     }
-    network = copy.deepcopy(bundle.network)
+    network, calibrations = copy.deepcopy(bundle.network), dict(bundle.calibrations)
     for name, task in tasks.items():
         if name not in network.heads or task.outputs != bundle.tasks[name].outputs:
             network.heads[name] = task.head(network.encoder)  # type: ignore[assignment]
+            calibrations[name] = Calibration()
         elif task.settings != bundle.tasks[name].settings:
             known = network.heads[name].state_dict()
             with torch.random.fork_rng():  # its first weights are not used
@@ -380,7 +384,7 @@ def _adapted(bundle: Bundle, corpus: Corpus) -> Bundle:
         name: tasks[name].threshold if threshold == bundle.tasks[name].threshold else threshold
         for name, threshold in bundle.thresholds.items()
     }
-    return Bundle(network, bundle.tokenizer, tasks, dict(bundle.calibrations), thresholds, facts)
+    return Bundle(network, bundle.tokenizer, tasks, calibrations, thresholds, facts)
 
 
 def _fingerprint(config: TrainConfig, bundle: Bundle, material: Material) -> str:

@@ -2,7 +2,8 @@
 
 Each holds the whole network, runs its part of a step's examples, and adds its gradient to those of the others before
 the weights move, so that all of them always hold the same weights: those of one process with the same steps, but for
-the order in which numbers are added. The first process alone writes files and tells what goes on.
+what is dropped out and the order in which numbers are added. The first process alone writes files and tells what goes
+on.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import distributed, nn
 
@@ -33,6 +35,11 @@ class Processes:
     def share(self, step: Step) -> Step:
         """This process's part of a step."""
         return step if self.number == 1 else replace(step, examples=step.examples[self.rank :: self.number])
+
+    def reseed(self, seed: int, step: int) -> None:
+        """Let each process drop out numbers of its own, by its rank and the step: resumed, they are the same again."""
+        if self.number > 1:
+            torch.manual_seed(int(np.random.default_rng((seed, step, self.rank)).integers(2**63)))
 
     def add_up(self, network: nn.Module, losses: dict[str, float]) -> dict[str, float]:
         """Sum the gradients of all processes into each; the losses summed likewise."""
