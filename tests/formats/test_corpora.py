@@ -120,7 +120,7 @@ def test_bad_input(tmp_path: Path):
     for name, content, error in (
         ("a.bin", b"\x00\x01\x02" * 100, "binary"),
         ("b.txt", "späť".encode("cp1250"), "not UTF-8"),
-        ("c.txt", b"", "0 bytes"),
+        ("c.jsonl", b"", "0 bytes"),
         ("d.jsonl", b'{"text": ', "invalid JSON"),
         ("e.jsonl", b'["text"]\n', "a JSON object"),
         ("f.jsonl", b'{"text": 1}\n', "text is a int"),

@@ -388,6 +388,13 @@ def test_files_of_one_name_in_two_folders(tmp_path: Path) -> None:
     assert report.repaired["ids that an earlier file has too (renamed)"] == 1
 
 
+def test_an_empty_text_does_not_stop_the_others(tmp_path: Path) -> None:
+    report = ReadReport()
+    paths = [file(tmp_path, "a.txt", ""), file(tmp_path, "b.txt", "x")]
+    assert [document.text for document in read_documents(paths, report=report)] == ["", "x"]
+    assert report.warned == {"files that are empty": 1}
+
+
 def test_whole_numbers_of_any_size_stay_as_they_are(tmp_path: Path) -> None:
     document = Document("a", "Paris", meta={"n": 2**70, "x": None})
     write_documents([document], tmp_path / "a.jsonl")

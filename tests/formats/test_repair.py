@@ -85,6 +85,18 @@ def test_an_end_between_return_and_line_feed_counts_as_trimming_only() -> None:
     assert report.repaired == Counter({"spans trimmed of white space": 1})
 
 
+def test_ends_that_are_the_last_character_are_found_out() -> None:
+    """Where every span carries its text; without, a shift by one might be anything."""
+    report = ReadReport()
+    raw = [RawSpan(0, 3, "PER", copy="Anna"), RawSpan(5, 5, "X", copy="a")]
+    assert settle("Anna a", raw, report) == [Span(0, 4, "PER"), Span(5, 6, "X")]
+    assert report.repaired == Counter({"spans converted from inclusive-ends": 2})
+    with pytest.raises(DataError, match="in its copy"):
+        settle("Anna a", [*raw, RawSpan(0, 3, "PER")], ReadReport())
+    named = ReadReport(Reading(offset_unit="inclusive-ends"))
+    assert settle("Anna a", [RawSpan(0, 3, "PER")], named) == [Span(0, 4, "PER")]
+
+
 def test_a_cut_grapheme_is_widened() -> None:
     """`cafe` and a combining accent: the end moves from 4 to 5; inside the family from 1 to 5 = the whole of it."""
     span, report = one("cafe\u0301 x", 0, 4)

@@ -37,6 +37,9 @@ def move(network: Network, optimizer: torch.optim.AdamW, seed: int) -> None:
     optimizer.step()
 
 
+RUN = {"seed": "0", "data": "print"}
+
+
 def equal(one: Network, other: Network) -> bool:
     return all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
 
@@ -51,7 +54,7 @@ def three(fresh: Callable, tmp_path: Path) -> tuple[Checkpoints, list[Network]]:
     checkpoints, (network, optimizer), seen = Checkpoints(tmp_path), fresh(), []
     for step in (1, 2, 3):
         move(network, optimizer, step)
-        checkpoints.save(network, optimizer, State(epoch=step, steps=step), "print")
+        checkpoints.save(network, optimizer, State(epoch=step, steps=step), RUN)
         seen.append(fresh()[0])
         seen[-1].load_state_dict(network.state_dict())
     return checkpoints, seen
@@ -65,13 +68,13 @@ def test_everything_comes_back(fresh: Callable, tmp_path: Path):
     torch.rand(3)
     state = State(2, 3, 40, 1.5, 0.75, 31, {"micro": {"f1": 0.75}}, 1)
     Checkpoints(tmp_path).save_best(network, 31)
-    Checkpoints(tmp_path).save(network, optimizer, state, "print")
+    Checkpoints(tmp_path).save(network, optimizer, state, RUN)
     drawn = torch.rand(4)
     move(network, optimizer, 2)
 
     other, other_optimizer = fresh()
     torch.manual_seed(77)
-    assert Checkpoints(tmp_path).resume(other, other_optimizer, "print") == (state, [])
+    assert Checkpoints(tmp_path).resume(other, other_optimizer, RUN) == (state, [])
     assert torch.equal(torch.rand(4), drawn)
     move(other, other_optimizer, 2)
     assert equal(network, other)
@@ -81,13 +84,13 @@ def test_two_newest_are_kept(three: tuple, fresh: Callable):
     checkpoints, seen = three
     assert names(checkpoints.folder) == ["step-00000002", "step-00000003"]
     network, optimizer = fresh()
-    state, skipped = checkpoints.resume(network, optimizer, "print")
+    state, skipped = checkpoints.resume(network, optimizer, RUN)
     assert (state.steps, skipped) == (3, [])
     assert equal(network, seen[2])
 
 
 def test_nothing_to_resume(fresh: Callable, tmp_path: Path):
-    assert Checkpoints(tmp_path).resume(*fresh(), "print") == (None, [])
+    assert Checkpoints(tmp_path).resume(*fresh(), RUN) == (None, [])
 
 
 def files_of_a_checkpoint() -> list[str]:
@@ -109,7 +112,7 @@ def test_damage_is_seen_and_the_older_one_taken(three: tuple, fresh: Callable, n
     else:
         path.unlink()
     network, optimizer = fresh()
-    state, skipped = checkpoints.resume(network, optimizer, "print")
+    state, skipped = checkpoints.resume(network, optimizer, RUN)
     assert state.steps == 2
     assert equal(network, seen[1])
     assert len(skipped) == 1 and skipped[0].startswith("step-00000003: ")
@@ -121,14 +124,14 @@ def test_all_damaged(three: tuple, fresh: Callable):
     checkpoints, _ = three
     for folder in checkpoints.folder.iterdir():
         (folder / "manifest.json").write_text("{")
-    state, skipped = checkpoints.resume(*fresh(), "print")
+    state, skipped = checkpoints.resume(*fresh(), RUN)
     assert state is None
     assert [line.partition(":")[0] for line in skipped] == ["step-00000003", "step-00000002"]
 
 
 def test_another_run_is_refused(three: tuple, fresh: Callable):
-    with pytest.raises(UsageError, match="step-00000003 was made with other data or settings"):
-        three[0].resume(*fresh(), "other")
+    with pytest.raises(UsageError, match=r"step-00000003 was made with other data or settings \(data\)"):
+        three[0].resume(*fresh(), {**RUN, "data": "other"})
 
 
 def test_another_model_is_refused(three: tuple, fresh: Callable):
@@ -136,7 +139,7 @@ def test_another_model_is_refused(three: tuple, fresh: Callable):
     network, optimizer = fresh()
     network.heads["other"] = network.heads.pop("token-classification")
     with pytest.raises((DataError, RuntimeError)):
-        checkpoints.resume(network, optimizer, "print")
+        checkpoints.resume(network, optimizer, RUN)
 
 
 def test_damaged_best_weights(fresh: Callable, tmp_path: Path):
@@ -146,10 +149,10 @@ def test_damaged_best_weights(fresh: Callable, tmp_path: Path):
     for step in (1, 2):
         move(network, optimizer, step)
         checkpoints.save_best(network, step)
-        checkpoints.save(network, optimizer, State(steps=step, best_step=step), "print")
+        checkpoints.save(network, optimizer, State(steps=step, best_step=step), RUN)
     (checkpoints.folder / "best-00000002" / "model.safetensors").write_bytes(b"no")
     other, other_optimizer = fresh()
-    state, skipped = checkpoints.resume(other, other_optimizer, "print")
+    state, skipped = checkpoints.resume(other, other_optimizer, RUN)
     assert state.steps == 1
     assert skipped == ["step-00000002: its best weights: model.safetensors is damaged"]
     move(other, other_optimizer, 2)
@@ -162,9 +165,9 @@ def test_damaged_best_weights(fresh: Callable, tmp_path: Path):
 def test_best_weights_that_the_newest_checkpoint_names_stay(fresh: Callable, tmp_path: Path):
     checkpoints, (network, optimizer) = Checkpoints(tmp_path), fresh()
     checkpoints.save_best(network, 1)
-    checkpoints.save(network, optimizer, State(steps=1, best_step=1), "print")
+    checkpoints.save(network, optimizer, State(steps=1, best_step=1), RUN)
     checkpoints.save_best(network, 2)  # a crash here leaves step 1 the newest
-    assert checkpoints.resume(*fresh(), "print")[0].steps == 1
+    assert checkpoints.resume(*fresh(), RUN)[0].steps == 1
     checkpoints.save_best(network, 3)
     assert names(checkpoints.folder) == ["best-00000002", "best-00000003", "step-00000001"]
 
@@ -173,23 +176,23 @@ def test_what_was_passed_over_makes_way(three: tuple, fresh: Callable):
     """Both newer checkpoints are damaged: the run goes on from the first, and what it saves is older than they are."""
     checkpoints, _ = three
     network, optimizer = fresh()
-    checkpoints.save(network, optimizer, State(steps=4, best_step=4), "print")
+    checkpoints.save(network, optimizer, State(steps=4, best_step=4), RUN)
     checkpoints.save_best(network, 4)
     for step in (3, 4):
         (checkpoints.folder / f"step-{step:08d}" / "model.safetensors").write_bytes(b"")
     checkpoints.save_best(network, 2)
-    checkpoints.save(network, optimizer, State(steps=2, best_step=2), "print")
+    checkpoints.save(network, optimizer, State(steps=2, best_step=2), RUN)
     assert names(checkpoints.folder) == ["best-00000002", "step-00000002"]
-    assert checkpoints.resume(*fresh(), "print")[0].steps == 2
+    assert checkpoints.resume(*fresh(), RUN)[0].steps == 2
 
 
 def test_a_step_may_be_saved_twice(fresh: Callable, tmp_path: Path):
     """After its last step, and again after the evaluation that ends the epoch."""
     checkpoints, (network, optimizer) = Checkpoints(tmp_path), fresh()
-    checkpoints.save(network, optimizer, State(epoch=0, position=4, steps=4), "print")
-    checkpoints.save(network, optimizer, State(epoch=1, position=0, steps=4), "print")
+    checkpoints.save(network, optimizer, State(epoch=0, position=4, steps=4), RUN)
+    checkpoints.save(network, optimizer, State(epoch=1, position=0, steps=4), RUN)
     assert names(checkpoints.folder) == ["step-00000004"]
-    assert checkpoints.resume(network, optimizer, "print")[0].epoch == 1
+    assert checkpoints.resume(network, optimizer, RUN)[0].epoch == 1
 
 
 @pytest.mark.parametrize("fails_at", range(1, 8))
@@ -198,7 +201,7 @@ def test_a_failed_write_leaves_the_older_checkpoint(
 ):
     """A checkpoint is synced seven times: five files, their folder, and the folder it is renamed in."""
     checkpoints, (network, optimizer), calls = Checkpoints(tmp_path), fresh(), []
-    checkpoints.save(network, optimizer, State(steps=1), "print")
+    checkpoints.save(network, optimizer, State(steps=1), RUN)
     sync = durable.sync
 
     def fail(path: Path) -> None:
@@ -209,11 +212,11 @@ def test_a_failed_write_leaves_the_older_checkpoint(
 
     monkeypatch.setattr(durable, "sync", fail)
     with pytest.raises(MachineError, match="No space left on device"):
-        checkpoints.save(network, optimizer, State(steps=2), "print")
+        checkpoints.save(network, optimizer, State(steps=2), RUN)
     assert len(calls) == fails_at
     renamed = ["step-00000002"] if fails_at == 7 else []  # the last sync comes after the rename: complete
     assert names(checkpoints.folder) == ["step-00000001", *renamed]
-    state, skipped = checkpoints.resume(*fresh(), "print")
+    state, skipped = checkpoints.resume(*fresh(), RUN)
     assert (state.steps, skipped) == (2 if renamed else 1, [])
 
 
@@ -230,7 +233,7 @@ network = SpanModel.create({str(tiny_encoder)!r}, task="token-classification", l
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 try:
-    Checkpoints(Path({str(tmp_path)!r})).save(network, make_optimizer(network, 1.0, 1.0, 0.0), State(), "print")
+    Checkpoints(Path({str(tmp_path)!r})).save(network, make_optimizer(network, 1.0, 1.0, 0.0), State(), {RUN!r})
 except MachineError as error:
     sys.exit(0 if "File too large" in str(error) else str(error))
 sys.exit("no error")

@@ -398,14 +398,14 @@ def test_other_data_or_settings_are_refused(tiny_encoder, few, toy_documents, tm
     config = TrainConfig(**SHORT, output=str(tmp_path), resume="auto")
     iobes = SpanModel.create(tiny_encoder, task=TAGS, settings={"scheme": "iobes"})
     others = [
-        (model, documents[1:], dev, config),
-        (model, documents, toy_documents(4, 5), config),
-        (model, documents, dev, dataclasses.replace(config, learning_rate=1e-3)),
-        (model, documents, dev, dataclasses.replace(config, seed=1)),
-        (iobes, documents, dev, config),
+        ("data", model, documents[1:], dev, config),
+        ("data", model, documents, toy_documents(4, 5), config),
+        ("learning_rate", model, documents, dev, dataclasses.replace(config, learning_rate=1e-3)),
+        ("seed, starting weights", model, documents, dev, dataclasses.replace(config, seed=1)),
+        ("settings of the task, starting weights", iobes, documents, dev, config),
     ]
-    for given in others:
-        with pytest.raises(UsageError, match="other data or settings"):
+    for named, *given in others:
+        with pytest.raises(UsageError, match=rf"other data or settings \({named}\)"):
             train(*given)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
@@ -419,8 +419,10 @@ def test_resume_where_the_training_had_finished(tiny_encoder, few, tmp_path, las
     with pytest.raises(UsageError, match="not empty"):
         train(model, *few, config)
     assert content(tmp_path) == before
-    with pytest.raises(UsageError, match="other data or settings"):
+    with pytest.raises(UsageError, match=r"other data or settings \(data\)"):
         train(model, few[0][1:], few[1], dataclasses.replace(config, resume="auto"))
+    with pytest.raises(UsageError, match=r"other data or settings \(clip\)"):
+        train(model, *few, dataclasses.replace(config, resume="auto", clip=0.5))
     events = resumed(tmp_path, model, few)
     assert [type(event) for event in events] == [Warned] and "had come to its end" in events[0].message
     again = train(model, *few, dataclasses.replace(config, resume="auto"))

@@ -83,7 +83,9 @@ def command(
     for added in {*_names(values)} & facts.get("added", {}).keys():  # the model that it was added to has its own report
         facts, name = facts["added"][added], added
     report = facts["report"]
-    _next_commands(values["output"], report, task_class(name).command)
+    best = " that is best on them" if name in trained.bundle.outcomes else ""
+    measured = f"on held-out documents, at the threshold{best} ({trained.bundle.thresholds[name]:.3f})"
+    _next_commands(values["output"], report, measured, task_class(name).command)
     if json:
         typer.echo(orjson.dumps(report))
 
@@ -174,15 +176,15 @@ def _known() -> dict[str, tuple[type, ...]]:
     return settings | own
 
 
-def _next_commands(output: str, report: dict[str, Any], verb: str) -> None:
-    """`verb`: what shows a model of this task at work."""
+def _next_commands(output: str, report: dict[str, Any], measured: str, verb: str) -> None:
+    """measured: on what, and how. verb: what shows a model of this task at work."""
     console = talk()
     micro = report["micro"]
     interval = micro["f1_interval"]
     shown = f", 95 % interval {interval[0]:.3f} to {interval[1]:.3f}" if interval else ""
     official = ", ".join(f"{name} {value:.1f}" for name, value in report.get("headline", {}).items())
-    said = f"{official} on held-out documents" if official else f"F1 {micro['f1']:.3f} on held-out documents{shown}"
-    console.print(f"the model is in {output}: {said}", markup=False)
+    said = official or f"F1 {micro['f1']:.3f}{shown}"
+    console.print(f"the model is in {output}: {said} {measured}", markup=False)
     console.print(
         "next:\n"
         f"  spanbert evaluate --model {output} --data FILE\n"

@@ -6,14 +6,16 @@ from collections.abc import Callable, Iterable, Sequence
 
 Pieces = tuple[tuple[int, int], ...]
 """A span's ranges in the order of the text; nearly always one."""
+INCLUSIVE = "inclusive-ends"
+"""The end is the last character of the span, and not the one after it."""
 DETECTED = "detected"
 """No unit: the one under which the copies of the spans' texts match."""
 
 
 def convert(text: str, ranges: Sequence[Pieces], unit: str) -> list[Pieces]:
     """The ranges in code points; -1 for an offset inside a character or outside the text."""
-    table = UNITS[unit](text)
-    return [tuple((_at(table, start), _at(table, end)) for start, end in pieces) for pieces in ranges]
+    table, more = UNITS[unit](text), int(unit == INCLUSIVE)
+    return [tuple((_at(table, start), _at(table, end + more)) for start, end in pieces) for pieces in ranges]
 
 
 def _at(table: list[int], offset: int) -> int:
@@ -55,4 +57,5 @@ UNITS: dict[str, Callable[[str], list[int]]] = {
     "utf-8": _utf8_bytes,
     "crlf-as-one": _one_per_line_end,
     "after-byte-order-mark": _after_byte_order_mark,
+    INCLUSIVE: _code_points,
 }

@@ -15,7 +15,7 @@ from typing import TypeVar
 from ..documents import Cluster, Span
 from ..errors import DataError
 from ..graphemes import borders, widen
-from .offset_units import DETECTED, UNITS, Pieces, convert
+from .offset_units import DETECTED, INCLUSIVE, UNITS, Pieces, convert
 from .report import ReadReport
 
 Item = TypeVar("Item")
@@ -164,7 +164,8 @@ def _in_code_points(text: str, raw: Sequence[RawSpan], read: list[Pieces], repor
     wrong = _first_mismatch(text, raw, read)
     if named == DETECTED and wrong is None:
         return read
-    for unit in UNITS if named == DETECTED else [named]:
+    told = all(span.copy for span in raw)  # without copies of all a shift by one might be anything
+    for unit in [unit for unit in UNITS if told or unit != INCLUSIVE] if named == DETECTED else [named]:
         converted = convert(text, read, unit)
         if all(_possible(pieces, text) for pieces in converted) and _first_mismatch(text, raw, converted) is None:
             if converted != read:

@@ -23,7 +23,7 @@ STDIN = "-"
 HEAD_BYTES = 65_536  # enough to tell the formats apart: a long first document included
 _RATIO = 200  # honest text packs about 1:3 to 1:20; beyond this the archive was made to fill the memory
 _UNSUSPECTED = 10_000_000  # bytes: small archives of repeated text may pack better than that
-_MAY_BE_EMPTY = (".ann",)  # brat's way to say that a text has no annotations
+_MAY_BE_EMPTY = (".ann", ".txt", ".text", ".md")  # .ann: brat's way to say that a text has no annotations
 _ARCHIVES: dict[bytes, Callable[[Any], Any]] = {  # by how they begin
     b"\x1f\x8b": lambda packed: gzip.GzipFile(fileobj=packed),
     b"BZh": bz2.BZ2File,
@@ -69,6 +69,8 @@ class Source:
                 if not start and not may_be_empty and self.suffix not in _MAY_BE_EMPTY:
                     raise DataError("0 bytes", "text or annotations", "check the tool that wrote the file")
                 _refuse_binary(start)
+                if not start and self.suffix not in (".ann", ""):
+                    report.warn("files that are empty")
                 if start.startswith(codecs.BOM_UTF8):
                     report.repair("files with a byte order mark (removed)")
                 self.head = start.removeprefix(codecs.BOM_UTF8).decode("utf-8", errors="ignore")

@@ -11,7 +11,7 @@ import contextlib
 import dataclasses
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,13 +52,13 @@ class Checkpoints:
     def __init__(self, output: Path) -> None:
         self.folder = output / "checkpoints"
 
-    def save(self, network: nn.Module, optimizer: torch.optim.Optimizer, state: State, fingerprint: str) -> None:
+    def save(self, network: nn.Module, optimizer: torch.optim.Optimizer, state: State, run: Mapping[str, str]) -> None:
         """Write a checkpoint, then remove older ones, and later ones: those of a resumed run that were passed over."""
         with durable.staged(self.folder / f"step-{state.steps:08d}") as staging:
             save_file(_tensors(network), staging / "model.safetensors")
             save_file(_moments(network, optimizer), staging / "optimizer.safetensors")
             save_file(_generators(), staging / "random.safetensors")
-            record = {"state": dataclasses.asdict(state), "fingerprint": fingerprint}
+            record = {"state": dataclasses.asdict(state), "run": dict(run)}
             (staging / "state.json").write_text(json.dumps(record), encoding="utf-8")
             _seal(staging)
         self._remove_but("step-", state.steps, _KEPT)
@@ -78,17 +78,20 @@ class Checkpoints:
         network.load_state_dict(load_file(self.folder / f"best-{step:08d}" / "model.safetensors"))
 
     def resume(
-        self, network: nn.Module, optimizer: torch.optim.Optimizer, fingerprint: str
+        self, network: nn.Module, optimizer: torch.optim.Optimizer, run: Mapping[str, str]
     ) -> tuple[State | None, list[str]]:
-        """State of the newest sound checkpoint, everything restored to it; and what was passed over, with reasons."""
+        """State of the newest sound checkpoint, everything restored to it; and what was passed over, with reasons.
+
+        run: what decides the result, by name. Raises UsageError where the checkpoint is of another run.
+        """
         skipped = []
         for folder in self._newest("step-"):
             if fault := _fault(folder):
                 skipped.append(f"{folder.name}: {fault}")
                 continue
             record = json.loads((folder / "state.json").read_text(encoding="utf-8"))
-            if record["fingerprint"] != fingerprint:
-                raise other_run(folder)
+            if record["run"] != run:
+                raise other_run(folder, [name for name in run if record["run"].get(name) != run[name]])
             state = State(**record["state"])
             if state.best_step >= 0 and (fault := _fault(self.folder / f"best-{state.best_step:08d}")):
                 skipped.append(f"{folder.name}: its best weights: {fault}")
@@ -114,10 +117,10 @@ class Checkpoints:
         return sorted(self.folder.glob(f"{prefix}*"), reverse=True)
 
 
-def other_run(found: Path) -> UsageError:
-    """What a checkpoint or model of another run is answered with."""
+def other_run(found: Path, changed: Sequence[str] = ()) -> UsageError:
+    """What a checkpoint or model of another run is answered with; changed: the names of what is not the same."""
     return UsageError(
-        f"{found} was made with other data or settings",
+        f"{found} was made with other data or settings" + (f" ({', '.join(changed)})" if changed else ""),
         "the data and settings that the run was started with",
         "start with those again, or train into a new folder",
     )

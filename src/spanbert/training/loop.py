@@ -8,7 +8,7 @@ import dataclasses
 import hashlib
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from .processes import ALONE, Processes, joined
 from .signals import Request, leave, stop_request
 from .tracking import Evaluated, Event, Finished, JsonLog, Observer, Started, Stepped, Warned
 
+_UNDECIDING = ("output", "resume", "checkpoint_minutes")
 MOST_SKIPPED = 3
 """Steps in a row whose loss is not a number before the run gives up."""
 MOST_FAILED_SAVES = 3
@@ -110,8 +111,8 @@ class _Run:
     observers: list[Observer]
     checkpoints: Checkpoints | None
     state: State
-    fingerprint: str
-    """Of everything that decides the result: a checkpoint of another run is refused by it."""
+    run: Mapping[str, str]
+    """What decides the result, by name: a checkpoint of another run is refused by it."""
     best_weights: dict[str, torch.Tensor]
     saved_at: float
     skipped: int = 0
@@ -145,7 +146,7 @@ class _Run:
             observers=list(observers) if processes.first else [],
             checkpoints=None if config.output is None else Checkpoints(Path(config.output)),
             state=State(),
-            fingerprint=_fingerprint(config, bundle, material),
+            run=_deciding(config, bundle, material),
             best_weights={},
             saved_at=time.monotonic(),
         )
@@ -175,8 +176,11 @@ class _Run:
             return None
         model = SpanModel.from_pretrained(output, self.config.device, self.config.dtype)
         facts = [model.bundle.facts, *model.bundle.facts.get("added", {}).values()]
-        if self.fingerprint not in [each.get("training", {}).get("run") for each in facts]:
-            raise other_run(output)
+        if _digest(self.run) not in [each.get("training", {}).get("run") for each in facts]:
+            known = model.bundle.facts.get("training", {})
+            # of what was chosen, since nothing was asked, the facts have the choice
+            changed = [n for n, value in self.run.items() if n in known and value not in (repr(known[n]), "None")]
+            raise other_run(output, changed)
         if self.checkpoints is not None:
             self.checkpoints.remove()
         self._tell(Warned(f"the training in {output} had come to its end: this is its model"))
@@ -262,11 +266,11 @@ class _Run:
             return
         output = Path(self.config.output)
         if not self.processes.first:  # it reads where to go on, and writes nothing
-            self.state = self.checkpoints.resume(self.bundle.network, self.optimizer, self.fingerprint)[0] or State()
+            self.state = self.checkpoints.resume(self.bundle.network, self.optimizer, self.run)[0] or State()
             self.checkpoints = None
             return
         self.observers.append(JsonLog(output / "train.jsonl"))
-        state, skipped = self.checkpoints.resume(self.bundle.network, self.optimizer, self.fingerprint)
+        state, skipped = self.checkpoints.resume(self.bundle.network, self.optimizer, self.run)
         if state is not None:
             self.state = state
         for line in skipped:
@@ -280,7 +284,7 @@ class _Run:
             "learning_rate": float(self.optimizer.param_groups[0]["peak"]),
             "documents": self.material.documents,
             "data": self.material.fingerprint,
-            "run": self.fingerprint,
+            "run": _digest(self.run),
             "steps": self.state.steps,
             "best_step": self.state.best_step,
             "seconds": round(self.state.seconds, 1),
@@ -314,7 +318,7 @@ class _Run:
         if self.checkpoints is None:
             return
         try:
-            self.checkpoints.save(self.bundle.network, self.optimizer, self.state, self.fingerprint)
+            self.checkpoints.save(self.bundle.network, self.optimizer, self.state, self.run)
             self.failed_saves = 0
         except MachineError as error:
             self.failed_saves += 1
@@ -387,13 +391,20 @@ def _adapted(bundle: Bundle, corpus: Corpus) -> Bundle:
     return Bundle(network, bundle.tokenizer, tasks, calibrations, thresholds, facts)
 
 
-def _fingerprint(config: TrainConfig, bundle: Bundle, material: Material) -> str:
-    """Of the settings that change the result, the data, the starting weights and the tokenizer."""
-    setting = dataclasses.replace(config, output=None, resume="never", checkpoint_minutes=1.0)
-    tasks = {name: task.settings for name, task in bundle.tasks.items()}
-    total = hashlib.sha256(repr((setting, tasks, material.fingerprint)).encode())
-    total.update(bundle.tokenizer.fingerprint.encode())
+def _deciding(config: TrainConfig, bundle: Bundle, material: Material) -> dict[str, str]:
+    """What changes the result, by name: settings, the data, the starting weights and the tokenizer."""
+    weights = hashlib.sha256()
     for name, tensor in bundle.network.state_dict().items():
-        total.update(name.encode())
-        total.update(tensor.detach().cpu().contiguous().numpy().data)
-    return total.hexdigest()[:16]
+        weights.update(name.encode())
+        weights.update(tensor.detach().cpu().contiguous().numpy().data)
+    settings = {name: value for name, value in dataclasses.asdict(config).items() if name not in _UNDECIDING}
+    return {name: repr(value) for name, value in settings.items()} | {
+        "settings of the task": repr({name: task.settings for name, task in bundle.tasks.items()}),
+        "data": repr(material.fingerprint),
+        "tokenizer": bundle.tokenizer.fingerprint,
+        "starting weights": weights.hexdigest(),
+    }
+
+
+def _digest(run: Mapping[str, str]) -> str:
+    return hashlib.sha256(repr(sorted(run.items())).encode()).hexdigest()[:16]
