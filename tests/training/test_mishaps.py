@@ -307,18 +307,18 @@ def test_any_byte_of_the_newest_checkpoint(tmp_path: Path, name: str):
     network = torch.nn.Linear(2, 2)
     optimizer, checkpoints = torch.optim.AdamW(network.parameters()), Checkpoints(tmp_path)
     for step in (1, 2):
-        checkpoints.save(network, optimizer, State(steps=step), "print")
+        checkpoints.save(network, optimizer, State(steps=step), {"data": "print"})
     path, draw = checkpoints.folder / "step-00000002" / name, random.Random(0)
     sound = path.read_bytes()
     for place in range(draw.randrange(3), len(sound), 3):
         changed = sound[:place] + bytes([sound[place] ^ 1 << draw.randrange(8)]) + sound[place + 1 :]
         for content in (changed, sound[:place]):
             path.write_bytes(content)
-            state, passed_over = checkpoints.resume(network, optimizer, "print")
+            state, passed_over = checkpoints.resume(network, optimizer, {"data": "print"})
             assert state is not None and state.steps == 1, content
             assert len(passed_over) == 1 and passed_over[0].startswith("step-00000002: "), content
     path.write_bytes(sound)
-    assert checkpoints.resume(network, optimizer, "print") == (State(steps=2), [])
+    assert checkpoints.resume(network, optimizer, {"data": "print"}) == (State(steps=2), [])
 
 
 # company, and numbers that are none

@@ -79,15 +79,21 @@ def command(
     if values.get("dev"):
         held_out = read_all(values["dev"], form, reading, name="dev", verbose=verbose)
     trained = _trained(values, TrainConfig(**split(TrainConfig, values)), documents, held_out)
+    report = _told(trained, values)
+    if json:
+        typer.echo(orjson.dumps(report))
+
+
+def _told(trained: SpanModel, values: dict[str, Any]) -> dict[str, Any]:
+    """Say how good it is and what to do next; the report on what was learnt."""
     facts, name = trained.bundle.facts, next(iter(trained.bundle.tasks))
     for added in {*_names(values)} & facts.get("added", {}).keys():  # the model that it was added to has its own report
         facts, name = facts["added"][added], added
-    report = facts["report"]
+    report: dict[str, Any] = facts["report"]
     best = " that is best on them" if name in trained.bundle.outcomes else ""
     measured = f"on held-out documents, at the threshold{best} ({trained.bundle.thresholds[name]:.3f})"
     _next_commands(values["output"], report, measured, task_class(name).command)
-    if json:
-        typer.echo(orjson.dumps(report))
+    return report
 
 
 def _trained(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,6 +24,7 @@ from ..tasks import settings_from, task_class
 from ..tasks.task import Task
 from ..tokenization import Tokenizer
 from ..training.checkpoint import other_run
+from ..training.identity import digest, weights
 from ..training.loop import held, learn
 from ..training.signals import Request, leave
 from ..training.tracking import Observer, Warned
@@ -159,12 +159,9 @@ def _settings(config: PretrainConfig) -> dict[str, JSON]:
 
 def _asked(bundle: Bundle, config: PretrainConfig, source: str) -> str:
     """A fingerprint of what can be told before the corpus is read."""
-    state = hashlib.sha256(repr((_settings(config), bundle.tasks[TASK].settings, source)).encode())
-    state.update(bundle.tokenizer.fingerprint.encode())
-    for name, tensor in bundle.network.state_dict().items():
-        state.update(name.encode())
-        state.update(tensor.cpu().contiguous().numpy().data)
-    return state.hexdigest()[:16]
+    asked = {name: repr(value) for name, value in _settings(config).items()}
+    asked |= {"settings of the task": repr(bundle.tasks[TASK].settings), "source": source}
+    return digest(asked | {"tokenizer": bundle.tokenizer.fingerprint, "starting weights": weights(bundle)})
 
 
 def _finished(output: Path, asked: str, config: PretrainConfig, observers: Sequence[Observer]) -> SpanModel:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
-import hashlib
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,13 +25,13 @@ from . import data
 from .checkpoint import Checkpoints, State, other_run, output_folder, require_room
 from .config import TrainConfig
 from .data import Corpus, Step
+from .identity import deciding, digest
 from .material import AnnotatedDocuments, Material
 from .optimizer import default_rate, make_optimizer, set_rates
 from .processes import ALONE, Processes, joined
 from .signals import Request, leave, stop_request
 from .tracking import Evaluated, Event, Finished, JsonLog, Observer, Started, Stepped, Warned
 
-_UNDECIDING = ("output", "resume", "checkpoint_minutes")
 MOST_SKIPPED = 3
 """Steps in a row whose loss is not a number before the run gives up."""
 MOST_FAILED_SAVES = 3
@@ -146,7 +145,7 @@ class _Run:
             observers=list(observers) if processes.first else [],
             checkpoints=None if config.output is None else Checkpoints(Path(config.output)),
             state=State(),
-            run=_deciding(config, bundle, material),
+            run=deciding(config, bundle, material),
             best_weights={},
             saved_at=time.monotonic(),
         )
@@ -176,7 +175,7 @@ class _Run:
             return None
         model = SpanModel.from_pretrained(output, self.config.device, self.config.dtype)
         facts = [model.bundle.facts, *model.bundle.facts.get("added", {}).values()]
-        if _digest(self.run) not in [each.get("training", {}).get("run") for each in facts]:
+        if digest(self.run) not in [each.get("training", {}).get("run") for each in facts]:
             known = model.bundle.facts.get("training", {})
             # of what was chosen, since nothing was asked, the facts have the choice
             changed = [n for n, value in self.run.items() if n in known and value not in (repr(known[n]), "None")]
@@ -284,7 +283,7 @@ class _Run:
             "learning_rate": float(self.optimizer.param_groups[0]["peak"]),
             "documents": self.material.documents,
             "data": self.material.fingerprint,
-            "run": _digest(self.run),
+            "run": digest(self.run),
             "steps": self.state.steps,
             "best_step": self.state.best_step,
             "seconds": round(self.state.seconds, 1),
@@ -389,22 +388,3 @@ def _adapted(bundle: Bundle, corpus: Corpus) -> Bundle:
         for name, threshold in bundle.thresholds.items()
     }
     return Bundle(network, bundle.tokenizer, tasks, calibrations, thresholds, facts)
-
-
-def _deciding(config: TrainConfig, bundle: Bundle, material: Material) -> dict[str, str]:
-    """What changes the result, by name: settings, the data, the starting weights and the tokenizer."""
-    weights = hashlib.sha256()
-    for name, tensor in bundle.network.state_dict().items():
-        weights.update(name.encode())
-        weights.update(tensor.detach().cpu().contiguous().numpy().data)
-    settings = {name: value for name, value in dataclasses.asdict(config).items() if name not in _UNDECIDING}
-    return {name: repr(value) for name, value in settings.items()} | {
-        "settings of the task": repr({name: task.settings for name, task in bundle.tasks.items()}),
-        "data": repr(material.fingerprint),
-        "tokenizer": bundle.tokenizer.fingerprint,
-        "starting weights": weights.hexdigest(),
-    }
-
-
-def _digest(run: Mapping[str, str]) -> str:
-    return hashlib.sha256(repr(sorted(run.items())).encode()).hexdigest()[:16]
