@@ -37,7 +37,7 @@ CHECKSUMS = "checksums.json"
 OUTCOMES = "outcomes.json"
 KEPT_OUTCOMES = 20_000
 """Decoded spans of the calibration that the folder keeps."""
-_FACTS = ("about", "added", "base_model", "pretraining", "report", "training")
+_FACTS = ("about", "added", "base_model", "learnt", "pretraining", "report", "training")
 _Rows = Mapping[str, Mapping[str, Any]]
 _OURS = ("config.json", "model.safetensors", "spanbert.json", "tokenizer.json")
 
@@ -52,9 +52,9 @@ class Bundle:
     calibrations: dict[str, Calibration]
     thresholds: dict[str, float]
     facts: dict[str, Any] = field(default_factory=dict)
-    """Where it comes from and how good it is: `base_model`, `pretraining`, `training`, `report`; `added`, the latter
-    two of tasks that were added over the frozen encoder; and `about`, for the model card: its `title`, `license` and
-    further `sections`, a text for each heading.
+    """Where it comes from and how good it is: `base_model`, `pretraining`, `training`, `report`; `learnt`, which
+    documents it was made with (`evaluation/seen.py`); `added`, the same of tasks over the frozen encoder; and `about`,
+    for the model card: its `title`, `license` and further `sections`, a text for each heading.
     """
     outcomes: dict[str, Outcomes] = field(default_factory=dict)
     """Per calibrated task, what it decoded in the held-out documents: requirements are answered from it."""

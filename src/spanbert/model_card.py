@@ -30,17 +30,10 @@ def model_card(bundle: Bundle) -> str:
         "",
         f"# {about.get('title', 'Span extraction model')}",
     ]
-    for name, task in bundle.tasks.items():
-        settings = task.settings
-        lines += [
-            "",
-            f"Task **{name}**" + (f"; labels: {', '.join(settings.labels)}." if settings.labels else "."),
-            f"Reads text of any length in windows of {settings.window} positions"
-            + (f" that share {settings.overlap} pieces." if settings.overlap is not None else "."),
-        ]
-        if settings.labels:
-            threshold = bundle.thresholds[name]
-            lines.append(f"Returns spans with a probability of at least {threshold:g} unless told otherwise.")
+    for name in bundle.tasks:
+        lines += _task(bundle, name)
+    for name, point in bundle.operating_points.items():
+        lines += ["", f"Operating point **{name}**: {point.requirement}."]
     if base := facts.get("base_model"):
         line = f"Base model: {base.get('name')}. Its licence applies to these weights as well."
         lines += ["", "Trained from random weights." if base.get("new_weights") else line]
@@ -61,6 +54,23 @@ def model_card(bundle: Bundle) -> str:
         use = [f'model = SpanModel.create("{name}", task="{ANNOTATED[0]}")  # then train it']
     lines += ["", "## Use", "", "```python", "from spanbert import SpanModel", "", *use, "```", ""]
     return "\n".join(lines)
+
+
+def _task(bundle: Bundle, name: str) -> list[str]:
+    """What it finds, how it reads, and at which threshold it tells."""
+    settings = bundle.tasks[name].settings
+    lines = [
+        "",
+        f"Task **{name}**" + (f"; labels: {', '.join(settings.labels)}." if settings.labels else "."),
+        f"Reads text of any length in windows of {settings.window} positions"
+        + (f" that share {settings.overlap} pieces." if settings.overlap is not None else "."),
+    ]
+    if settings.labels:
+        lines.append(f"Returns spans with a probability of at least {bundle.thresholds[name]:g} unless told otherwise.")
+    if fitted := bundle.outcomes.get(name):
+        documents = max(map(len, fitted.gold.values()), default=0)
+        lines.append(f"Probabilities and threshold were fitted on {documents:,} held-out documents.")
+    return lines
 
 
 def _table(report: dict[str, Any], *, fitted: bool) -> list[str]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from spanbert import SpanModel
+from spanbert.calibration.requirements import NEVER, OperatingPoint
 from spanbert.documents import Document
-from spanbert.formats import write_documents
+from spanbert.formats import read_documents, write_documents
 
 from .conftest import Program
 
@@ -104,6 +107,55 @@ def test_too_few_documents_are_told_with_counts(program: Program, model: Path, t
 def test_an_unknown_operating_point_is_told(program: Program, model: Path, held_out: Path):
     done = program("predict", "--model", model, "--input", held_out, "--operating-point", "strickt")
     assert done.returncode == 2 and "strickt" in done.stderr
+
+
+def test_documents_that_a_model_was_made_with_are_told(program: Program, model: Path, held_out: Path, toy_files: Path):
+    """What it learnt from, and what it was calibrated on, wherever its files lie now."""
+    done = program("evaluate", "--model", model, "--data", toy_files / "train.jsonl")
+    assert "the model learnt from" in done.stderr and "figures are too good" in " ".join(done.stderr.split())
+    done = program("calibrate", "--model", model, "--data", toy_files / "train.jsonl")
+    assert "the model learnt from" in done.stderr
+    assert "figures are too good" not in program("evaluate", "--model", model, "--data", held_out).stderr
+    assert program("calibrate", "--model", model, "--data", held_out).returncode == 0
+    done = program("evaluate", "--model", model, "--data", held_out)
+    assert "threshold or probabilities were chosen by 120 of these 120 documents" in " ".join(done.stderr.split())
+    done = program("calibrate", "--model", model, "--data", held_out)
+    assert "those before were fitted on these very documents" in " ".join(done.stderr.split())
+
+
+def test_probabilities_that_were_fitted_well_stay(program: Program, model: Path, held_out: Path, tmp_path: Path):
+    """On few other documents, a new fit is hardly better than one on many; and never by luck alone."""
+    assert program("calibrate", "--model", model, "--data", held_out).returncode == 0
+    few = tmp_path / "few.jsonl"
+    documents = [replace(d, id=f"few {d.id}", text=d.text + " ") for d in read_documents(held_out)]
+    write_documents(documents[:60], few)
+    done = program("calibrate", "--model", model, "--data", few, "--json", "--output", tmp_path / "again")
+    ((_, said),) = json.loads(done.stdout)["calibration"].items()
+    assert said["method"] == "as before" and said["after"] == said["before"]
+    assert "the probabilities stay as they were" in " ".join(done.stderr.split())
+    states = [json.loads((where / "spanbert.json").read_text())["tasks"] for where in (model, tmp_path / "again")]
+    for before, after in zip(*(each.values() for each in states), strict=True):
+        assert before["calibration"] == after["calibration"]
+
+
+def test_what_is_known_of_a_model_is_shown(program: Program, model: Path, held_out: Path):
+    form = ("--require", "recall>=0.2", "--confidence", "0.5", "--operating-point", "wide")
+    assert program("calibrate", "--model", model, "--data", held_out, *form).returncode == 0
+    shown = program("info", "--model", model).stdout
+    assert "fitted on 120 held-out documents" in shown
+    assert "Operating point **wide**: recall>=0.2 with confidence 0.5." in shown
+    record = json.loads(program("info", "--model", model, "--json").stdout)
+    assert record["operating_points"]["wide"]["requirement"] == "recall>=0.2 with confidence 0.5"
+    assert [each["documents"] for each in record["calibrated_on"].values()] == [120]
+
+
+def test_labels_that_are_left_out_are_told(program: Program, model: Path, held_out: Path):
+    loaded = SpanModel.from_pretrained(model)
+    (name,) = loaded.bundle.tasks
+    loaded.bundle.operating_points["half"] = OperatingPoint("precision>=0.9", {name: {"ORG": NEVER, "PERSON": 0.5}})
+    loaded.save_pretrained(model)
+    done = program("evaluate", "--model", model, "--data", held_out, "--operating-point", "half")
+    assert "nothing is told of ORG: the documents could not support precision>=0.9" in " ".join(done.stderr.split())
 
 
 def test_a_promise_is_not_made_for_another_policy(program: Program, model: Path, held_out: Path):

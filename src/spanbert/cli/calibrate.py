@@ -13,7 +13,7 @@ from ..calibration.requirements import NEVER, Promise, Requirement
 from ..errors import UsageError
 from ..formats import Reading
 from .flags import with_settings
-from .show import read_all, talk
+from .show import read_all, talk, told_seen
 from .thresholds import CONFIDENCE
 
 
@@ -56,6 +56,7 @@ def command(
     record: dict[str, object] = {}
     dropped = [*loaded.bundle.operating_points] if data else []
     if data:
+        told_seen(loaded.bundle.facts, documents, chosen=False)
         loaded, done = calibrate(loaded, documents)
         record["calibration"] = {name: each.to_json() for name, each in done.items()}
         left = [

@@ -14,7 +14,7 @@ from ..durable import on_disk
 from ..errors import UsageError, plain
 from ..formats import Reading
 from .flags import split, with_settings
-from .show import LISTED, read_all, talk
+from .show import LISTED, read_all, talk, told_seen
 from .thresholds import Thresholds
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ def command(
     loaded = SpanModel.from_pretrained(model, device, dtype)
     chosen = thresholds.of(loaded)
     _check_kinds(loaded, task, documents)
+    told_seen(loaded.bundle.facts, documents)
     if report is None:
         done = evaluate(loaded, documents, task=task, **chosen)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Annotated
 
 import orjson
@@ -31,6 +32,11 @@ def command(
             name: {"settings": vars(task.settings), "threshold": bundle.thresholds[name]}
             for name, task in bundle.tasks.items()
         },
-        **bundle.facts,
+        "calibrated_on": {
+            name: {"spans": len(each), "documents": max(map(len, each.gold.values()), default=0)}
+            for name, each in bundle.outcomes.items()
+        },
+        "operating_points": {name: dataclasses.asdict(point) for name, point in bundle.operating_points.items()},
+        **{name: facts for name, facts in bundle.facts.items() if name != "learnt"},
     }
     typer.echo(orjson.dumps(record))

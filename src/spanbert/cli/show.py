@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -114,6 +114,20 @@ def read_all(
     finally:
         told(report, name, verbose=verbose)
     return documents
+
+
+def told_seen(facts: Mapping[str, Any], documents: Sequence[Document], *, chosen: bool = True) -> None:
+    """Warn of documents that the model was made with; chosen: of those as well by which its checkpoint or thresholds
+    were chosen.
+    """
+    from ..evaluation.seen import seen
+
+    taught, chose = seen(facts, documents)
+    chose_by = "the model's checkpoint, threshold or probabilities were chosen by"
+    for what, count in {"the model learnt from": taught, chose_by: chose * chosen}.items():
+        if count:
+            said = f"{what} {count:,} of these {number(len(documents), 'document')}: the figures are too good"
+            talk().print(f"warning: {said}", markup=False)
 
 
 def told(report: ReadReport, name: str, *, verbose: bool) -> None:

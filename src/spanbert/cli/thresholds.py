@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, TypedDict
 
 from ..calibration.requirements import Requirement
-from ..errors import UsageError
+from ..errors import UsageError, plain
+from .show import talk
 
 if TYPE_CHECKING:
     from ..inference.span_model import SpanModel
@@ -68,4 +69,9 @@ class Thresholds:
 
             name = str(requirement)
             model.bundle.operating_points[name] = operating_point(model.bundle, requirement)[0]
+        if point := model.bundle.operating_points.get(name or ""):
+            left = sorted({label for each in point.thresholds.values() for label, least in each.items() if least > 1})
+            if left:
+                told = f"nothing is told of {', '.join(left)}: the documents could not support {point.requirement}"
+                talk().print(plain(told), markup=False)
         return {"threshold": self.threshold, "operating_point": name}

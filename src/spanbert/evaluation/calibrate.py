@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from ..bundle import Bundle
 from ..calibration.curve import Calibration
 from ..calibration.fitting import Fit, Outcomes, fit
@@ -14,7 +16,11 @@ from ..documents import JSON, Document
 from ..errors import DataError
 from ..inference.span_model import SpanModel
 from ..metrics.probabilities import CalibrationReport, calibration_report
+from . import seen
 from .outcomes import outcomes
+
+KEPT = "as before"
+"""The method where no new fit is better than the probabilities that the model had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +29,8 @@ class TaskCalibration:
 
     fit: Fit
     threshold: float
-    before: CalibrationReport
-    """With the probabilities that the model had."""
+    before: CalibrationReport | None
+    """With the probabilities that the model had; None where these were fitted on the very same documents."""
     after: CalibrationReport
     """With the new ones, each from a fit that had not seen its document."""
 
@@ -32,7 +38,7 @@ class TaskCalibration:
         return {
             "method": self.fit.method,
             "threshold": self.threshold,
-            "before": self.before.to_json(),
+            "before": None if self.before is None else self.before.to_json(),
             "after": self.after.to_json(),
             "brier_of_each_method": dict(self.fit.brier),
         }
@@ -43,16 +49,18 @@ def calibrate(model: SpanModel, documents: Iterable[Document]) -> tuple[SpanMode
 
     They must be documents that training has not seen. The threshold of a task becomes the one with the best F1 on
     them; of questions that may have no answer, the one at which most are treated rightly. Raises DataError where they
-    are too few (`calibration/fitting.py`); of several tasks, one for which they are too few stays as it is.
+    are too few (`calibration/fitting.py`); of several tasks, one for which they are too few stays as it is. So do
+    probabilities that were fitted on other documents, and are as good on these as those of a new fit.
     """
     bundle = model.bundle
-    found = outcomes(model.predictor(), list(documents))
+    documents = list(documents)
+    found = outcomes(model.predictor(), documents)
     done: dict[str, TaskCalibration] = {}
     for name, each in found.items():
         if len(found) > 1 and not sum(int(counts.sum()) for counts in each.gold.values()):
             continue  # nothing of its kind is annotated here: it stays as it is
         try:
-            done[name] = _calibrated(bundle.calibrations[name], each)
+            done[name] = _calibrated(bundle.calibrations[name], bundle.outcomes.get(name), each)
         except DataError:  # of several tasks, one may have too little: it stays as it is
             if len(found) == 1:
                 raise
@@ -66,6 +74,7 @@ def calibrate(model: SpanModel, documents: Iterable[Document]) -> tuple[SpanMode
         thresholds=bundle.thresholds | {name: each.threshold for name, each in done.items()},
         outcomes=bundle.outcomes | {name: found[name] for name in done},
         operating_points={},  # they were thresholds on other probabilities
+        facts={**bundle.facts, "learnt": {**bundle.facts.get("learnt", {}), seen.CALIBRATED: seen.marks(documents)}},
     )
     return SpanModel(fitted, str(model.device), model.precision), done
 
@@ -89,13 +98,27 @@ def operating_point(bundle: Bundle, requirement: Requirement) -> tuple[Operating
     return OperatingPoint(str(requirement), thresholds), found
 
 
-def _calibrated(before: Calibration, found: Outcomes) -> TaskCalibration:
+def _calibrated(before: Calibration, fitted_on: Outcomes | None, found: Outcomes) -> TaskCalibration:
+    """fitted_on: what `before` was fitted on, None where it was not."""
     chosen = fit(found)
+    said = before.probabilities(found.logits, found.labels)
+    known = calibration_report(said, found.right)
+    again = fitted_on is not None and _same_documents(fitted_on, found)
+    brier = float(np.mean((said - found.right) ** 2))
+    if fitted_on is not None and not again and brier <= chosen.brier[chosen.method]:
+        chosen = Fit(before, KEPT, {**chosen.brier, KEPT: brier}, said)
     return TaskCalibration(
         fit=chosen,
         threshold=best_threshold(found, chosen.calibration.probabilities(found.logits, found.labels)),
-        before=calibration_report(before.probabilities(found.logits, found.labels), found.right),
+        before=None if again else known,
         after=calibration_report(chosen.held_out, found.right),
+    )
+
+
+def _same_documents(kept: Outcomes, found: Outcomes) -> bool:
+    """By their gold; a folder keeps the first of them only."""
+    return kept.gold.keys() == found.gold.keys() and all(
+        np.array_equal(counts, found.gold[label][: len(counts)]) for label, counts in kept.gold.items()
     )
 
 
@@ -103,10 +126,17 @@ def summary(done: Mapping[str, TaskCalibration]) -> list[str]:
     """In lines for people."""
     lines = []
     for name, each in done.items():
-        before, after = each.before, each.after
-        lines += [
-            f"{name}: {each.fit.method} fits best; threshold {each.threshold:.3f} (best on these documents)",
-            f"  Brier score {before.brier:.4f} before, {after.brier:.4f} after; calibration error "
-            f"{before.ece:.4f} before, {after.ece:.4f} after ({after.count:,} spans, cross-validated)",
-        ]
+        before, after, how = each.before, each.after, f"{each.after.count:,} spans"
+        curve = "the probabilities stay as they were" if each.fit.method == KEPT else f"{each.fit.method} fits best"
+        lines.append(f"{name}: {curve}; threshold {each.threshold:.3f} (best on these documents)")
+        if before is None:
+            measured = f"  Brier score {after.brier:.4f}, calibration error {after.ece:.4f}"
+            how += ", cross-validated; those before were fitted on these very documents"
+        else:
+            measured = (
+                f"  Brier score {before.brier:.4f} before, {after.brier:.4f} after; calibration error {before.ece:.4f} "
+                f"before, {after.ece:.4f} after"
+            )
+            how += "" if each.fit.method == KEPT else ", cross-validated"
+        lines.append(f"{measured} ({how})")
     return lines

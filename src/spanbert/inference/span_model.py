@@ -135,7 +135,7 @@ class SpanModel:
                 "one whose encoder was frozen while the other's task was learnt",
                 "train it over this model with freeze_encoder",
             )
-        told = {key: theirs.facts.get(key, {}) for key in ("training", "report")}
+        told = {key: theirs.facts.get(key, {}) for key in ("training", "report", "learnt")}
         network = copy.deepcopy(mine.network)
         network.heads.update(dict(copy.deepcopy(theirs.network).heads.items()))
         bundle = dataclasses.replace(

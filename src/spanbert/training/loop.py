@@ -18,6 +18,7 @@ from ..bundle import CHECKSUMS, Bundle
 from ..calibration.curve import Calibration
 from ..documents import Document
 from ..errors import MachineError
+from ..evaluation import seen
 from ..heads.head import Network
 from ..inference.precision import choose_device, choose_dtype
 from ..inference.span_model import SpanModel
@@ -63,6 +64,7 @@ def train(
             task.scored(dev, dev)  # gold that cannot be scored is refused now, not after the first epoch
         corpus = Corpus.read(train, model.bundle.tokenizer)
         bundle = _adapted(model.bundle, corpus)
+        bundle.facts["learnt"] = {seen.TRAIN: seen.marks(train), seen.HELD_OUT: seen.marks(dev)}
         held_out = Corpus.read(dev, model.bundle.tokenizer)
         return learn(bundle, AnnotatedDocuments.of(corpus, held_out, config), config, observers, hold)
 
