@@ -2,13 +2,14 @@
 
     python -m benchmarks.calibration train [CORPUS ...]   # train, calibrate on dev, decode the test parts
     python -m benchmarks.calibration report               # the tables of benchmarks/README.md
+    python -m benchmarks.calibration promises [--require 'recall>=0.5']
 
 Encoder and corpora are those of `benchmarks/accuracy.py` with its rate; training ends with the calibration on dev, as
 everywhere. What was decoded in the test parts is kept in benchmarks/results/calibration, a file a run, with what other
 tools would have said of the same spans: the head's own probability; a temperature fitted on the same dev part; and,
 for tags, the mean and the product of the tags' probabilities over the span's pieces.
 
-A promise (`--require precision>=0.9`) is tried twice REDRAWS times. Halved: probabilities and thresholds from one half
+A promise (precision>=0.9, unless another is named) is tried twice REDRAWS times. Halved: probabilities and thresholds from one half
 of the test part's documents, precision on the other, whose own chance then speaks too. Drawn: the test part stands for
 all text, as many documents are drawn from it with replacement, and the precision is that of the whole part.
 """
@@ -41,12 +42,16 @@ RIVALS = (HEAD, WARMED, MEAN, PRODUCT)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("verb", choices=("train", "report"))
+    parser.add_argument("verb", choices=("train", "report", "promises"))
     parser.add_argument("corpora", nargs="*", metavar="CORPUS", help="some, unless named")
+    parser.add_argument("--require", default="precision>=0.9")
     options = parser.parse_args()
     corpora = options.corpora or list(TRIED)
     if options.verb == "report":
         report(corpora)
+        return
+    if options.verb == "promises":
+        promised(corpora, Requirement.parse(options.require))
         return
     for corpus in corpora:
         for system, task in SYSTEMS.items():
@@ -111,12 +116,11 @@ def decoded(model: SpanModel, documents: Sequence[Document]) -> tuple[Outcomes, 
 
 
 def report(corpora: Sequence[str]) -> None:
-    """Calibration errors with their intervals by document, Brier scores beside those of others, promises."""
+    """Calibration errors with their intervals by document, Brier scores beside those of others."""
     rivals = " | ".join(RIVALS)
     print(f"| corpus | head | spans | ECE | ECE less chance [95 %] | log loss | Brier: ours | {rivals} |")
     print("|---|---|--:|--:|:-:|--:|--:|" + "--:|" * len(RIVALS))
-    rows = [(corpus, system) for corpus in corpora for system in SYSTEMS if kept(corpus, system).exists()]
-    for corpus, system in rows:
+    for corpus, system in rows(corpora):
         record, found = read(kept(corpus, system))
         said = {name: np.array(values) for name, values in record["said"].items()}
         p = said[OURS]
@@ -127,13 +131,23 @@ def report(corpora: Sequence[str]) -> None:
             f"{corrected_ece(p, found.right):.3f} [{low:.3f}, {high:.3f}] | {log_loss(p, found.right):.3f} | "
             f"{brier(p, found.right):.4f} | " + " | ".join(briers) + " |"
         )
-    print("\n| corpus | head | precision >= 0.9, drawn: kept in | recall left (median) | halved: kept in |")
+
+
+def rows(corpora: Sequence[str]) -> list[tuple[str, str]]:
+    return [(corpus, system) for corpus in corpora for system in SYSTEMS if kept(corpus, system).exists()]
+
+
+def promised(corpora: Sequence[str], requirement: Requirement) -> None:
+    """How often a promise is kept, and what is left of the other rate."""
+    other = {"precision": "recall", "recall": "precision"}[requirement.rate]
+    what = f"{requirement.rate} >= {requirement.least:g}"
+    print(f"| corpus | head | {what}, drawn: kept in | {other} left (median) | halved: kept in |")
     print("|---|---|--:|--:|--:|")
-    for corpus, system in rows:
+    for corpus, system in rows(corpora):
         _, found = read(kept(corpus, system))
         cells = []
         for drawn in (True, False):
-            held, refused, left = redraws(found, Requirement("precision", 0.9), drawn=drawn)
+            held, refused, left = redraws(found, requirement, drawn=drawn)
             tried = REDRAWS - refused
             cells.append(f"{held / tried:.1%} of {tried}" if tried else f"refused in {refused}")
             if drawn:
@@ -161,7 +175,10 @@ def interval(p: Any, found: Outcomes) -> tuple[float, float]:
 
 
 def redraws(found: Outcomes, requirement: Requirement, *, drawn: bool) -> tuple[int, int, list[float]]:
-    """How often the promise was kept, and refused; and the recall that it left."""
+    """How often the promise was kept, and refused; and what it left of the other rate.
+
+    Both rates are of all labels of which something is told: each has a promise of its own.
+    """
     draw = np.random.default_rng(0)
     number = max(len(counts) for counts in found.gold.values())
     kept, refused, left = 0, 0, []
@@ -173,16 +190,19 @@ def redraws(found: Outcomes, requirement: Requirement, *, drawn: bool) -> tuple[
             one, other = half(found, is_in), half(found, ~is_in)
         try:
             curve = fit(one).calibration
-            promised = promises(one, curve.probabilities(one.logits, one.labels), requirement)
+            made = promises(one, curve.probabilities(one.logits, one.labels), requirement)
         except DataError:
             refused += 1
             continue
         p = curve.probabilities(other.logits, other.labels)
-        thresholds = {label: each.threshold for each in promised for label in each.labels}
+        thresholds = {label: each.threshold for each in made for label in each.labels}
         above = p >= np.array([thresholds.get(label, NEVER) for label in other.labels])
-        gold = sum(int(counts.sum()) for counts in other.gold.values())
-        kept += not above.any() or float(other.right[above].mean()) >= requirement.least
-        left.append(float((other.right & above).sum() / max(1, gold)))
+        told = other.gold if requirement.rate == "precision" else {n for n, t in thresholds.items() if t < NEVER}
+        gold = sum(int(counts.sum()) for label, counts in other.gold.items() if label in told)
+        hits = float((other.right & above).sum())
+        rates = {"precision": hits / above.sum() if above.any() else 1.0, "recall": hits / max(1, gold)}
+        kept += rates.pop(requirement.rate) >= requirement.least
+        left += rates.values()
     return kept, refused, left
 
 
