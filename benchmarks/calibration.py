@@ -9,9 +9,9 @@ everywhere. What was decoded in the test parts is kept in benchmarks/results/cal
 tools would have said of the same spans: the head's own probability; a temperature fitted on the same dev part; and,
 for tags, the mean and the product of the tags' probabilities over the span's pieces.
 
-A promise (precision>=0.9, unless another is named) is tried twice REDRAWS times. Halved: probabilities and thresholds from one half
-of the test part's documents, precision on the other, whose own chance then speaks too. Drawn: the test part stands for
-all text, as many documents are drawn from it with replacement, and the precision is that of the whole part.
+A promise (precision>=0.9, unless another is named) is tried twice REDRAWS times. Halved: probabilities and thresholds
+from one half of the test part's documents, the rate on the other, whose own chance then speaks too. Drawn: the test part
+stands for all text, as many documents are drawn from it with replacement, and the rate is that of the whole part.
 """
 
 from __future__ import annotations
