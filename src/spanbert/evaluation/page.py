@@ -32,12 +32,12 @@ _SIGNS = {"right": "", "wrong": "+", "missed": "−"}
 def page(record: Mapping[str, Any]) -> str:
     """The whole page."""
     sections = {
-        "Scorers": _scorers(record),
         "Labels": rates_table(record["per_label"], "label"),
-        "Groups": _groups(record),
-        "Errors": _errors(record["errors"]) + _confusion(record["confusion"]),
-        "Probabilities": probabilities(record["calibration"]),
         "Worst documents": "".join(_worst(record["worst_documents"])),
+        "Errors": _errors(record["errors"]) + _confusion(record["confusion"]),
+        "Groups": _groups(record),
+        "Probabilities": probabilities(record["calibration"]),
+        "Scorers": _scorers(record),
         "Out of reach": out_of_reach(record["unreachable"]),
     }
     return framed(record, _head(record), sections)
@@ -91,13 +91,22 @@ def _head(record: Mapping[str, Any]) -> str:
         f"in {record['documents']:,} documents with {record['characters']:,} characters</small></div>"
     )
     return (
-        f'{said_about(record)}<div class="tiles">{"".join(tiles)}{counts}</div>\n{"".join(others)}'
+        f'{said_about(record)}{_plainly(overall)}<div class="tiles">{"".join(tiles)}{counts}</div>\n{"".join(others)}'
         f'<p class="note">A span is right if its boundaries and its label are those of a gold span. '
         f"Macro F1, the mean over labels: {shown_rate(record['macro_f1'])}. Intervals hold "
         f"{how['level']:.0%} of {how['samples']:,} draws of whole documents with replacement (percentile bootstrap); "
         "a draw in which a rate is 0/0 is left out, and there is none for a group in fewer than two documents. "
         f"{NOTHING} stands for 0/0.</p>\n"
     )
+
+
+def _plainly(overall: Mapping[str, Any]) -> str:
+    """The two rates in words."""
+    precision, recall = overall["precision"], overall["recall"]
+    if precision is None or recall is None:
+        return ""
+    right, found = (round(100 * rate["value"]) for rate in (precision, recall))
+    return f"<p>Of 100 spans that it tells, {right} are right; of 100 that are there, it finds {found}.</p>\n"
 
 
 def rates_table(rows: Sequence[Mapping[str, Any]], heading: str, plotted: str = "f1") -> str:
