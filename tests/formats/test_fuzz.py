@@ -74,6 +74,16 @@ PAPER = {
 }
 SEEDS: dict[str, list[bytes]] = {
     "jsonl": [json.dumps(RECORD, ensure_ascii=False).encode() + b'\n\n{"text": "x"}\n', json.dumps([RECORD]).encode()],
+    "doccano": [
+        b'{"id": 1, "text": "Marie met Zoe", "label": [[0, 5, "PER"]], "Comments": []}\n{"text": "x", "labels": []}\n',
+        b'{"text": "Marie met Zoe", "entities": [{"id": 4, "label": "PER", "start_offset": 0, "end_offset": 5}], '
+        b'"relations": [{"id": 1, "from_id": 4, "to_id": 4, "type": "is"}]}\n',
+        b'{"text": "Marie met Zoe", "ents": [{"start": 0, "end": 5, "label": "PER"}]}\n',
+    ],
+    "prodigy": [
+        b'{"text": "Marie", "_input_hash": 1, "_task_hash": 2, "spans": [{"start": 0, "end": 5, "label": "PER"}], '
+        b'"answer": "accept"}\n{"text": "x", "_input_hash": 3, "answer": "reject"}\n',
+    ],
     "label-studio": [json.dumps(TASKS, ensure_ascii=False).encode()],
     "conll-coref": [
         b"#begin document (d); part 000\nd\t0\t0\tMarie\tX\t(0|(1\nd\t0\t1\tCurie\tX\t1)|0)\n\nd\t0\t0\tShe\tX\t(0)\n"
@@ -111,6 +121,8 @@ NAMES = {
     "gap": "a.tsv",
     "semeval": "a.txt",
     "jsonl": "a.jsonl",
+    "doccano": "a.jsonl",
+    "prodigy": "a.jsonl",
     "label-studio": "a.json",
     "conll-coref": "a.conll",
     "conll": "a.conll",

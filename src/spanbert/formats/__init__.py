@@ -31,6 +31,8 @@ FORMATS = {
     "spert": "spanbert.formats.spert",
     "dygie": "spanbert.formats.dygie",
     "gap": "spanbert.formats.gap",
+    "prodigy": "spanbert.formats.prodigy",
+    "doccano": "spanbert.formats.doccano",
     "jsonl": "spanbert.formats.jsonl",
     "semeval": "spanbert.formats.semeval",
     "conll-coref": "spanbert.formats.conll_coref",

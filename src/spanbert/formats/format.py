@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ..documents import Document
-from ..errors import UsageError
+from ..errors import DataError, UsageError
 from . import strict_json
 from .report import ReadReport
 from .sources import Source
@@ -37,6 +37,17 @@ def read_only(name: str) -> Callable[[Iterable[Document], str | Path], Counter[s
         raise UsageError(f"{name} to write", "a format that holds any text", "write jsonl")
 
     return write
+
+
+def first_record(source: Source) -> dict[str, object]:
+    """The object of the first line, to be recognised by its keys; empty where that is none, or longer than the head."""
+    line, end, _ = source.head.lstrip().partition("\n")
+    if not line.startswith("{") or not (end or source.head_is_all):
+        return {}
+    try:
+        return strict_json.mapping(strict_json.parse(line), "a line")
+    except DataError:
+        return {}
 
 
 def read_items(

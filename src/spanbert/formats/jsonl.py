@@ -64,19 +64,12 @@ def from_json(record: object, report: ReadReport | None = None) -> Document:
     Raises DataError for unknown keys, missing text, and what `repair` refuses.
     """
     report = ReadReport() if report is None else report
-    fields = strict_json.known_keys(record, "a document", _DOCUMENT, _instead(record))
+    fields = strict_json.known_keys(record, "a document", _DOCUMENT, _META)
     text = strict_json.string(fields, "text", "a document")
     check_text(text)
     identifier = _identifier(fields.get("id"), text, report)
     with at(document=identifier):
         return _document(identifier, text, fields, report)
-
-
-def _instead(record: object) -> str:
-    """What to do about a key that is not known."""
-    if isinstance(record, dict) and (theirs := record.keys() & {"label", "labels", "entities", "ents"}):
-        return f'for an export of doccano or spaCy: write {min(theirs)!r} as "spans": [{{"start", "end", "label"}}, …]'
-    return _META
 
 
 def _records(source: Source, report: ReadReport) -> Iterator[tuple[str, int | None, object]]:
