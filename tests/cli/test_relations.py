@@ -178,6 +178,7 @@ def test_what_does_not_fit_is_refused(program: Program, pair_model: Path, files:
     (tmp_path / "t.txt").write_text("the Anna with Acme Corp")
     done = program("predict", "--model", pair_model, "--input", tmp_path / "t.txt")
     assert done.returncode == 2 and "no spans in the documents" in done.stderr
+    assert not done.stdout  # the texts themselves are no result
 
 
 def test_a_page_and_a_comparison(program: Program, pair_model: Path, joint_model: Path, files: Path, tmp_path: Path):

@@ -58,14 +58,13 @@ def command(
 
     loaded = SpanModel.from_pretrained(model, device, dtype)
     seen = _Seen()
-    found = loaded.predict_stream(documents, policy=policy, **thresholds.of(loaded))
+    found = loaded.predict_stream(_fitting(documents, loaded), policy=policy, **thresholds.of(loaded))
     predicted = seen.of(counted(found, "predicting"))
     try:
         if format == HIGHLIGHT:
             _highlight(predicted, output, loaded.labels)
         else:
             told_lost(write_documents(predicted, output, format), format)
-        seen.check(loaded)
     finally:
         if report.documents:
             told(report, "input", verbose=verbose)
@@ -79,6 +78,30 @@ def _check(format: str, input: list[str], output: str) -> None:
         raise UsageError(f"format {format!r}", f"one of {', '.join(FORMATS)}, {HIGHLIGHT}", "jsonl is the default")
     if any(Path(name).exists() and Path(output).exists() and Path(name).samefile(output) for name in input):
         raise UsageError(f"{output} is read and would be written", "another file to write", "choose another --output")
+
+
+def _fitting(documents: Iterable[Document], model: SpanModel) -> Iterator[Document]:
+    """The documents themselves. Raises UsageError where none has what the model needs, before anything is written."""
+    reads_spans = all(task.reads_spans for task in model.bundle.tasks.values())
+    stream, first = iter(documents), list[Document]()
+    for document in stream:
+        first.append(document)
+        if not (model.asks and not document.questions or reads_spans and not document.spans):
+            yield from first
+            yield from stream
+            return
+    if first and model.asks:
+        raise UsageError(
+            "no question in the documents",
+            "documents with questions: SQuAD files, MRQA files, or JSON lines with `questions`",
+            'to ask about one text: spanbert ask --model DIR --document FILE "QUESTION"',
+        )
+    if first:
+        raise UsageError(
+            "no spans in the documents",
+            "documents with spans: this model finds relations between them",
+            "give annotated documents, or train a model that finds spans as well",
+        )
 
 
 class _Seen:
@@ -116,21 +139,6 @@ class _Seen:
         found += [number(self.relations, "relation")] if self.relations else []
         found += [number(self.clusters, "cluster")] if self.clusters else []
         return f"found {', '.join(found)}; {read}"
-
-    def check(self, model: SpanModel) -> None:
-        """Refuse documents that gave nothing to a model that needs questions or spans."""
-        if self.documents and not self.spans and all(task.reads_spans for task in model.bundle.tasks.values()):
-            raise UsageError(
-                "no spans in the documents",
-                "documents with spans: this model finds relations between them",
-                "give annotated documents, or train a model that finds spans as well",
-            )
-        if model.asks and self.documents and not self.questions:
-            raise UsageError(
-                "no question in the documents",
-                "documents with questions: SQuAD files, MRQA files, or JSON lines with `questions`",
-                'to ask about one text: spanbert ask --model DIR --document FILE "QUESTION"',
-            )
 
     def certificate(self, model: SpanModel) -> Iterator[str]:
         """What was read, what was not, and what windows could cut."""
