@@ -12,6 +12,7 @@ from spanbert import SpanModel, evaluate
 from spanbert.documents import Document, Span
 from spanbert.errors import DataError, UsageError
 from spanbert.evaluation.evaluate import evaluate_with
+from spanbert.tasks.gold import POLICY
 
 SPANS, TAGS = "span-classification", "token-classification"
 LONG = " ".join(["the a met with in of"] * 30)
@@ -42,7 +43,7 @@ def gold() -> tuple[list[Document], dict[tuple[str, int, int, str], str]]:
         ("pieces", 11, 14, "X"): "a border inside a piece",
         ("white", 4, 5, "X"): "no piece of text",
         ("label", 5, 8, "Z"): "a label this model does not have",
-        ("flat", 0, 4, "Y"): "in conflict with another gold span under this policy",
+        ("flat", 0, 4, "Y"): POLICY,
         ("parts", 0, 14, "X"): "in several parts",
     }
     return documents, reasons
@@ -61,7 +62,7 @@ def test_unreachable_spans_of_span_classification(models: dict):
     report = evaluate(models[SPANS], documents)
     long = {
         ("long", 0, len(LONG), "X"): "longer than a window",
-        ("long", 0, 3, "Y"): "in conflict with another gold span under this policy",
+        ("long", 0, 3, "Y"): POLICY,
     }
     assert listed(report) == reasons | long
     assert len(report.unreachable) == 8
@@ -79,7 +80,7 @@ def test_windows_are_no_limit_for_tags(models: dict):
     report = evaluate(models[TAGS], documents)
     assert listed(report) == {
         **reasons,
-        ("long", 0, 3, "Y"): "in conflict with another gold span under this policy",
+        ("long", 0, 3, "Y"): POLICY,
     }
 
 

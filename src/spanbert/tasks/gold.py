@@ -29,7 +29,7 @@ FILL_PER_100_PIECES = 10  # improbable spans that may stand in the room left by 
 INSIDE_PIECE = "a border inside a piece"
 NO_PIECE = "no piece of text"
 NO_WINDOW = "longer than a window"
-POLICY = "in conflict with another gold span under this policy"
+POLICY = "in conflict with another gold span under this policy (span classification with --policy nested may keep both)"
 UNKNOWN_LABEL = "a label this model does not have"
 IN_PARTS = "in several parts"
 
