@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from spanbert.advice.copies import copies
+from spanbert.documents import Document
 
 from .marked import marked
 
@@ -34,3 +35,11 @@ def test_nothing_to_say():
     assert list(copies([marked("a", LONG)], [marked("b", "other words")])) == []
     assert list(copies([], [])) == []
     assert list(copies([], [marked("a", LONG), marked("b", LONG)])) == []  # twice held out leaks nothing
+
+
+def test_copies_of_a_held_out_document_that_is_like_a_training_one_are_like_it_too():
+    text = " ".join(f"word{n}" for n in range(40))
+    train = [Document("t", text)]
+    dev = [Document(f"d{n}", text + " end") for n in range(5)]
+    found = {finding.kind: finding.count for finding in copies(train, dev)}
+    assert found == {"near-text-held-out": 5}

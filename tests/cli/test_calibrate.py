@@ -120,7 +120,7 @@ def test_documents_that_a_model_was_made_with_are_told(program: Program, model: 
     done = program("evaluate", "--model", model, "--data", held_out)
     assert "threshold or probabilities were chosen by 120 of these 120 documents" in " ".join(done.stderr.split())
     done = program("calibrate", "--model", model, "--data", held_out)
-    assert "those before were fitted on these very documents" in " ".join(done.stderr.split())
+    assert "those before were fitted on some of these documents" in " ".join(done.stderr.split())
 
 
 def test_probabilities_that_were_fitted_well_stay(program: Program, model: Path, held_out: Path, tmp_path: Path):
@@ -199,3 +199,35 @@ def test_a_coverage_report(program: Program, model: Path, held_out: Path, tmp_pa
     said = " ".join(done.stderr.split())
     assert "coverage: 121 documents, all read whole; 1 were read in several windows" in said
     assert "neighbouring windows share" in said
+
+
+def test_gold_that_cannot_calibrate_is_refused(program: Program, model: Path, held_out: Path, tmp_path: Path):
+    """Without any span, or with other labels: fitted on that, nothing would be probable. The model stays."""
+    before = {path.name: path.read_bytes() for path in model.iterdir()}
+    documents = list(read_documents(held_out))
+    for spans, there in (((), "no spans"), (None, "FIRMA")):
+        strange = [
+            replace(d, spans=tuple(replace(s, label="FIRMA") for s in d.spans) if spans is None else spans)
+            for d in documents
+        ]
+        write_documents(strange, tmp_path / "strange.jsonl")
+        done = program("calibrate", "--model", model, "--data", tmp_path / "strange.jsonl")
+        assert done.returncode == 3 and f"their gold has {there}" in " ".join(done.stderr.split()), done.stderr
+    assert {path.name: path.read_bytes() for path in model.iterdir()} == before
+
+
+def test_labels_that_do_not_fit_are_told(program: Program, model: Path, held_out: Path, tmp_path: Path):
+    other = [
+        replace(d, spans=tuple(replace(s, label="FIRMA") if s.label == "ORG" else s for s in d.spans))
+        for d in read_documents(held_out)
+    ]
+    write_documents(other, tmp_path / "other.jsonl")
+    done = program("calibrate", "--model", model, "--data", tmp_path / "other.jsonl", "--output", tmp_path / "new")
+    said = " ".join(done.stderr.split())
+    assert "with labels that the model does not know: FIRMA" in said and "no gold span of ORG, which the model" in said
+
+
+def test_a_refused_requirement_says_nothing_of_a_calibration(program: Program, model: Path, held_out: Path):
+    """Nothing was saved of it."""
+    done = program("calibrate", "--model", model, "--data", held_out, "--require", "precision>=0.999")
+    assert done.returncode == 3 and "fits best" not in done.stderr

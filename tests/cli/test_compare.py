@@ -109,6 +109,21 @@ def test_data_without_annotations_are_compared(program: Program, tmp_path: Path)
     (tmp_path / "bare.jsonl").write_text('{"id": "a", "text": "x"}\n{"id": "b", "text": "y"}\n')
     done = program("compare", *[tmp_path / "bare.jsonl"] * 2, "--data", tmp_path / "bare.jsonl")
     assert done.returncode == 0 and "no difference" in done.stdout, done.stderr
+    assert "there is nothing to find" in " ".join(done.stderr.split())
+
+
+def test_predictions_in_every_format_are_the_same_predictions(program: Program, files: Path, tmp_path: Path):
+    """Label Studio keeps scored spans as predictions beside the annotations, which are no gold here."""
+    gold = list(read_documents(files / "right.jsonl"))
+    told = [replace(d, spans=tuple(replace(s, score=0.75) for s in d.spans)) for d in gold]
+    for name in ("jsonl", "label-studio"):
+        write_documents(told, tmp_path / f"{name}.json", name)
+    done = program(
+        *("compare", tmp_path / "jsonl.json", tmp_path / "label-studio.json", "--json"),
+        *("--data", files / "right.jsonl"),
+    )
+    record = json.loads(done.stdout)
+    assert record["b"]["micro"]["f1"] == 1.0 and record["difference"]["f1"] == 0.0, done.stderr
 
 
 def test_what_is_refused(program: Program, trained: Path, toy_files: Path, files: Path, tmp_path: Path):

@@ -38,7 +38,7 @@ def test_evaluate_prints_the_promised_json(program: Program, trained: Path, toy_
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     gold = sum(len(d.spans) for name in ("dev", "train") for d in read_documents(toy_files / f"{name}.jsonl"))
-    assert set(report["micro"]) == {"precision", "recall", "f1", "support", "f1_interval"}
+    assert set(report["micro"]) == {"precision", "recall", "f1", "support", "predicted", "f1_interval"}
     assert report["micro"]["support"] == gold
     assert report["micro"]["f1"] > 0.9
     low, high = report["micro"]["f1_interval"]

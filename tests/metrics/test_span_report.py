@@ -73,6 +73,7 @@ def test_json(report: Report):
         "precision": pytest.approx(2 / 3),
         "recall": 0.5,
         "f1": pytest.approx(4 / 7),
+        "predicted": 3,
         "support": 4,
         "f1_interval": [pytest.approx(1 / 2), pytest.approx(2 / 3)],
     }

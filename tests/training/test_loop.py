@@ -706,7 +706,7 @@ def test_a_log_that_cannot_be_written_does_not_stop_the_run(tiny_encoder, few, t
     monkeypatch.setattr(loop.JsonLog, "__call__", refuse)
     model = SpanModel.create(tiny_encoder, task=TAGS)
     trained = train(model, *few, TrainConfig(**SHORT, output=str(tmp_path)), [events.append])
-    assert [event.message for event in events if isinstance(event, Warned)] == ["this log ends here: no room"]
+    assert "this log ends here: no room" in [event.message for event in events if isinstance(event, Warned)]
     assert same(weights(trained), weights(SpanModel.from_pretrained(tmp_path)))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
 import typer
@@ -13,8 +13,11 @@ from ..calibration.requirements import NEVER, Promise, Requirement
 from ..errors import UsageError
 from ..formats import Reading
 from .flags import with_settings
-from .show import read_all, talk, told_seen
+from .show import read_all, talk, told_seen, told_unknown
 from .thresholds import CONFIDENCE
+
+if TYPE_CHECKING:
+    from ..inference.span_model import SpanModel
 
 
 @with_settings([Reading], skip=())
@@ -49,35 +52,42 @@ def command(
     documents = read_all(data, input_format, Reading(**settings), name="data", verbose=verbose) if data else []
 
     from ..evaluation.calibrate import calibrate, summary
-    from ..evaluation.calibrate import operating_point as found_for
     from ..inference.span_model import SpanModel
 
     loaded = SpanModel.from_pretrained(model, device, dtype)
     record: dict[str, object] = {}
+    lines: list[str] = []
     dropped = [*loaded.bundle.operating_points] if data else []
     if data:
         told_seen(loaded.bundle.facts, documents, chosen=False)
+        told_unknown(loaded, documents)
         loaded, done = calibrate(loaded, documents)
         record["calibration"] = {name: each.to_json() for name, each in done.items()}
         left = [
             f"{name} was not calibrated: too little of its kind" for name in loaded.bundle.tasks if name not in done
         ]
-        _say((*summary(done), *left))
+        lines = [*summary(done), *left]
     if wanted is not None:
-        point, promised = found_for(loaded.bundle, wanted)
         name = operating_point or str(require).replace(" ", "")
-        loaded.bundle.operating_points[name] = point
-        record["operating_point"] = {
-            "name": name,
-            "requirement": point.requirement,
-            "promises": {task: [_row(promise) for promise in each] for task, each in promised.items()},
-        }
-        lines = [_line(promise, wanted) for each in promised.values() for promise in each]
-        _say([*lines, f"use it with: spanbert predict --operating-point '{name}'"])
+        record["operating_point"], more = _pointed(loaded, wanted, name)
+        lines += more
+    _say(lines)
     loaded.save_pretrained(output or model)
     _say(f"operating point {old!r} was of the probabilities before: dropped" for old in dropped)
     if json:
         typer.echo(orjson.dumps(record))
+
+
+def _pointed(model: SpanModel, wanted: Requirement, name: str) -> tuple[dict[str, object], list[str]]:
+    """Store the thresholds that keep what is wanted under a name; what they are, for programs and for people."""
+    from ..evaluation.calibrate import operating_point
+
+    point, promised = operating_point(model.bundle, wanted)
+    model.bundle.operating_points[name] = point
+    rows = {task: [_row(promise) for promise in each] for task, each in promised.items()}
+    lines = [_line(promise, wanted) for each in promised.values() for promise in each]
+    lines.append(f"use it with: spanbert predict --operating-point '{name}'")
+    return {"name": name, "requirement": point.requirement, "promises": rows}, lines
 
 
 def _say(lines: Iterable[str]) -> None:

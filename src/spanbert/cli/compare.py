@@ -54,6 +54,9 @@ def command(
     from ..inference.span_model import SpanModel
 
     kind = kind_of(gold, of).name
+    if not any(getattr(document, kind) for document in gold):
+        said = f"the data have no {kind} at all, so there is nothing to find: all rates are 0/0 or 0, and mean nothing"
+        talk().print(f"warning: {said}", markup=False)
     if report is not None:
         with durable.on_disk(report):  # found out now, not after the models have read everything
             report.mkdir(parents=True, exist_ok=True)
@@ -66,14 +69,9 @@ def command(
         elif (texts := _answers(name, kind)) is not None:
             sides[side] = answered(gold, texts)
         else:
-            found = read_all([name], None, reading, name=side, verbose=verbose)
+            found = read_all([name], None, reading, name=side, verbose=verbose, predicted=True)
             sides[side] = matched(gold, found, side)
-            if not any(getattr(document, kind) for document in found):
-                talk().print(f"warning: {side} has no {kind} at all", markup=False)
-            if len(found) > len(gold):
-                talk().print(
-                    f"{side}: {number(len(found) - len(gold), 'document')} not in the data, left out", markup=False
-                )
+            _tell_odd(side, kind, found, more=len(found) - len(gold))
     comparison = compare(gold, sides["A"], sides["B"], names=(readable(a), readable(b)), of=of)
     record = orjson.dumps(comparison.to_json())
     if report is not None:
@@ -81,6 +79,14 @@ def command(
         durable.write(report / "compare.html", page(comparison))
         talk().print(plain(f"wrote {readable(str(report))}/compare.json and compare.html"), markup=False)
     typer.echo(record if json else plain(comparison.to_text()))
+
+
+def _tell_odd(side: str, kind: str, found: Sequence[Document], *, more: int) -> None:
+    """more: documents that the data do not have."""
+    if not any(getattr(document, kind) for document in found):
+        talk().print(f"warning: {side} has no {kind} at all", markup=False)
+    if more > 0:
+        talk().print(f"{side}: {number(more, 'document')} not in the data, left out", markup=False)
 
 
 def _answers(name: str, kind: str) -> dict[str, str] | None:

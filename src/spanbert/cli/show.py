@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -16,6 +17,9 @@ from ..documents import Document, Question, Span
 from ..errors import plain
 from ..formats import Reading, ReadReport, read_documents
 from ..training.tracking import Evaluated, Event, Finished, Started, Stepped, Warned
+
+if TYPE_CHECKING:
+    from ..inference.span_model import SpanModel
 
 COLOURS = ("cyan", "green", "yellow", "magenta", "blue", "red")
 LISTED = 10
@@ -105,10 +109,16 @@ def _readable(text: str) -> str:
 
 
 def read_all(
-    paths: Sequence[str], input_format: str | None, reading: Reading, *, name: str, verbose: bool = False
+    paths: Sequence[str],
+    input_format: str | None,
+    reading: Reading,
+    *,
+    name: str,
+    verbose: bool = False,
+    predicted: bool = False,
 ) -> list[Document]:
-    """All documents of some files, with a line about them on standard error."""
-    report = ReadReport(reading)
+    """All documents of some files, with a line about them on standard error; predicted: as a system told them."""
+    report = ReadReport(reading, predicted=predicted)
     try:
         documents = list(read_documents(paths, input_format, report))
     finally:
@@ -128,6 +138,22 @@ def told_seen(facts: Mapping[str, Any], documents: Sequence[Document], *, chosen
         if count:
             said = f"{what} {count:,} of these {number(len(documents), 'document')}: the figures are too good"
             talk().print(f"warning: {said}", markup=False)
+
+
+def told_unknown(model: SpanModel, documents: Sequence[Document]) -> None:
+    """Warn of gold with labels that the model does not know, and of its labels that no gold has."""
+    gold = Counter(s.label for task in model.bundle.tasks.values() for d in documents for s in task.annotations(d))
+    known = {label for task in model.bundle.tasks.values() for label in task.settings.labels}
+    if strange := gold.keys() - known:
+        spans = number(sum(gold[label] for label in strange), "span")
+        talk().print(f"warning: {spans} with labels that the model does not know: {_some(strange)}", markup=False)
+    if gold and (missing := known - gold.keys()):
+        talk().print(f"warning: no gold span of {_some(missing)}, which the model tells", markup=False)
+
+
+def _some(labels: Collection[str]) -> str:
+    """The first of them."""
+    return plain(", ".join(sorted(labels)[:LISTED])) + (", …" if len(labels) > LISTED else "")
 
 
 def told(report: ReadReport, name: str, *, verbose: bool) -> None:

@@ -71,6 +71,7 @@ class Thresholds:
             model.bundle.operating_points[name] = operating_point(model.bundle, requirement)[0]
         if point := model.bundle.operating_points.get(name or ""):
             left = sorted({label for each in point.thresholds.values() for label, least in each.items() if least > 1})
+            left += [f"the task {name}" for name in model.bundle.tasks if name not in point.thresholds]
             if left:
                 told = f"nothing is told of {', '.join(left)}: the documents could not support {point.requirement}"
                 talk().print(plain(told), markup=False)

@@ -30,7 +30,7 @@ class TaskCalibration:
     fit: Fit
     threshold: float
     before: CalibrationReport | None
-    """With the probabilities that the model had; None where these were fitted on the very same documents."""
+    """With the probabilities that the model had; None where these were fitted on some of the documents."""
     after: CalibrationReport
     """With the new ones, each from a fit that had not seen its document."""
 
@@ -55,18 +55,23 @@ def calibrate(model: SpanModel, documents: Iterable[Document]) -> tuple[SpanMode
     bundle = model.bundle
     documents = list(documents)
     found = outcomes(model.predictor(), documents)
+    again = seen.seen(bundle.facts, documents)[1] > 0
     done: dict[str, TaskCalibration] = {}
     for name, each in found.items():
-        if len(found) > 1 and not sum(int(counts.sum()) for counts in each.gold.values()):
+        if not sum(int(counts.sum()) for counts in each.gold.values()):
             continue  # nothing of its kind is annotated here: it stays as it is
         try:
-            done[name] = _calibrated(bundle.calibrations[name], bundle.outcomes.get(name), each)
+            done[name] = _calibrated(bundle.calibrations[name], each, fitted=name in bundle.outcomes, again=again)
         except DataError:  # of several tasks, one may have too little: it stays as it is
             if len(found) == 1:
                 raise
     if not done:
+        known = sorted({label for task in bundle.tasks.values() for label in task.settings.labels})
+        there = sorted({s.label for task in bundle.tasks.values() for d in documents for s in task.annotations(d)})
         raise DataError(
-            "too little decoded by any task to calibrate on", "held-out documents with all kinds of gold", "give more"
+            f"nothing in {len(documents)} documents to calibrate on: their gold has {', '.join(there) or 'no spans'}",
+            f"documents with gold of the model's labels ({', '.join(known)}), enough for one of its tasks",
+            "give others, or rename the labels",
         )
     fitted = dataclasses.replace(
         bundle,
@@ -98,27 +103,19 @@ def operating_point(bundle: Bundle, requirement: Requirement) -> tuple[Operating
     return OperatingPoint(str(requirement), thresholds), found
 
 
-def _calibrated(before: Calibration, fitted_on: Outcomes | None, found: Outcomes) -> TaskCalibration:
-    """fitted_on: what `before` was fitted on, None where it was not."""
+def _calibrated(before: Calibration, found: Outcomes, *, fitted: bool, again: bool) -> TaskCalibration:
+    """fitted: whether `before` was fitted on documents; again: whether some of these were among them."""
     chosen = fit(found)
     said = before.probabilities(found.logits, found.labels)
     known = calibration_report(said, found.right)
-    again = fitted_on is not None and _same_documents(fitted_on, found)
     brier = float(np.mean((said - found.right) ** 2))
-    if fitted_on is not None and not again and brier <= chosen.brier[chosen.method]:
+    if fitted and not again and brier <= chosen.brier[chosen.method]:
         chosen = Fit(before, KEPT, {**chosen.brier, KEPT: brier}, said)
     return TaskCalibration(
         fit=chosen,
         threshold=best_threshold(found, chosen.calibration.probabilities(found.logits, found.labels)),
-        before=None if again else known,
+        before=None if fitted and again else known,
         after=calibration_report(chosen.held_out, found.right),
-    )
-
-
-def _same_documents(kept: Outcomes, found: Outcomes) -> bool:
-    """By their gold; a folder keeps the first of them only."""
-    return kept.gold.keys() == found.gold.keys() and all(
-        np.array_equal(counts, found.gold[label][: len(counts)]) for label, counts in kept.gold.items()
     )
 
 
@@ -131,7 +128,7 @@ def summary(done: Mapping[str, TaskCalibration]) -> list[str]:
         lines.append(f"{name}: {curve}; threshold {each.threshold:.3f} (best on these documents)")
         if before is None:
             measured = f"  Brier score {after.brier:.4f}, calibration error {after.ece:.4f}"
-            how += ", cross-validated; those before were fitted on these very documents"
+            how += ", cross-validated; those before were fitted on some of these documents"
         else:
             measured = (
                 f"  Brier score {before.brier:.4f} before, {after.brier:.4f} after; calibration error {before.ece:.4f} "

@@ -34,7 +34,8 @@ def recognises(source: Source) -> bool:
 def read(source: Source, report: ReadReport) -> Iterator[Document]:
     """A document per task; one without annotation has `annotated` = no label at all. Raises DataError.
 
-    Of several annotations the ground truth is read, else the first; predictions are not read; both are counted.
+    Of several annotations the ground truth is read, else the first; predictions only where `report.predicted`, of
+    several the last. What is not read is counted.
     """
     with report.at(file=source.name):
         tasks = strict_json.parse(source.text())
@@ -93,7 +94,11 @@ def _document(task: dict[str, object], index: int, report: ReadReport) -> Docume
 
 def _chosen(task: dict[str, object], report: ReadReport) -> Items | None:
     """The results of the annotation to read, None where there is none."""
-    if predictions := strict_json.items(task, "predictions"):
+    predictions = strict_json.items(task, "predictions")
+    if predictions and report.predicted:
+        last = strict_json.mapping(predictions[-1], "a prediction")
+        return [strict_json.mapping(result, "a result") for result in strict_json.items(last, "result")]
+    if predictions:
         report.warn("predictions (not read)", times=len(predictions))
     given = [strict_json.mapping(item, "an annotation") for item in strict_json.items(task, "annotations")]
     annotations = [annotation for annotation in given if not annotation.get("was_cancelled")]
@@ -151,7 +156,8 @@ def _raw_spans(regions: Items) -> tuple[list[str], list[RawSpan]]:
         copy = value.get("text") if isinstance(value.get("text"), str) else None
         for label in strict_json.items(value, "labels") or ["span"]:
             names.append(str(region.get("id", f"region {number}")))
-            raw.append(RawSpan(value.get("start"), value.get("end"), label, copy=None if copy is None else str(copy)))
+            place = value.get("start"), value.get("end")
+            raw.append(RawSpan(*place, label, region.get("score"), copy=None if copy is None else str(copy)))
     return names, raw
 
 

@@ -58,6 +58,8 @@ class ReadReport:
     warned: Counter[str] = field(default_factory=Counter)
     rejected: Counter[str] = field(default_factory=Counter)
     notes: list[Note] = field(default_factory=list)
+    predicted: bool = False
+    """Whether what is read is what a system told: of a file that holds both, the predictions."""
     place: str = ""
     """Where the reader is now: `file:line` as far as known."""
     _unlisted: int = 0

@@ -37,6 +37,7 @@ class Estimate:
             "recall": self.recall,
             "f1": self.f1,
             "support": self.support,
+            "predicted": self.predicted,
             "f1_interval": None if self.f1_interval is None else list(self.f1_interval),
         }
 
@@ -273,7 +274,11 @@ def _estimate(counts: np.ndarray, drawn: np.ndarray) -> Estimate:
 
 
 def _row(name: str, estimate: Estimate) -> tuple[str, ...]:
-    rates = (f"{rate:.3f}" for rate in (estimate.precision, estimate.recall, estimate.f1))
+    of = (estimate.predicted, estimate.support, estimate.predicted + estimate.support)  # 0/0 is shown as that
+    rates = (
+        f"{rate:.3f}" if whole else "-"
+        for rate, whole in zip((estimate.precision, estimate.recall, estimate.f1), of, strict=True)
+    )
     low_high = estimate.f1_interval
     interval = "-" if low_high is None else f"{low_high[0]:.3f} to {low_high[1]:.3f}"
     return (name, *rates, interval, *map(str, (estimate.correct, estimate.predicted, estimate.support)))

@@ -17,7 +17,7 @@ from torch import nn
 from ..bundle import CHECKSUMS, Bundle
 from ..calibration.curve import Calibration
 from ..documents import Document
-from ..errors import MachineError
+from ..errors import DataError, MachineError
 from ..evaluation import seen
 from ..heads.head import Network
 from ..inference.precision import choose_device, choose_dtype
@@ -249,7 +249,11 @@ class _Run:
         bundle.facts["report"] = state.best_report
         bundle.facts["training"] = self._facts()
         model = SpanModel(bundle, str(self.device), {torch.float32: "float32"}.get(self.dtype, "bfloat16"))
-        model, report = self.material.settle(model)
+        try:
+            model, report = self.material.settle(model)
+        except DataError as error:
+            self._tell(Warned(f"probabilities and threshold are not fitted: {error.found}; needed: {error.expected}"))
+            report = None
         if report is not None:
             state.best_report = model.bundle.facts["report"] = {**state.best_report, **report.to_json()}
         if self.checkpoints is not None and self.config.output is not None:

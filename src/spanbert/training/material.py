@@ -14,7 +14,6 @@ import torch
 
 from ..bundle import Bundle
 from ..documents import JSON
-from ..errors import DataError
 from ..evaluation.calibrate import calibrate
 from ..evaluation.evaluate import evaluate, evaluate_with, unreachable
 from ..inference.predictor import Predictor
@@ -70,7 +69,10 @@ class Material(Protocol):
         ...
 
     def settle(self, model: SpanModel) -> tuple[SpanModel, Report | LossReport | None]:
-        """What is left to do with the best weights, and the report after it, where that changes."""
+        """What is left to do with the best weights, and the report after it, where that changes.
+
+        Raises DataError where what was held out is too little for it.
+        """
         ...
 
 
@@ -143,11 +145,8 @@ class AnnotatedDocuments:
         return dataclasses.replace(report, losses=held_out_losses(bundle, steps))
 
     def settle(self, model: SpanModel) -> tuple[SpanModel, Report | LossReport | None]:
-        """Probabilities and thresholds fitted on the held-out documents, if these are enough for it."""
-        try:
-            settled, _ = calibrate(model, self.held_out.documents)
-        except DataError:
-            return model, None
+        """Probabilities and thresholds fitted on the held-out documents."""
+        settled, _ = calibrate(model, self.held_out.documents)
         return settled, evaluate(settled, self.held_out.documents)
 
 
