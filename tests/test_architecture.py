@@ -90,7 +90,7 @@ def test_files_functions_and_package_stay_small():
         for home in (("formats",), ("cli",), ("tasks", "heads"), ("pretraining",), ("decoding",), ADVISING, MEASURING)
     }
     assert apart[ADVISING] <= 1000 and apart[("decoding",)] <= 1800
-    assert apart[("formats",)] <= 3600 and apart[("cli",)] <= 1950 and apart[("pretraining",)] <= 1100
+    assert apart[("formats",)] <= 3600 and apart[("cli",)] <= 2050 and apart[("pretraining",)] <= 1100
     assert apart[MEASURING] <= 5400 and apart["tasks", "heads"] <= 3400
     assert sum(sizes.values()) - sum(apart.values()) <= 6000  # the core
 

@@ -23,7 +23,7 @@ from torch import Tensor
 from . import durable
 from .calibration.curve import Calibration
 from .calibration.fitting import Outcomes
-from .calibration.requirements import OperatingPoint
+from .calibration.requirements import NEVER, OperatingPoint
 from .encoder import files, loading
 from .encoder.loading import Encoder
 from .errors import DataError, at
@@ -38,7 +38,11 @@ OUTCOMES = "outcomes.json"
 KEPT_OUTCOMES = 20_000
 """Decoded spans of the calibration that the folder keeps."""
 _FACTS = ("about", "added", "base_model", "learnt", "pretraining", "report", "training")
+_MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What plain Python raises for values of another kind than those that we write."""
 _Rows = Mapping[str, Mapping[str, Any]]
+_FARTHEST = 1e6
+"""Log-odds, and factors of them, that a calibration may have."""
 _OURS = ("config.json", "model.safetensors", "spanbert.json", "tokenizer.json")
 
 
@@ -112,13 +116,15 @@ def read(folder: Path) -> Bundle:
                 for name, state in states.items()
             }
             calibrations = {name: _calibration(state["calibration"]) for name, state in states.items()}
-            thresholds = {name: float(state["threshold"]) for name, state in states.items()}
+            thresholds = {name: _threshold(state["threshold"]) for name, state in states.items()}
+            if not tasks:
+                raise ValueError("none")
             facts = _facts(record.get("facts", {}))
             points = {
                 name: _point(point, tasks) for name, point in cast(_Rows, record.get("operating_points", {})).items()
             }
             outcomes = _outcomes(folder, tasks)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except _MALFORMED as error:
             raise DataError(
                 f"tasks that cannot be read ({type(error).__name__}: {error})",
                 "tasks with settings, calibration and threshold",
@@ -132,6 +138,7 @@ def read(folder: Path) -> Bundle:
     _load_heads(bundle.network, tasks, weights)
     bundle.calibrations, bundle.thresholds = calibrations, thresholds
     bundle.outcomes, bundle.operating_points = outcomes, points
+    _check_told(bundle, folder)
     return bundle
 
 
@@ -168,6 +175,7 @@ def verify(folder: Path) -> None:
         path = folder / name
         if not path.is_file():
             raise DataError(f"{path} is missing", "every file that checksums.json lists", "copy the model folder again")
+        files.check_size(path)
         if durable.digest(path) != expected:
             raise DataError(
                 f"{path} was changed after the model was saved",
@@ -263,12 +271,20 @@ def _load_heads(network: Network, tasks: Mapping[str, Task], weights: Mapping[st
         network.heads[name].load_state_dict(state)
 
 
+def _threshold(value: object) -> float:
+    if not isinstance(value, int | float) or not 0.0 <= value <= NEVER:
+        raise ValueError(f"the threshold {value!r}")
+    return float(value)
+
+
 def _calibration(values: Mapping[str, Any]) -> Calibration:
     knots, labels = values.get("knots", ()), values.get("labels", {})
     numbers = [value for name, value in values.items() if name not in ("knots", "labels")]
     numbers += [*labels.values(), *(number for knot in knots for number in knot)]
     if any(isinstance(value, bool) or not isinstance(value, int | float) for value in numbers):
         raise TypeError(f"calibration {dict(values)}"[:200])
+    if not all(abs(value) <= _FARTHEST for value in numbers):
+        raise ValueError(f"calibration {dict(values)}"[:200])
     if any(len(knot) != 2 for knot in knots) or any(a[0] >= b[0] for a, b in pairwise(knots)):
         raise ValueError("a curve whose knots do not rise")
     return Calibration(**{**values, "knots": tuple((float(a), float(b)) for a, b in knots)})
@@ -276,7 +292,7 @@ def _calibration(values: Mapping[str, Any]) -> Calibration:
 
 def _point(record: Mapping[str, Any], tasks: Mapping[str, Task]) -> OperatingPoint:
     thresholds = {
-        name: {str(label): float(threshold) for label, threshold in of.items()}
+        name: {str(label): _threshold(threshold) for label, threshold in of.items()}
         for name, of in record["thresholds"].items()
         if name in tasks
     }
@@ -293,7 +309,24 @@ def _outcomes(folder: Path, tasks: Mapping[str, Task]) -> dict[str, Outcomes]:
 def _facts(facts: object) -> dict[str, Any]:
     if not isinstance(facts, dict) or not all(isinstance(facts.get(key, {}), dict) for key in _FACTS):
         raise TypeError("facts that are no table")
+    for each in (facts, *facts.get("added", {}).values()):
+        if not all(type(mark) is int for marks in each.get("learnt", {}).values() for mark in marks):
+            raise TypeError("texts that were learnt from, and are no hashes")
     return facts
+
+
+def _check_told(bundle: Bundle, folder: Path) -> None:
+    """Refuse facts that the model card cannot tell: those that we write it can."""
+    from .model_card import model_card
+
+    try:
+        model_card(bundle)
+    except _MALFORMED as error:
+        raise DataError(
+            f"{folder / 'spanbert.json'}: facts that cannot be read ({type(error).__name__}: {error})",
+            "facts as `save_pretrained` writes them",
+            "copy the model folder again",
+        ) from None
 
 
 def _check_fit(

@@ -60,9 +60,8 @@ def staged(folder: Path) -> Iterator[Path]:
         staging.mkdir(parents=True)
         try:
             yield staging
-            for path in staging.iterdir():
+            for path in (*staging.rglob("*"), staging):
                 sync(path)
-            sync(staging)
             if folder.exists():
                 folder.rename(old)
             staging.rename(folder)

@@ -360,6 +360,20 @@ RECORDS: dict[str, Any] = {
     "settings a list": (SPANS, task(lambda state: state.update(settings=[]))),
     "tasks a list": (SPANS, lambda record: record.update(tasks=[{}])),
     "a task elsewhere": (SPANS, lambda record: record["tasks"].update({"../x": {}})),
+    "threshold no number": (SPANS, task(lambda state: state.update(threshold=float("nan")))),
+    "threshold negative": (SPANS, task(lambda state: state.update(threshold=-5))),
+    "knots without end": (SPANS, calibration(knots=[[-1e308, 0.0], [1e308, 1.0]])),
+    "a knot that is no number": (SPANS, calibration(knots=[[float("nan"), 0.0], [1.0, 1.0]])),
+    "a label without end": (SPANS, calibration(labels={"ORG": float("inf")})),
+    "no tasks": (SPANS, lambda record: record.update(tasks={})),
+    "learnt a number": (SPANS, lambda record: record["facts"].update(learnt={"train": 5})),
+    "learnt lists": (SPANS, lambda record: record["facts"].update(learnt={"train": [[1]]})),
+    "held out null": (SPANS, lambda record: record["facts"].update(learnt={"held_out": None})),
+    "added a list": (SPANS, lambda record: record["facts"].update(added={"x": [1]})),
+    "added learnt a list": (SPANS, lambda record: record["facts"].update(added={"x": {"learnt": [1]}})),
+    "added training a list": (SPANS, lambda record: record["facts"].update(added={"x": {"training": [1]}})),
+    "a report of a number": (SPANS, lambda record: record["facts"].update(report={"micro": 5})),
+    "sections a list": (SPANS, lambda record: record["facts"].update(about={"sections": [1]})),
     "format of tomorrow": (SPANS, lambda record: record.update(format=10**9)),
 }
 
@@ -533,6 +547,39 @@ SAFETENSORS: dict[str, Any] = {
 
 @pytest.mark.parametrize("damage", [pytest.param(row[0], marks=row[1:], id=name) for name, row in SAFETENSORS.items()])
 def test_safetensors(attempt: Callable, damage: Damage):
+    refused(attempt(SPANS, damage))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"gold": {}},
+        {"gold": {"PERSON": [-1]}},
+        {"gold": {"PERSON": [10**30]}},
+        {"documents": [10**30]},
+        {"labels": [10**30]},
+        {"labels": [-1]},
+        {"logits": ["x"]},
+        {"logits": [float("nan")]},
+    ],
+    ids=str,
+)
+def test_outcomes_of_another_mind(attempt: Callable, changes: Json):
+    sound = {"logits": [1.0], "right": [1], "labels": [0], "documents": [0], "gold": {"PERSON": [1], "ORG": [0]}}
+
+    def damage(folder: Path) -> None:
+        put("outcomes.json", json.dumps({SPANS: {**sound, **changes}}).encode())(folder)
+        reseal(folder)
+
+    refused(attempt(SPANS, damage))
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "README.md"])
+def test_a_hole_of_half_a_terabyte(attempt: Callable, name: str):
+    def damage(folder: Path) -> None:
+        with (folder / name).open("r+b") as file:
+            file.truncate(500 * 10**9)
+
     refused(attempt(SPANS, damage))
 
 

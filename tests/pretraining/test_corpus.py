@@ -10,7 +10,7 @@ import pytest
 from spanbert.documents import Document
 from spanbert.errors import DataError
 from spanbert.pretraining import corpus as module
-from spanbert.pretraining.corpus import BlockCorpus, exists, joined, slices, write_corpus
+from spanbert.pretraining.corpus import BlockCorpus, fault, joined, slices, write_corpus
 from spanbert.tokenization import Tokenizer
 
 WORDS = "the house of Anna was unable from met with Acme Corp on big river day ."
@@ -36,7 +36,7 @@ def pieces_in(corpus: BlockCorpus) -> list[int]:
 def test_blocks_hold_every_piece_once_and_do_not_cross_documents(tokenizer: Tokenizer, tmp_path: Path):
     given = documents(100, 31, 9, 64, 40)
     train, held_out = write_corpus(given, tokenizer, tmp_path / "c", block=30, held_out=5)
-    assert exists(tmp_path / "c" / "train")
+    assert fault(tmp_path / "c") is None
     expected = [tokenizer.pieces([d.text])[0] for d in given]
     kept = [p for n, p in enumerate(expected) if n != 2]
     assert pieces_in(train) == [id for p in kept for id in p.ids.tolist()]
@@ -153,3 +153,16 @@ def test_large_vocabularies_take_four_bytes(tokenizer: Tokenizer, tmp_path: Path
     large, _ = write_corpus(documents(50, 50), tokenizer, tmp_path / "b", block=20, held_out=100)
     assert (small.pieces.dtype, large.pieces.dtype) == (np.uint16, np.uint32)
     assert pieces_in(small) == pieces_in(large)
+
+
+@pytest.mark.parametrize("name", ["pieces.bin", "begins.bin", "borders.bin", "corpus.json"])
+@pytest.mark.parametrize("part", ["train", "held_out"])
+def test_damage_to_any_file_is_seen(tokenizer: Tokenizer, tmp_path: Path, part: str, name: str):
+    write_corpus(documents(100, 31, 9, 64, 40), tokenizer, tmp_path / "c", block=30, held_out=5)
+    path = tmp_path / "c" / part / name
+    sound = path.read_bytes()
+    for content in (b"", sound[:-1], sound + b"\0", bytes([sound[0] ^ 1]) + sound[1:]):
+        path.write_bytes(content)
+        assert part in (fault(tmp_path / "c") or ""), content
+    path.unlink()
+    assert part in (fault(tmp_path / "c") or "")

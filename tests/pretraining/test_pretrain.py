@@ -211,6 +211,25 @@ def test_asked_to_stop_while_the_corpus_is_written(tiny_encoder: Path, tmp_path:
     run(tiny_encoder, config)
 
 
+def test_a_damaged_corpus_is_written_anew(tiny_encoder: Path, tmp_path: Path):
+    """One changed piece would be learnt without a word."""
+    whole, _ = run(tiny_encoder, CONFIG)
+    config = replaced(CONFIG, output=str(tmp_path / "cut"), checkpoint_minutes=1e-9, resume="auto")
+
+    def cut(event: Event) -> None:
+        if isinstance(event, Stepped) and event.step == 7:
+            raise Stop
+
+    with pytest.raises(Stop):
+        pretrain(continued(tiny_encoder, settings=SETTINGS, seed=1), texts(), config, [cut])
+    path = tmp_path / "cut" / "corpus" / "train" / "pieces.bin"
+    content = bytearray(path.read_bytes())
+    content[20:30] = content[40:50]
+    path.write_bytes(content)
+    resumed, events = run(tiny_encoder, config)
+    assert events[0].resumed_at == 6 and same(resumed, whole)
+
+
 def test_dropout_makes_another_run(tiny_encoder: Path, tmp_path: Path):
     config = replaced(CONFIG, output=str(tmp_path / "cut"), checkpoint_minutes=1e-9, resume="auto")
 
@@ -362,7 +381,8 @@ def test_curves_take_the_later_of_repeated_steps(tmp_path: Path):
         step(3, 1.0),
     ]
     log = tmp_path / "train.jsonl"
-    log.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+    half = '{"event": "stepped", "st\n'  # a run was killed as it wrote
+    log.write_text(half + "".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
     steps, rates, losses, points = read_log(log)
     assert steps == [1, 2, 3] and losses == {"masked": [8.0, 7.0, 1.0]}
     assert rates == pytest.approx([0.1, 0.2, 0.3]) and points == [(2, {"masked": 7.5})]

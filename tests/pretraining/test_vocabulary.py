@@ -97,3 +97,10 @@ def test_a_vocabulary_too_small_or_of_nothing(documents: list[Document]):
     for texts in ([], [Document("a", " \n ")], [Document("a", "abc def")]):
         with pytest.raises(DataError, match="without words"):
             train_vocabulary(texts, 1000)
+
+
+def test_a_word_without_end_takes_no_time_without_end():
+    """Its square: three million letters would take hours."""
+    blob = Document("d", "the house " * 20 + "x" * 300_000 + "yz" * 100_000)
+    tokenizer = train_vocabulary([blob], 350)
+    assert tokenizer.size <= 350

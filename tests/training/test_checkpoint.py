@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from spanbert import SpanModel, durable
+from spanbert import SpanModel, TrainConfig, durable, train
 from spanbert.errors import DataError, MachineError, UsageError
 from spanbert.heads.head import Network
 from spanbert.training.checkpoint import Checkpoints, State, output_folder, require_room
@@ -87,6 +88,22 @@ def test_two_newest_are_kept(three: tuple, fresh: Callable):
     state, skipped = checkpoints.resume(network, optimizer, RUN)
     assert (state.steps, skipped) == (3, [])
     assert equal(network, seen[2])
+
+
+def test_best_weights_without_a_checkpoint_are_of_nobody(tiny_encoder: Path, tmp_path: Path, toy_documents: Callable):
+    """A run that died after its first best weights and before its first checkpoint must not give them to the next."""
+    train_on, dev = toy_documents(8, 1), toy_documents(4, 2)
+    model = SpanModel.create(tiny_encoder, task="token-classification")
+    config = TrainConfig(epochs=1, max_tokens=200, dtype="float32", device="cpu", learning_rate=1e-3, seed=5)
+    alone = train(model, train_on, dev, config)
+    strange = SpanModel.create(tiny_encoder, task="token-classification", labels=["ORG", "PERSON"], seed=9)
+    for step in range(1, 10):
+        Checkpoints(tmp_path).save_best(strange.bundle.network, step)
+        (tmp_path / "checkpoints" / f"best-{step:08d}").rename(tmp_path / f"kept-{step:08d}")
+    for step in range(1, 10):
+        (tmp_path / f"kept-{step:08d}").rename(tmp_path / "checkpoints" / f"best-{step:08d}")
+    after = train(model, train_on, dev, dataclasses.replace(config, output=str(tmp_path), resume="auto"))
+    assert equal(alone.bundle.network, after.bundle.network)
 
 
 def test_nothing_to_resume(fresh: Callable, tmp_path: Path):

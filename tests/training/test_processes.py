@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from spanbert import SpanModel
+from spanbert.errors import UsageError
 from spanbert.formats import write_documents
 from spanbert.training.data import Step
 from spanbert.training.processes import ALONE, Processes, joined
@@ -132,6 +133,17 @@ def test_processes_drop_out_different_numbers():
         state = torch.get_rng_state()
         ALONE.reseed(7, 1)
         assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("told", ["2", "x", "0", "-1"])
+def test_half_of_what_torchrun_sets_is_refused(monkeypatch: pytest.MonkeyPatch, told: str):
+    monkeypatch.setenv("WORLD_SIZE", told)
+    monkeypatch.delenv("RANK", raising=False)
+    with pytest.raises(UsageError, match="WORLD_SIZE is"), joined():
+        pass
+    monkeypatch.setenv("WORLD_SIZE", "")
+    with joined() as processes:
+        assert processes == ALONE
 
 
 def test_alone_nothing_is_exchanged(monkeypatch: pytest.MonkeyPatch):

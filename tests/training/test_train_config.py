@@ -41,6 +41,8 @@ def test_seed():
     assert TrainConfig(seed=0).seed == 0
     with pytest.raises(UsageError, match="seed -1"):
         TrainConfig(seed=-1)
+    with pytest.raises(UsageError, match="seed 1000"):
+        TrainConfig(seed=10**30)
 
 
 def test_what_is_left_to_the_data_is_no_number():

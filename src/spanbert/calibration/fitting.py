@@ -76,6 +76,9 @@ class Outcomes:
             raise ValueError("columns of unequal length")
         if len(documents) and not 0 <= documents.min() <= documents.max() < min(sizes):
             raise ValueError("a document that is not there")
+        least = [*(counts.min(initial=0) for counts in gold.values()), *record["labels"]]
+        if not np.isfinite(found.logits).all() or min(least, default=0) < 0:
+            raise ValueError("numbers that cannot be")
         return found
 
     def first(self, most: int) -> Outcomes:

@@ -37,6 +37,7 @@ _WANTED = (
 _MAX_CONFIG = 1_000_000
 _MAX_HEADER = 10_000_000
 _MOST_TENSORS = 20_000
+_MAX_OTHER = 1_000_000_000  # bytes of whatever is no weights
 
 
 def locate(name: str | Path) -> Path:
@@ -99,20 +100,45 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
         return _read_safetensors(path) if path.suffix == ".safetensors" else _read_bin(path)
 
 
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
+def check_size(path: Path) -> None:
+    """DataError for a file that is larger than it can honestly be: a hole of a terabyte would be hashed for hours."""
+    if path.suffix == ".safetensors":
+        with at(file=path):
+            _check_header(path)
+    elif path.stat().st_size > _MAX_OTHER:
+        raise DataError(f"{path} of {path.stat().st_size:,} bytes", f"at most {_MAX_OTHER:,}", "copy the model again")
+
+
+def _check_header(path: Path) -> None:
     with path.open("rb") as file:
         header = int.from_bytes(file.read(8), "little")
-        tensors = file.read(min(header, _MAX_HEADER)).count(b'"data_offsets"')
+        told = file.read(min(header, _MAX_HEADER))
+    tensors = told.count(b'"data_offsets"')
     if header > _MAX_HEADER:
         raise DataError(f"a header of {header} bytes", f"at most {_MAX_HEADER}", "this is no sound weights file")
     if tensors > _MOST_TENSORS:
         raise DataError(f"{tensors:,} tensors", f"at most {_MOST_TENSORS:,}", "this is no sound weights file")
     try:
+        ends = [row["data_offsets"][1] for name, row in json.loads(told).items() if name != "__metadata__"]
+        size = 8 + header + max(ends, default=0)
+    except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        raise _damaged(f"{type(error).__name__} in the header") from None
+    if path.stat().st_size != size:
+        raise _damaged(f"{path.stat().st_size:,} bytes where the header tells of {size:,}")
+
+
+def _damaged(error: object) -> DataError:
+    return DataError(f"damaged weights ({error})", "a complete safetensors file", "copy the file again")
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    _check_header(path)
+    try:
         return load_file(path)
     except (OSError, MemoryError):
         raise
     except Exception as error:  # not only SafetensorError: a size beyond all makes it raise what it likes
-        raise DataError(f"damaged weights ({error})", "a complete safetensors file", "copy the file again") from None
+        raise _damaged(error) from None
 
 
 def _read_bin(path: Path) -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ nearly equally long. Three files of plain numbers and one that describes them:
 - `pieces.bin`: ids of all pieces, 2 bytes each (4 where the vocabulary is larger than that);
 - `begins.bin`: a byte each, whether the piece begins a word;
 - `borders.bin`: where each block begins, and the end of the last, 8 bytes each;
-- `corpus.json`: the numbers, the tokenizer's fingerprint, and a hash of all pieces.
+- `corpus.json`: the numbers, the tokenizer's fingerprint, a hash of all pieces, and one of each file.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ SLICE = 200_000
 """Characters that are tokenised at once; longer texts are cut at white space for it."""
 JOINED = 20_000
 """Characters that joined documents have at least."""
+PARTS = ("train", "held_out")
 _ABOUT = "corpus.json"
 
 
@@ -94,6 +95,7 @@ class BlockCorpus:
         about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
         counts = Counts(**about.pop("counts"))
         kind = np.dtype(about.pop("kind"))
+        del about["sums"]
         return cls(
             pieces=_column(folder / "pieces.bin", kind),
             begins=_column(folder / "begins.bin", np.dtype(np.bool_)),
@@ -108,9 +110,17 @@ def _column(path: Path, kind: np.dtype) -> np.ndarray:
     return np.memmap(path, dtype=kind, mode="r") if path.stat().st_size else np.zeros(0, dtype=kind)
 
 
-def exists(folder: Path) -> bool:
-    """Whether there is a whole corpus in this folder."""
-    return (folder / _ABOUT).is_file()
+def fault(folder: Path) -> str | None:
+    """What is wrong with the corpus in this folder; None where every file has the hash that it was written with."""
+    for name in PARTS:
+        try:
+            sums = json.loads((folder / name / _ABOUT).read_text(encoding="utf-8"))["sums"]
+            wrong = [file for file, expected in sums.items() if durable.digest(folder / name / file) != expected]
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+            return f"{name} cannot be read ({type(error).__name__})"
+        if wrong:
+            return f"{name}/{wrong[0]} is damaged"
+    return None
 
 
 def write_corpus(
@@ -129,9 +139,7 @@ def write_corpus(
     Raises DataError where nothing is left to learn from.
     """
     with durable.staged(folder) as staging, ExitStack() as stack:
-        train, aside = (
-            stack.enter_context(closing(_Part(staging / name, tokenizer))) for name in ("train", "held_out")
-        )
+        train, aside = (stack.enter_context(closing(_Part(staging / name, tokenizer))) for name in PARTS)
         for number, document in enumerate(documents):
             kept = number % held_out == held_out // 2 and aside.pieces < HELD_OUT_PIECES
             (aside if kept else train).add(document.text, block)
@@ -219,8 +227,7 @@ class _Part:
             "source": source,
             "fingerprint": self._hash.hexdigest()[:16],
         }
-        for path in self._folder.iterdir():
-            durable.sync(path)
+        about["sums"] = {path.name: durable.digest(path) for path in sorted(self._folder.iterdir())}
         (self._folder / _ABOUT).write_text(json.dumps(about, indent=2), encoding="utf-8")
 
     def give(self, other: _Part, blocks: int) -> None:

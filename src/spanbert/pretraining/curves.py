@@ -48,7 +48,10 @@ def read_log(log: Path) -> tuple[list[int], list[float], dict[str, list[float]],
     stepped: dict[int, dict[str, Any]] = {}
     evaluated: dict[int, dict[str, float]] = {}
     for line in log.read_text(encoding="utf-8").splitlines():
-        record = json.loads(line)
+        try:
+            record = json.loads(line)
+        except ValueError:  # half a line, of a run that was killed
+            continue
         if record["event"] == "stepped" and not record["skipped"]:
             stepped[record["step"]] = record
         elif record["event"] == "evaluated":

@@ -29,7 +29,7 @@ from ..training.loop import held, learn
 from ..training.signals import Request, leave
 from ..training.tracking import Observer, Warned
 from .config import SIZES, TASK, PretrainConfig
-from .corpus import BlockCorpus, exists, joined, write_corpus
+from .corpus import BlockCorpus, fault, joined, write_corpus
 from .curves import draw_curves
 from .material import Blocks, Stream
 from .transplant import transplanted
@@ -125,7 +125,7 @@ def pretrain(
         output = Path(config.output or stack.enter_context(tempfile.TemporaryDirectory()))
         bundle = model.bundle
         asked = _asked(bundle, config, source)
-        if config.output and (output / CHECKSUMS).exists() and not exists(output / CORPUS / "train"):
+        if config.output and (output / CHECKSUMS).exists() and not (output / CORPUS).exists():
             return _finished(output, asked, config, observers)
         if not hold.processes.first and config.output:
             hold.processes.wait()  # until the first has written the corpus
@@ -190,9 +190,9 @@ def default_rate(width: int, *, scratch: bool) -> float:
 def _corpus(
     documents: Iterable[Document], bundle: Bundle, config: PretrainConfig, folder: Path, source: str
 ) -> tuple[BlockCorpus, BlockCorpus]:
-    """The corpus in the output folder; written there if it is not there yet."""
+    """The corpus in the output folder; written there if it is not there yet, or not as it was written."""
     block = bundle.tasks[TASK].settings.window - 2
-    if exists(folder / "train"):
+    if folder.exists() and fault(folder) is None:
         parts = BlockCorpus.read(folder / "train"), BlockCorpus.read(folder / "held_out")
         wanted = (bundle.tokenizer.fingerprint, block, source)
         if (parts[0].tokenizer, parts[0].block, parts[0].source) != wanted:

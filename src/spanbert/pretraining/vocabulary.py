@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 import unicodedata
 from collections import Counter
@@ -63,12 +64,16 @@ def train_vocabulary(documents: Iterable[Document], size: int, *, lowercase: boo
         return Tokenizer.from_vocabulary(vocabulary, lowercase=lowercase)
 
 
+_LONG = re.compile(r"\w{500}(?=\w)")
+"""The beginning of a word of more than that: the trainer's time grows with the square of a word's length."""
+
+
 def _spooled(documents: Iterable[Document], normalizer: normalizers.Normalizer, path: Path) -> list[str]:
     """Write the texts into a file; ASCII and the characters that occur twice or more, the most frequent first."""
     counts: Counter[str] = Counter()
     with path.open("w", encoding="utf-8") as file:
         for document in documents:
-            for part in slices(document.text):
+            for part in slices(_LONG.sub(r"\g<0> ", document.text)):
                 counts.update(normalizer.normalize_str(part))
                 file.write(part)
             file.write("\n")

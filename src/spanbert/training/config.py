@@ -70,5 +70,5 @@ class TrainConfig:
         for name, chosen, choices in (("schedule", self.schedule, SCHEDULES), ("resume", self.resume, RESUME)):
             if chosen not in choices:
                 raise UsageError(f"{name} {chosen!r}", f"one of {', '.join(choices)}", "leave it out for the default")
-        if self.seed < 0:
-            raise UsageError(f"seed {self.seed}", "0 or a greater whole number", "leave it out for the default")
+        if not 0 <= self.seed < 2**63:
+            raise UsageError(f"seed {self.seed}", "a whole number from 0 to 2^63 - 1", "leave it out for the default")

@@ -226,7 +226,8 @@ class _Run:
         value = self.processes.agreed(report.value(name))  # or one might stop without the others
         goodness = -value if name.startswith("loss/") else value
         # a score of nothing tells nothing: among such weights the longer trained ones are the better bet
-        best = state.best is None or goodness > state.best or goodness == state.best == 0.0
+        known = math.nan if state.best is None else state.best
+        best = math.isnan(known) or goodness > known or goodness == known == 0.0
         if len(self.bundle.tasks) > 1:  # of equal reports of the first task the later: the others have learnt on
             best = best or goodness == state.best
         if best:
@@ -276,8 +277,9 @@ class _Run:
             return
         self.observers.append(JsonLog(output / "train.jsonl"))
         state, skipped = self.checkpoints.resume(self.bundle.network, self.optimizer, self.run)
-        if state is not None:
-            self.state = state
+        if state is None:  # best weights of another run could be taken for ours
+            self.checkpoints.remove()
+        self.state = state or self.state
         for line in skipped:
             self._tell(Warned(f"checkpoint passed over: {line}"))
 
@@ -303,7 +305,7 @@ class _Run:
             raise MachineError(
                 f"the loss was not a number for {self.skipped} steps in a row",
                 "a finite loss",
-                "lower --learning-rate, or use --dtype float32",
+                "start anew in another folder with a lower --learning-rate, or with --dtype float32",
             )
 
     def _keep_best(self) -> None:
@@ -317,26 +319,28 @@ class _Run:
             self._tell(Warned(f"the best weights are kept in memory only: {error.found}"))
         self.best_weights = {k: v.detach().clone() for k, v in self.bundle.network.state_dict().items()}
 
-    def _save(self) -> None:
+    def _save(self) -> bool:
         """A checkpoint; where the disk refuses, the one before still stands and the run goes on, for a while."""
         self.saved_at = time.monotonic()
         if self.checkpoints is None:
-            return
+            return False
         try:
             self.checkpoints.save(self.bundle.network, self.optimizer, self.state, self.run)
             self.failed_saves = 0
+            return True
         except MachineError as error:
             self.failed_saves += 1
             if self.failed_saves > MOST_FAILED_SAVES:
                 raise
             self._tell(Warned(f"no checkpoint at step {self.state.steps}: {error.found}"))
+            return False
 
     def _leave_if_asked(self, stop: Request) -> None:
         asked = int(self.processes.agreed(stop.signal or 0))
         if asked:  # a signal that comes while they agree stays for the next step
-            self._save()
+            what = "all saved" if self._save() else "saved up to the checkpoint before"
             if self.checkpoints is not None:
-                self._tell(Warned(f"stopped after step {self.state.steps}, all saved; go on with --resume auto"))
+                self._tell(Warned(f"stopped after step {self.state.steps}, {what}; go on with --resume auto"))
             leave(asked)
 
     def _tell(self, event: Event) -> None:

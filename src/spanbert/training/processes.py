@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import distributed, nn
 
+from ..errors import UsageError
 from .data import Step
 
 
@@ -81,10 +82,25 @@ class Processes:
 ALONE = Processes()
 
 
+def _number() -> int:
+    """How many processes share the run. Raises UsageError where only a part of what `torchrun` sets is there."""
+    told = os.environ.get("WORLD_SIZE") or "1"
+    if told == "1":
+        return 1
+    missing = [name for name in ("RANK", "MASTER_ADDR", "MASTER_PORT") if not os.environ.get(name)]
+    if missing or not told.isdecimal() or told == "0":
+        raise UsageError(
+            f"WORLD_SIZE is {told!r}" + (f", and {missing[0]} is not set" if missing else ""),
+            "the variables that torchrun sets, or none of them",
+            "start it with torchrun, or unset WORLD_SIZE",
+        )
+    return int(told)
+
+
 @contextmanager
 def joined() -> Iterator[Processes]:
     """The processes of this run, as `torchrun` numbers them in the environment."""
-    number = int(os.environ.get("WORLD_SIZE", "1"))
+    number = _number()
     if number == 1 or not distributed.is_available():
         yield ALONE
         return

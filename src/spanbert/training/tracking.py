@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -89,6 +90,9 @@ class JsonLog:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        with contextlib.suppress(OSError), path.open("rb+") as file:  # a run that was killed may have left half a line
+            if file.seek(0, 2) and file.seek(-1, 2) >= 0 and file.read(1) != b"\n":
+                file.write(b"\n")
 
     def __call__(self, event: Event) -> None:
         record = {f.name: getattr(event, f.name) for f in dataclasses.fields(event)}
