@@ -278,16 +278,19 @@ def _threshold(value: object) -> float:
 
 
 def _calibration(values: Mapping[str, Any]) -> Calibration:
-    knots, labels = values.get("knots", ()), values.get("labels", {})
-    numbers = [value for name, value in values.items() if name not in ("knots", "labels")]
-    numbers += [*labels.values(), *(number for knot in knots for number in knot)]
+    knots, labels, silence = values.get("knots", ()), values.get("labels", {}), values.get("silence")
+    numbers = [value for name, value in values.items() if name not in ("knots", "labels", "silence")]
+    numbers += [*labels.values(), *(number for knot in knots for number in knot), *(silence or ())]
     if any(isinstance(value, bool) or not isinstance(value, int | float) for value in numbers):
         raise TypeError(f"calibration {dict(values)}"[:200])
     if not all(abs(value) <= _FARTHEST for value in numbers):
         raise ValueError(f"calibration {dict(values)}"[:200])
     if any(len(knot) != 2 for knot in knots) or any(a[0] >= b[0] for a, b in pairwise(knots)):
         raise ValueError("a curve whose knots do not rise")
-    return Calibration(**{**values, "knots": tuple((float(a), float(b)) for a, b in knots)})
+    if silence is not None and len(silence) != 2:
+        raise ValueError(f"silence {silence!r}")
+    curve = tuple((float(a), float(b)) for a, b in knots)
+    return Calibration(**{**values, "knots": curve, "silence": None if silence is None else tuple(silence)})
 
 
 def _point(record: Mapping[str, Any], tasks: Mapping[str, Task]) -> OperatingPoint:

@@ -7,6 +7,7 @@ what can be repaired first (`formats/repair.py`).
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -192,6 +193,11 @@ class LinkCandidate:
     logit: float
 
 
+def _log_p(logit: float) -> float:
+    """The logarithm of a probability, from its log-odds."""
+    return -math.log1p(math.exp(-logit)) if logit > 0 else logit - math.log1p(math.exp(logit))
+
+
 @dataclass(frozen=True, slots=True)
 class Answers:
     """What was decoded for one question."""
@@ -204,6 +210,11 @@ class Answers:
     """How many of the candidates may be its answers at once."""
     exclusive: bool = False
     """Whether one of the candidates at most is right, so that they and "no answer" share one probability."""
+
+    @property
+    def quiet(self) -> float:
+        """The logit of no answer against the best candidate alone: how much text there is makes no difference to it."""
+        return _log_p(self.no_answer) - _log_p(self.candidates[0].logit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +243,8 @@ class Judged:
     """Gold items by label."""
     silence: tuple[bool, ...] = ()
     """Where saying nothing can be right too: whether it would be, in the place of each."""
+    quiet: tuple[float, ...] = ()
+    """The logit of that against each."""
 
 
 def check_label(label: object, where: str) -> None:

@@ -117,3 +117,19 @@ def test_damaged_outcomes_are_refused():
     for change in ({"documents": [99] * 20}, {"right": [1]}, {"gold": {}}):
         with pytest.raises((ValueError, IndexError)):
             Outcomes.from_json({**record, **change})
+
+
+def test_how_often_nothing_is_right():
+    """2,000 questions; of what is decoded wrongly, nothing would be right with log-odds 2 z - 1."""
+    draw = np.random.default_rng(0)
+    size = 2000
+    quiet, right = draw.normal(0, 1.5, size), draw.random(size) < 0.4
+    silence = ~right & (draw.random(size) < sigmoid(2 * quiet - 1))
+    gold = {"answer": (~silence).astype(np.int64)}
+    columns = draw.normal(size=size), right, ("answer",) * size, np.arange(size), gold
+    curve = fit(Outcomes(*columns, silence, quiet)).calibration
+    assert curve.silence == pytest.approx((2.0, -1.0), abs=0.3)
+    assert curve.silent(0.6, 1.0) == pytest.approx(0.6 * sigmoid(np.array(1.0)), abs=0.05)
+    few = Outcomes(*columns, silence, quiet).take(right | (np.cumsum(~right) <= 9))
+    assert fit(few).calibration.silence is None and Calibration().silent(0.5, 1.0) is None
+    assert fit(Outcomes(*columns)).calibration.silence is None

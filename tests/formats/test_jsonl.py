@@ -246,3 +246,28 @@ def test_any_json_gives_a_document_or_a_data_error(value: object) -> None:
         assert isinstance(from_json(value), Document)
     except DataError as error:
         assert error.found and error.expected and error.fix
+
+
+def test_faults_of_clusters_and_relations_are_counted(tmp_path: Path) -> None:
+    """They are kept, as all is in this format, and told."""
+    anna, she = {"start": 0, "end": 4}, {"start": 5, "end": 8}
+    record = {
+        "id": "a",
+        "text": "Anna she",
+        "spans": [{**anna, "label": "P"}, {**she, "label": "P"}],
+        "relations": [
+            {"head": 0, "tail": 1, "label": "is"},
+            {"head": 0, "tail": 1, "label": "is"},
+            {"head": 1, "tail": 1, "label": "is"},
+        ],
+        "clusters": [{"spans": [anna, she]}, {"spans": [she]}, {"spans": []}],
+    }
+    report = ReadReport()
+    (document,) = read_documents(lines(tmp_path, json.dumps(record)), report=report)
+    assert len(document.relations) == 3 and len(document.clusters) == 3
+    assert report.warned == {
+        "relations given twice": 1,
+        "mentions in several chains": 1,
+        "clusters without a mention": 1,
+        "relations of a span with itself (not learnt)": 1,
+    }

@@ -95,6 +95,15 @@ def test_scores_that_are_no_numbers_leave_the_others_in_order(value: float, colu
         assert sound[:5] == [(a, b) for a, b in pairs if a >= 0 and (a, b)[column] != 2][:5]
 
 
+def test_nothing_is_found_where_no_score_is_a_number():
+    """Of all that such a window says, "no answer" is certain: not the first pair of pieces."""
+    batch = batch_of(windows(8, 20, 2))
+    made, x = head(), vectors(batch)
+    broken = torch.full_like(made.qa_outputs(x).detach(), math.nan)
+    made.qa_outputs.forward = lambda _: broken  # type: ignore[method-assign]
+    assert made(x, batch, -math.inf)["logit"].max() < -50
+
+
 def test_every_pair_belongs_to_one_window():
     batch = batch_of(windows(30, 11, 3))
     made = head(3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -69,6 +70,19 @@ def test_a_higher_threshold_gives_a_part(model: SpanModel):
     best = model.answer("Anna met", TEXT, threshold=0.0).answers[0].score
     assert model.answer("Anna met", TEXT, threshold=best - 1e-9).answers
     assert model.answer("Anna met", TEXT, threshold=min(1.0, best + 1e-6)).answers == ()
+
+
+def test_no_answer_has_the_probability_that_was_fitted_for_it(model: SpanModel):
+    """Of what the best answer leaves; the other candidates have the rest of it."""
+    text, question = "Anna was in the house . Bert met Carl", "who was in the house ?"
+    raw = model.answer(question, text)
+    fitted = {name: replace(each, silence=(0.5, 0.25)) for name, each in model.bundle.calibrations.items()}
+    found = SpanModel(replace(model.bundle, calibrations=fitted), "cpu", "float32").answer(question, text)
+    best = found.n_best[0].score
+    assert best == raw.n_best[0].score
+    quiet = math.log(raw.no_answer / raw.n_best[0].score)  # uncalibrated, both are of one distribution
+    assert found.no_answer == pytest.approx((1 - best) / (1 + math.exp(-0.5 * quiet - 0.25)), rel=1e-4)
+    assert sum(span.score for span in found.n_best) + found.no_answer <= 1 + 1e-6
 
 
 def test_empty_texts_have_no_answer(model: SpanModel):

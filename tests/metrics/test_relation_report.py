@@ -28,9 +28,22 @@ def test_asked_pairs_by_hand():
     )
     assert (report.micro.correct, report.micro.predicted, report.micro.support) == (1, 3, 3)
     assert report.scores["tacred"] == pytest.approx({"precision": 100 / 3, "recall": 100 / 3, "f1": 100 / 3})
-    assert (report.boundaries.correct, report.boundaries.predicted) == (2, 3)
+    assert (report.boundaries.correct, report.boundaries.predicted) == (1, 3)
+    low, high = report.intervals["tacred"]["f1"]
+    assert 0 <= low < 100 / 3 < high <= 100
+    assert f"f1 33.33 [{low:.4g}, {high:.4g}]" in report.to_text()
+    assert report.to_json()["intervals"]["tacred"]["f1"] == (low, high)
     assert report.per_label["x"].precision == 0.5
     assert "semeval2010_task8" not in report.scores
+
+
+def test_boundaries_leave_the_types_of_arguments_aside():
+    """The same places and label, another type of the head: not strictly right. Another label: neither."""
+    gold = [Document("d", "a b c", (A, B), (Relation(A, B, "x"),))]
+    other = Span(0, 1, "e9")
+    for found, right in ((Relation(other, B, "x"), 1), (Relation(A, B, "y"), 0), (Relation(B, A, "x"), 0)):
+        report = relation_report(gold, [Document("d", "a b c", (A, B, other), (found,))], asked=False)
+        assert (report.micro.correct, report.boundaries.correct) == (0, right)
 
 
 def test_labels_of_semeval_get_its_score():

@@ -28,6 +28,17 @@ class Calibration:
     """(logit, calibrated log-odds), both rising; straight lines between them, level outside."""
     labels: Mapping[str, float] = field(default_factory=dict)
     """What is added for a label."""
+    silence: tuple[float, float] | None = None
+    """Where nothing may be right too: slope and offset of the log-odds that it is, what was decoded being wrong."""
+
+    def silent(self, wrong: float, logit: float) -> float | None:
+        """The probability that nothing is right, given that of what was decoded being wrong, and the logit of nothing
+        against it; None where it was not fitted.
+        """
+        if self.silence is None:
+            return None
+        slope, offset = self.silence
+        return wrong * float(sigmoid(np.array(slope * logit + offset)))
 
     def probabilities(self, logits: Sequence[float] | FloatArray, labels: Sequence[str] = ()) -> FloatArray:
         """Probabilities of these logits; `labels` one for each, or none: then labels make no difference."""

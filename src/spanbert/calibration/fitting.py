@@ -20,6 +20,8 @@ BoolArray = np.ndarray[tuple[int], np.dtype[np.bool_]]
 IntArray = np.ndarray[tuple[int], np.dtype[np.int64]]
 FEWEST_SPANS, FEWEST_DOCUMENTS = 30, 5
 """Decoded spans and documents that a fit needs."""
+FEWEST_WRONG = 10
+"""Wrong ones that say how often nothing would have been right."""
 FOLDS = 5
 PULL = 1.0
 """Precision of the prior around the identity: as much as a handful of spans say."""
@@ -41,6 +43,8 @@ class Outcomes:
     """Gold spans of each label in each document, for recall."""
     silence: BoolArray | None = None
     """Where saying nothing can be right too: whether it would be, in the place of each."""
+    quiet: FloatArray | None = None
+    """The logit of that against each; not kept once it has been fitted."""
 
     def __len__(self) -> int:
         return len(self.logits)
@@ -92,8 +96,9 @@ class Outcomes:
     def take(self, chosen: BoolArray) -> Outcomes:
         """Some of them."""
         labels = tuple(label for label, is_in in zip(self.labels, chosen.tolist(), strict=True) if is_in)
+        columns = self.logits[chosen], self.right[chosen], labels, self.documents[chosen], self.gold
         silence = None if self.silence is None else self.silence[chosen]
-        return Outcomes(self.logits[chosen], self.right[chosen], labels, self.documents[chosen], self.gold, silence)
+        return Outcomes(*columns, silence, None if self.quiet is None else self.quiet[chosen])
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +133,18 @@ def fit(outcomes: Outcomes, seed: int = 0) -> Fit:
                 told[name][left_out] = method(rest).probabilities(held.logits, held.labels)
     brier = {name: float(np.mean((p - outcomes.right) ** 2)) for name, p in told.items()}
     best = min(brier, key=lambda name: brier[name])  # of equal ones the simplest, which comes first
-    return Fit(METHODS[best](outcomes), best, brier, told[best])
+    return Fit(replace(METHODS[best](outcomes), silence=_silence(outcomes)), best, brier, told[best])
+
+
+def _silence(outcomes: Outcomes) -> tuple[float, float] | None:
+    """Platt's curve for whether nothing is right, on what was decoded wrongly; None where that is too little."""
+    wrong = ~outcomes.right
+    if outcomes.silence is None or outcomes.quiet is None or int(wrong.sum()) < FEWEST_WRONG:
+        return None
+    rest = outcomes.take(wrong)
+    assert rest.silence is not None and rest.quiet is not None
+    curve = platt(replace(rest, logits=rest.quiet, right=rest.silence))
+    return curve.slope, curve.offset
 
 
 def temperature(outcomes: Outcomes) -> Calibration:

@@ -52,7 +52,7 @@ def whole(judged: Sequence[Judged], found: Outcomes, probabilities: FloatArray, 
 def collected(judged: Sequence[Judged], labels: Sequence[str]) -> Outcomes:
     """The outcomes of several documents side by side, with logits as exact as a bundle keeps them."""
     sizes = [len(each.labels) for each in judged]
-    silence = [right for each in judged for right in each.silence]
+    silence, quiet = [right for each in judged for right in each.silence], [z for each in judged for z in each.quiet]
     return Outcomes(
         logits=np.array([round(logit, 4) for each in judged for logit in each.logits], dtype=np.float64),
         right=np.array([right for each in judged for right in each.right], dtype=np.bool_),
@@ -60,4 +60,5 @@ def collected(judged: Sequence[Judged], labels: Sequence[str]) -> Outcomes:
         documents=np.repeat(np.arange(len(judged)), sizes),
         gold={label: np.array([each.gold.get(label, 0) for each in judged], dtype=np.int64) for label in labels},
         silence=np.array(silence, dtype=np.bool_) if silence else None,
+        quiet=np.array(quiet, dtype=np.float64) if quiet else None,
     )

@@ -117,6 +117,11 @@ def _count(document: Document, places: dict[str, str], report: ReadReport) -> No
                 "rename one of them, or read each file once",
             )
         survey_text(document.text, report)
+        if times := len(document.relations) - len(set(document.relations)):
+            report.warn("relations given twice", times=times)
+        for relation in document.relations:
+            if relation.head == relation.tail:  # no recipe reads a pair of one span
+                report.warn("relations of a span with itself (not learnt)", relation.label)
         for question in document.questions:
             key = f"question {question.id}"  # beside the ids of documents
             if key in places:

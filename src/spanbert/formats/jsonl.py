@@ -13,7 +13,16 @@ from pathlib import Path
 from ..documents import ANSWER, Cluster, Coverage, Document, Link, Question, Relation, Span, check_text, to_json
 from ..errors import DataError, at
 from . import strict_json
-from .repair import RawSpan, clean_label, merge_duplicates, probability, settle, warn_of_crossing, whole_number
+from .repair import (
+    RawSpan,
+    clean_label,
+    merge_duplicates,
+    probability,
+    settle,
+    warn_of_crossing,
+    warn_of_several_chains,
+    whole_number,
+)
 from .report import ReadReport
 from .sinks import sink
 from .sources import Source
@@ -123,7 +132,7 @@ def _document(identifier: str, text: str, fields: dict[str, object], report: Rea
         text,
         tuple(dict.fromkeys(spans)),
         tuple(_relation(relation, spans, report) for relation in strict_json.items(fields, "relations")),
-        tuple(_cluster(*pair, report) for pair in zip(clusters, owned, strict=False)),
+        _clusters(clusters, owned, report),
         tuple(_question(*row, identifier, report) for row in zip(questions, asked[::2], asked[1::2], strict=True)),
         _annotated(fields, report),
         _coverage(fields.get("coverage"), report),
@@ -146,6 +155,17 @@ def _relation(item: object, spans: Sequence[Span], report: ReadReport) -> Relati
     label = clean_label(fields.get("label"), "of a relation", report)
     head, tail = (spans[_index(fields, key, len(spans), report)] for key in ("head", "tail"))
     return Relation(head, tail, label, probability(fields.get("score"), f"relation {label!r}"))
+
+
+def _clusters(
+    clusters: Sequence[dict[str, object]], owned: Sequence[Sequence[Span]], report: ReadReport
+) -> tuple[Cluster, ...]:
+    """Those of the record; owned: the spans of each, and further ones. What training cannot use is counted."""
+    made = tuple(_cluster(*pair, report) for pair in zip(clusters, owned, strict=False))
+    if empty := sum(not cluster.spans for cluster in made):
+        report.warn("clusters without a mention", times=empty)
+    warn_of_several_chains(made, report)
+    return made
 
 
 def _cluster(fields: dict[str, object], spans: Sequence[Span], report: ReadReport) -> Cluster:

@@ -81,10 +81,15 @@ def once(items: Iterable[Item], what: str, report: ReadReport) -> tuple[Item, ..
 def chains(members: Iterable[Iterable[Span]], report: ReadReport) -> tuple[Cluster, ...]:
     """Clusters of these mentions, each once in its chain; mentions in several chains are kept, and told."""
     found = tuple(Cluster(once(spans, "mentions of a chain", report)) for spans in members)
-    homes = Counter(span for cluster in found for span in cluster.spans)
+    warn_of_several_chains(found, report)
+    return found
+
+
+def warn_of_several_chains(clusters: Sequence[Cluster], report: ReadReport) -> None:
+    """Warn of mentions with several homes: the first of them is taught, and none can be scored."""
+    homes = Counter(span for cluster in clusters for span in cluster.spans)
     for span in (span for span, times in homes.items() if times > 1):
         report.warn("mentions in several chains", f"[{span.start}, {span.end})")
-    return found
 
 
 def warn_of_crossing(spans: Iterable[Span], report: ReadReport) -> None:

@@ -91,9 +91,10 @@ class AnswerHead(nn.Module):
         device = scores.device
         numbers = torch.from_numpy(batch.pieces[at : at + number * length]).view(number, length)
         real, pieces = (numbers >= 0).to(device), numbers.to(device)
-        finite = scores[at : at + number * length].float().nan_to_num(-_LARGEST, _LARGEST, -_LARGEST)
-        starts, ends = finite.view(number, length, 2).unbind(2)
-        none = starts[:, :1] + ends[:, :1]
+        given = scores[at : at + number * length].float().view(number, length, 2)
+        starts, ends = given.nan_to_num(-_LARGEST, _LARGEST, -_LARGEST).unbind(2)
+        # what is no number finds nothing: in a piece's place it is improbable, in that of "none" it is certain
+        none = given[:, :1].nan_to_num(_LARGEST, _LARGEST, -_LARGEST).sum(2)
         starts, ends = (side.masked_fill(~real, -torch.inf) for side in (starts, ends))
         mine = slice(window, window + number)
         low, high = (torch.from_numpy(column[mine])[:, None].to(device) for column in (batch.low, batch.high))

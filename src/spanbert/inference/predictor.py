@@ -325,8 +325,9 @@ def _of_spans(relations: Sequence[Relation], spans: Sequence[Span]) -> Iterator[
 def _answered(question: Question, decoded: Answers, judge: _Judge) -> Question:
     """The question with its probable answers, all that were decoded, and how probable it is that it has none.
 
-    Calibration is of the best answer. Whatever it takes from it or gives to it, it gives to or takes from the rest, of
-    which "no answer" keeps its share; so do the other candidates, where one at most is right.
+    Calibration is of the best answer. Whatever it takes from it or gives to it, it gives to or takes from the rest. Of
+    that "no answer" has what was fitted for it, or else keeps its share; so do the other candidates, where one at most
+    is right.
     """
     found = decoded.candidates
     logits = [each.logit for each in found]
@@ -334,9 +335,11 @@ def _answered(question: Question, decoded: Answers, judge: _Judge) -> Question:
     silent = float(sigmoid(np.array(decoded.no_answer)))
     if found:
         rest = max(float(sigmoid(np.array(-logits[0]))), silent, 1e-300)
-        silent = (1.0 - scores[0]) * (silent / rest)
+        wrong = 1.0 - scores[0]
+        fitted = judge.calibration.silent(wrong, decoded.quiet) if decoded.exclusive else None
+        others, silent = rest - silent, wrong * (silent / rest) if fitted is None else fitted
         if decoded.exclusive:
-            shares = ((1.0 - scores[0]) * sigmoid(np.array(logits[1:])) / rest).tolist()
+            shares = ((wrong - silent) * sigmoid(np.array(logits[1:])) / max(others, 1e-300)).tolist()
             scores = [scores[0], *(min(scores[0], share) for share in shares)]
     spans = tuple(Span(each.start, each.end, each.label, score) for each, score in zip(found, scores, strict=True))
     answers = tuple(

@@ -22,6 +22,7 @@ from .answers import (
     score_squad_v2,
 )
 from .clauses import clause_scores
+from .probabilities import brier, ece
 from .report import Report, counted_report
 
 ONE = "arg-max"
@@ -96,6 +97,8 @@ def answer_report(gold: Sequence[Document], predicted: Sequence[Document], *, po
         )
     points = _points(asked)
     scores: dict[str, dict[str, Any]] = {"squad_v2": _squad_v2(asked)}
+    exact, overlap = _intervals(asked, points)
+    intervals = {"squad_v2": {"exact": exact, "f1": overlap}}
     if all(each.accepted for each in asked):
         pairs, said = [(each.id, each.accepted) for each in asked], {each.id: each.said for each in asked}
         v1, mrqa = score_squad_v1(pairs, said), score_mrqa(pairs, said)
@@ -104,12 +107,14 @@ def answer_report(gold: Sequence[Document], predicted: Sequence[Document], *, po
             **scores,
             "mrqa": {"exact_match": mrqa.exact, "f1": mrqa.f1},
         }
+        intervals["squad_v1"] = {"exact_match": exact, "f1": overlap}
     if policy != ONE:
         scores["cuad"] = clause_scores([(each.accepted, _guesses(each)) for each in asked])
     counts = _counts(asked, len(gold), several=policy != ONE)
     return replace(
         counted_report(counts, (ANSWER,), "answers:exact-text", policy),
         scores=scores,
+        intervals=intervals,
         groups={
             "question type": _group(asked, points, _question_type, len(gold)),
             "answer length": _group(asked, points, _answer_length, len(gold)),
@@ -217,15 +222,33 @@ def _squad_v2(asked: Sequence[Asked]) -> dict[str, Any]:
     return record
 
 
+def _intervals(asked: Sequence[Asked], points: np.ndarray) -> list[bootstrap.Interval | None]:
+    """Of exact and F1 (percent), by drawing documents. points: those of each question."""
+    sums = np.zeros((max(each.document for each in asked) + 1, 2, 2))
+    np.add.at(sums, [each.document for each in asked], np.stack([points, np.ones_like(points)], axis=-1))
+    sums = sums[sums[:, 0, 1] > 0]
+    return [bootstrap.interval(sums[:, column], _share) for column in range(2)]
+
+
+def _share(drawn: np.ndarray) -> np.ndarray:
+    return np.asarray(100.0 * drawn[..., 0] / drawn[..., 1])
+
+
 def _silence(asked: Sequence[Asked]) -> dict[str, Any]:
-    """Precision and recall (percent) of saying that there is no answer; none where nothing was or is so."""
+    """Precision and recall (percent) of saying that there is no answer, none where nothing was or is so; and how far
+    the probabilities of that are off (0 to 1)."""
     silent = np.array([not each.said for each in asked])
     right = np.array([not each.accepted for each in asked])
     both = float((silent & right).sum())
-    return {
+    record: dict[str, Any] = {
         "unanswerable_precision": 100.0 * both / float(silent.sum()) if silent.any() else None,
         "unanswerable_recall": 100.0 * both / float(right.sum()) if right.any() else None,
     }
+    told = [each.predicted.no_answer for each in asked]
+    if all(p is not None for p in told):  # another system may say nothing of it
+        probabilities = np.array(told, dtype=np.float64)
+        record |= {"no_answer_ece": ece(probabilities, right), "no_answer_brier": brier(probabilities, right)}
+    return record
 
 
 def _counts(asked: Sequence[Asked], documents: int, *, several: bool) -> np.ndarray:
@@ -263,7 +286,7 @@ def _group(
         np.add.at(
             sums, [asked[index].document for index in indices], np.stack([points[indices, 1], np.ones(len(indices))], 1)
         )
-        bounds = bootstrap.interval(sums[sums[:, 1] > 0], lambda drawn: 100.0 * drawn[..., 0] / drawn[..., 1])
+        bounds = bootstrap.interval(sums[sums[:, 1] > 0], _share)
         exact, f1 = (100.0 * points[indices].mean(axis=0)).tolist()
         found.append(
             {

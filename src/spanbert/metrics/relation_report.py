@@ -10,14 +10,24 @@ import numpy as np
 
 from ..documents import Document, Relation
 from ..errors import DataError
-from .relations import LABELS, NO_RELATION, OTHER, score_semeval2010_task8, score_tacred, tacred_micro
+from .bootstrap import Interval, interval
+from .relations import (
+    LABELS,
+    NO_RELATION,
+    OTHER,
+    score_semeval2010_task8,
+    score_tacred,
+    semeval_macro,
+    tacred_micro,
+)
 from .report import Report, counted_report
 from .spans import Item, SpanCounts, count_documents, count_items, f1, precision, recall
 
 
 def relation_report(gold: Sequence[Document], predicted: Sequence[Document], *, asked: bool) -> Report:
     """Relations of documents matched by position: right where both arguments (with their types), direction and label
-    are. `boundaries`: the pair alone, whatever the label. asked: gold lists every pair that was to be judged.
+    are. `boundaries`: the same with the types of the arguments ignored. asked: gold lists every pair that was to be
+    judged.
     """
     for number, (document, other) in enumerate(zip(gold, predicted, strict=True)):
         if document.id != other.id:
@@ -27,9 +37,13 @@ def relation_report(gold: Sequence[Document], predicted: Sequence[Document], *, 
                 "predict the very documents that are evaluated",
             )
     counts = relation_counts(gold, predicted)
-    by_label = np.concatenate([counts.by_label, counts.boundaries[:, None]], axis=1)
+    untyped = relation_counts(gold, predicted, typed=False).by_label.sum(axis=1, keepdims=True)
+    by_label = np.concatenate([counts.by_label, untyped], axis=1)
     report = counted_report(by_label, counts.labels, "relations:exact-set", "asked" if asked else "all")
-    return replace(report, scores=_official(gold, predicted) if asked else {})
+    if not asked:
+        return report
+    scores, intervals = _official(gold, predicted)
+    return replace(report, scores=scores, intervals=intervals)
 
 
 def joint_report(gold: Sequence[Document], predicted: Sequence[Document]) -> Report:
@@ -41,32 +55,39 @@ def joint_report(gold: Sequence[Document], predicted: Sequence[Document]) -> Rep
     return replace(report, scores={"spans": rates, "spans_and_relations": {"f1": float(f1(both))}})
 
 
-def relation_counts(gold: Sequence[Document], predicted: Sequence[Document]) -> SpanCounts:
-    """Of strict relations; labels that were not annotated in a document are not counted in it."""
+def relation_counts(gold: Sequence[Document], predicted: Sequence[Document], *, typed: bool = True) -> SpanCounts:
+    """Of strict relations; labels that were not annotated in a document are not counted in it.
+
+    typed: whether the labels of the arguments must be right too.
+    """
     return count_items(
-        [_items(document, document.annotated) for document in gold],
-        [_items(other, document.annotated) for document, other in zip(gold, predicted, strict=True)],
+        [_items(document, document.annotated, typed=typed) for document in gold],
+        [_items(other, document.annotated, typed=typed) for document, other in zip(gold, predicted, strict=True)],
     )
 
 
-def _items(document: Document, annotated: frozenset[str] | None) -> list[Item]:
+def _items(document: Document, annotated: frozenset[str] | None, *, typed: bool) -> list[Item]:
     return [
-        (_pair(relation), relation.label)
+        (_pair(relation, typed=typed), relation.label)
         for relation in document.relations
         if relation.label != NO_RELATION and (annotated is None or relation.label in annotated)
     ]
 
 
-def _pair(relation: Relation) -> tuple[object, ...]:
+def _pair(relation: Relation, *, typed: bool = True) -> tuple[object, ...]:
     head, tail = relation.head, relation.tail
-    return (head.start, head.end, head.parts, head.label, tail.start, tail.end, tail.parts, tail.label)
+    places = (head.start, head.end, head.parts, tail.start, tail.end, tail.parts)
+    return (*places, head.label, tail.label) if typed else places
 
 
-def _official(gold: Sequence[Document], predicted: Sequence[Document]) -> dict[str, dict[str, Any]]:
-    """Of the pairs of gold, each with its first label."""
+def _official(
+    gold: Sequence[Document], predicted: Sequence[Document]
+) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Interval | None]]]:
+    """Of the pairs of gold, each with its first label; and the intervals of the main scores, by drawing documents."""
     right: list[str] = []
     said: list[str] = []
-    for document, other in zip(gold, predicted, strict=True):
+    owners: list[int] = []
+    for number, (document, other) in enumerate(zip(gold, predicted, strict=True)):
         best: dict[tuple[object, ...], Relation] = {}
         for relation in other.relations:
             known = best.get(_pair(relation))
@@ -76,15 +97,28 @@ def _official(gold: Sequence[Document], predicted: Sequence[Document]) -> dict[s
         for relation in document.relations:
             pairs.setdefault(_pair(relation), relation.label)
         right += pairs.values()
+        owners += [number] * len(pairs)
         said += [best[pair].label if pair in best else NO_RELATION for pair in pairs]
     if not right:
-        return {}
-    precision, recall, f1 = (100.0 * tacred_micro(score_tacred(right, said).counts.sum(axis=0))).tolist()
+        return {}, {}
+    counts = score_tacred(right, said).counts
+    precision, recall, f1 = (100.0 * tacred_micro(counts.sum(axis=0))).tolist()
     scores: dict[str, dict[str, Any]] = {"tacred": {"precision": precision, "recall": recall, "f1": f1}}
+    drawn = interval(_by_document(counts, owners), lambda sums: 100.0 * tacred_micro(sums)[..., 2])
+    intervals = {"tacred": {"f1": drawn}}
     others = [OTHER if label == NO_RELATION else label for label in right]
     if set(others) <= set(LABELS) and set(others) != {OTHER}:
         answers = [OTHER if label == NO_RELATION else label for label in said]
         semeval = score_semeval2010_task8(list(enumerate(others)), list(enumerate(answers)))
         same = float(np.mean([a == b for a, b in zip(others, answers, strict=True)]))
         scores["semeval2010_task8"] = {"macro_f1": semeval.macro_f1, "accuracy": 100.0 * same}
-    return scores
+        drawn = interval(_by_document(semeval.official.counts, owners), lambda sums: semeval_macro(sums)[..., 2])
+        intervals["semeval2010_task8"] = {"macro_f1": drawn}
+    return scores, intervals
+
+
+def _by_document(counts: np.ndarray, owners: Sequence[int]) -> np.ndarray:
+    """[pairs, ...] to [documents, ...]: the sums of each document's pairs, of those that have any."""
+    sums = np.zeros((max(owners) + 1, *counts.shape[1:]), dtype=np.int64)
+    np.add.at(sums, owners, counts)
+    return sums[np.unique(owners)]

@@ -98,6 +98,8 @@ class Report:
     """The same of documents: whether all that is told is right and nothing is missed."""
     scores: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Official scores under the scorer's name, on its own scale: numbers, or rates under the name of a metric."""
+    intervals: Mapping[str, Mapping[str, Interval | None]] = field(default_factory=dict)
+    """Of some of the official scores, by the same names."""
     groups: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     """Parts of the data, each with its scores, by what they are parted by."""
     headline: tuple[str, ...] = ()
@@ -154,6 +156,8 @@ class Report:
         if self.headline:
             record["headline"] = self.headlines
         record |= {scorer: dict(scores) for scorer, scores in self.scores.items()}
+        if self.intervals:
+            record["intervals"] = {name: dict(each) for name, each in self.intervals.items()}
         if self.groups:
             record["groups"] = {name: [dict(part) for part in parts] for name, parts in self.groups.items()}
         if self.losses:
@@ -170,7 +174,14 @@ class Report:
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
         for scorer, scores in self.scores.items():
-            shown = (f"{key} {value:.4g}" for key, value in scores.items() if isinstance(value, int | float))
+            drawn = {
+                key: f" [{ends[0]:.4g}, {ends[1]:.4g}]" for key, ends in self.intervals.get(scorer, {}).items() if ends
+            }
+            shown = (
+                f"{key} {value:.4g}{drawn.get(key, '')}"
+                for key, value in scores.items()
+                if isinstance(value, int | float)
+            )
             rates = (f"{key} F1 {value['f1']:.4g}" for key, value in scores.items() if isinstance(value, dict))
             lines += ["", f"{scorer}: " + "  ".join([*shown, *rates])]
         for name, parts in self.groups.items():

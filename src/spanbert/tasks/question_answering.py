@@ -213,7 +213,7 @@ class QuestionAnswering:
 
     def judged(self, document: Document, decoded: Decoded) -> Judged:
         """An answer is right where it says what one of the gold answers does, as the official scorers compare them."""
-        logits, right, silence, gold_answers = [], [], [], 0
+        logits, right, silence, quiet, gold_answers = [], [], [], [], 0
         several = self.settings.policy != ARG_MAX
         for question, answers in zip(document.questions, decoded.answers, strict=True):
             if not question.judged:
@@ -223,11 +223,11 @@ class QuestionAnswering:
             for candidate in answers.candidates[: answers.most]:
                 logits.append(candidate.logit)
                 right.append(normalized(document.text[candidate.start : candidate.end]) in right_texts)
-                silence.append(not right_texts)
-        labels = (ANSWER,) * len(logits)
-        return Judged(
-            labels, tuple(logits), tuple(right), Counter({ANSWER: gold_answers}), () if several else tuple(silence)
-        )
+                if not several:
+                    silence.append(not right_texts)
+                    quiet.append(answers.quiet)
+        labels, gold = (ANSWER,) * len(logits), Counter({ANSWER: gold_answers})
+        return Judged(labels, tuple(logits), tuple(right), gold, tuple(silence), tuple(quiet))
 
     def scored(
         self, gold: Sequence[Document], predicted: Sequence[Document]
