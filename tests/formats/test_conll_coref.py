@@ -58,7 +58,7 @@ def test_repeats_and_shared_mentions_are_told(tmp_path: Path):
     [
         (conll("(0", "-", "-", "-", "-", "-"), "never closed"),
         (conll("0)", "-", "-", "-", "-", "-"), "without having begun"),
-        ("#begin document (d); part 0\nd\t0\n#end document\n", "at least five columns"),
+        ("#begin document (d); part 0\nd\t0\n#end document\n", "three columns, or at least five"),
         ("#begin document (d); part 0\n#end document\nd\t0\t0\tAnna\tX\t-\n", "after #begin document"),
         (conll("(0)", "-", "-", "-", "-", "-") + "#end document\n", "#begin document before it"),
     ],
@@ -101,3 +101,30 @@ def test_what_is_written_reads_the_same(tmp_path: Path):
     write_documents([inside], tmp_path / "z.conll", "conll-coref")
     (again,) = read_documents(tmp_path / "z.conll")
     assert again.text == "Anna 's dog" and again.clusters == inside.clusters
+
+
+def test_files_of_ontogum(tmp_path: Path):
+    """A number, the token and its chains, whose brackets stand side by side; `_` is none too."""
+    rows = [
+        "# begin document GUM_a",
+        "0\tAnna\t(1)",
+        "1\tmet\t_",
+        "2\ther\t(2(1)",
+        "3\thouse\t2)",
+        "",
+        "# end document",
+    ]
+    (tmp_path / "a.conll").write_text("\n".join(rows) + "\n")
+    (document,) = read_documents(tmp_path / "a.conll")
+    assert (document.id, document.text) == ("GUM_a", "Anna met her house")
+    assert [[document.text[s.start : s.end] for s in cluster.spans] for cluster in document.clusters] == [
+        ["Anna", "her"],
+        ["her house"],
+    ]
+
+
+@pytest.mark.parametrize("cell", ["(x)", "(0)zz", ")0(", "(0", "0"])
+def test_cells_that_are_no_chains(tmp_path: Path, cell: str):
+    (tmp_path / "a.conll").write_text(f"#begin document (a); part 000\na\t0\t0\tAnna\t{cell}\n#end document\n")
+    with pytest.raises(DataError):
+        list(read_documents(tmp_path / "a.conll"))

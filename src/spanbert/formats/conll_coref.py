@@ -1,4 +1,5 @@
-"""CoNLL-2012 files of coreference (`_conll`, LitBank, OntoGUM): the token in column 4, chains in the last one.
+"""CoNLL-2012 files of coreference (`_conll`, LitBank), with the token in column 4 and chains in the last one; and those
+of OntoGUM, with a number, the token and chains.
 
 Brackets of one chain number close the last that was opened; nested, crossing and repeated mentions are kept.
 """
@@ -21,14 +22,17 @@ from .sources import Source
 from .tokens import Joined
 
 SUFFIXES: tuple[str, ...] = (".v4_gold_conll", ".v4_auto_conll")
-_BEGIN = re.compile(r"#begin document \(?(.*?)\)?(?:; part (\d+))?\s*")
+_BEGIN = re.compile(r"# ?begin document \(?(.*?)\)?(?:; part (\d+))?\s*")
+_END = re.compile(r"# ?end document.*")
 _CHAIN = re.compile(r"\((\d+)\)|\((\d+)|(\d+)\)")
-_TOKEN = 3
+_CELL = re.compile(r"[-_*]?|(\(\d+\)?|\d+\))(\|?(\(\d+\)?|\d+\)))*")
+_TOKEN, _SHORT = 3, 1
+"""The column of the token; and in rows of three."""
 
 
 def recognises(source: Source) -> bool:
     """It begins with `#begin document`."""
-    return source.head.lstrip().startswith("#begin document")
+    return source.head.lstrip().startswith(("#begin document", "# begin document"))
 
 
 def read(source: Source, report: ReadReport) -> Iterator[Document]:
@@ -45,7 +49,7 @@ def read(source: Source, report: ReadReport) -> Iterator[Document]:
                     yield _document(name, [s for s in sentences if s], rows, report)
                 part = int(begin[2] or 0)
                 name, rows, sentences = begin[1] + (f"-{part}" if part else ""), [], [[]]
-            elif line.startswith("#end document"):
+            elif _END.fullmatch(line):
                 if not name:
                     raise DataError("#end document", "#begin document before it", "check that the file is whole")
                 yield _document(name, [s for s in sentences if s], rows, report)
@@ -54,19 +58,24 @@ def read(source: Source, report: ReadReport) -> Iterator[Document]:
                 sentences.append([])
             elif not line.startswith("#"):
                 cells = line.rstrip("\n").split("\t") if "\t" in line else line.split()
-                if not name or len(cells) <= _TOKEN + 1:
-                    raise DataError(
-                        f"{line[:60]!r}",
-                        "lines of a document after #begin document, at least five columns",
-                        "check that the file is whole",
-                    )
-                sentences[-1].append(cells[_TOKEN])
+                if not name:
+                    raise DataError(f"{line[:60]!r}", "#begin document before it", "check that the file is whole")
+                sentences[-1].append(_token(cells, line))
                 rows.append(cells[-1].strip())
     if name:
         with report.at(file=source.name):
             report.warn("documents without #end document", name)
             document = _document(name, [s for s in sentences if s], rows, report)
         yield document
+
+
+def _token(cells: Sequence[str], line: str) -> str:
+    """The token of a row whose chains are sound."""
+    if len(cells) != 3 and len(cells) <= _TOKEN + 1:
+        raise DataError(f"{line[:60]!r}", "three columns, or at least five", "check that the file is whole")
+    if not _CELL.fullmatch(cells[-1].strip()):
+        raise DataError(f"{cells[-1][:60]!r} in the last column", "chains such as (0)|1), or -", "correct the cell")
+    return cells[_SHORT if len(cells) == 3 else _TOKEN]
 
 
 def write(documents: Iterable[Document], target: str | Path) -> Counter[str]:
