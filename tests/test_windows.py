@@ -117,7 +117,7 @@ def covered(text: str, pieces: Pieces, stretches: Sequence[tuple[int, int]]) -> 
     read = np.zeros(len(pieces), dtype=bool)
     for first, last in stretches:
         read[first : last + 1] = True
-    return coverage(text, pieces, read, len(stretches))
+    return coverage(text, pieces, read, len(stretches), unknown=-1)
 
 
 def test_coverage_is_complete_with_all_windows():

@@ -114,6 +114,8 @@ class Coverage:
     windows: int
     unread: tuple[tuple[int, int], ...] = ()
     """Stretches [start, end) of text that stood in no window."""
+    unknown: int = 0
+    """Characters that the vocabulary does not know: a word of them is one piece, inside of which no span has an end."""
 
     @property
     def complete(self) -> bool:
@@ -305,6 +307,7 @@ def to_json(document: Document) -> dict[str, JSON]:
             "characters": coverage.characters,
             "windows": coverage.windows,
             **({"unread": unread} if unread else {}),
+            **({"unknown": coverage.unknown} if coverage.unknown else {}),
         }
     return record
 

@@ -97,16 +97,19 @@ def concatenate(tables: Sequence[Table]) -> Table:
     return {name: np.concatenate([table[name] for table in tables]) for name in tables[0]} if tables else {}
 
 
-def coverage(text: str, pieces: Pieces, read: npt.NDArray[np.bool_], windows: int) -> Coverage:
-    """Distinct characters read, given which of the T pieces stood in any of so many windows.
+def coverage(text: str, pieces: Pieces, read: npt.NDArray[np.bool_], windows: int, unknown: int) -> Coverage:
+    """Distinct characters read, given which of the T pieces stood in any of so many windows; unknown: id of the piece
+    that stands for what the vocabulary does not know.
 
     White space and deleted characters between neighbours that were read count as read.
     """
     seen = read | ~pieces.visible
+    strange = pieces.ids == unknown
+    lost = int((pieces.ends - pieces.starts)[strange & pieces.visible].sum())
     if seen.all():
-        return Coverage(len(text), len(text), windows)
+        return Coverage(len(text), len(text), windows, unknown=lost)
     known = np.zeros(len(text), dtype=bool)
     for begin, end in np.flatnonzero(np.diff(seen, prepend=False, append=False)).reshape(-1, 2):
         known[pieces.starts[begin] : pieces.ends[end - 1]] = True  # pieces of one grapheme share its characters
     gaps = np.flatnonzero(np.diff(~known, prepend=False, append=False)).reshape(-1, 2)
-    return Coverage(int(known.sum()), len(text), windows, tuple((a, b) for a, b in gaps.tolist()))
+    return Coverage(int(known.sum()), len(text), windows, tuple((a, b) for a, b in gaps.tolist()), lost)

@@ -198,7 +198,11 @@ def test_a_coverage_report(program: Program, model: Path, held_out: Path, tmp_pa
     assert done.returncode == 0, done.stderr
     said = " ".join(done.stderr.split())
     assert "coverage: 121 documents, all read whole; 1 were read in several windows" in said
-    assert "neighbouring windows share" in said
+    assert "neighbouring windows share" in said and "unknown to the vocabulary" not in said
+    record = json.dumps({"id": "a", "text": "the house \u0416\u0416\u0416 of Anna"})
+    done = program("predict", "--model", model, "--input", "-", "--report-coverage", stdin=record + "\n")
+    assert json.loads(done.stdout)["coverage"]["unknown"] == 3
+    assert "3 characters are unknown to the vocabulary" in " ".join(done.stderr.split())
 
 
 def test_gold_that_cannot_calibrate_is_refused(program: Program, model: Path, held_out: Path, tmp_path: Path):

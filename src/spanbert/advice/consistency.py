@@ -115,7 +115,7 @@ def _by_core(text: str, labels: set[str]) -> list[tuple[Words, str]]:
 
 
 def gaps(documents: Sequence[Document]) -> Iterator[Finding]:
-    """Strings that are annotated somewhere, and not in most of their occurrences as whole words.
+    """Strings that are annotated somewhere, and elsewhere not: twice at least, and a quarter as often, as whole words.
 
     An occurrence that touches any annotated span is none; strings without a letter are left out, since what a bare
     number means depends on the text around.
@@ -136,13 +136,14 @@ def gaps(documents: Sequence[Document]) -> Iterator[Finding]:
     for document in listed:
         for string, where in _bare(document, known, lengths):
             bare[string].append(where)
-    worst = sorted((string for string in bare if len(bare[string]) > known[string]), key=lambda s: (-len(bare[s]), s))
+    often = (string for string in bare if len(bare[string]) >= max(2, known[string] / 4))
+    worst = sorted(often, key=lambda s: (-len(bare[s]), s))
     if worst:
         yield Finding(
             "unannotated-elsewhere",
             WARNING,
             sum(len(bare[string]) for string in worst),
-            f"{several(len(worst), 'string')} annotated in some places, but not in most of their occurrences",
+            f"{several(len(worst), 'string')} annotated in some places, and not in others",
             "annotate the others, or take the annotation out, unless the text around tells them apart",
             tuple(
                 Example(

@@ -108,7 +108,7 @@ class _Seen:
     """Sums over the documents that went by."""
 
     def __init__(self) -> None:
-        self.spans = self.read = self.characters = self.windows = self.documents = self.cut = 0
+        self.spans = self.read = self.characters = self.windows = self.documents = self.cut = self.unknown = 0
         self.questions = self.answered = self.relations = self.clusters = 0
         self.unread: list[str] = []
 
@@ -125,6 +125,7 @@ class _Seen:
                 self.read += document.coverage.characters_read
                 self.characters += document.coverage.characters
                 self.windows += document.coverage.windows
+                self.unknown += document.coverage.unknown
                 self.cut += document.coverage.windows > max(1, len(document.questions))
                 for start, end in document.coverage.unread:
                     self.unread.append(f"{document.id}: characters {start} to {end} stand in no window")
@@ -145,6 +146,11 @@ class _Seen:
         yield from self.unread
         whole = "all read whole" if not self.unread else f"{len(self.unread):,} stretches not read"
         yield f"coverage: {number(self.documents, 'document')}, {whole}; {self.cut:,} were read in several windows"
+        if self.unknown:
+            yield (
+                f"  {self.unknown:,} characters are unknown to the vocabulary: a word of them is one piece, inside of "
+                "which no span begins or ends"
+            )
         for name, task in model.bundle.tasks.items():
             if self.cut and "spans" in task.tells and task.settings.overlap is not None:
                 yield (

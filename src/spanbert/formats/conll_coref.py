@@ -59,7 +59,7 @@ def read(source: Source, report: ReadReport) -> Iterator[Document]:
             elif not line.startswith("#"):
                 cells = line.rstrip("\n").split("\t") if "\t" in line else line.split()
                 if not name:
-                    raise DataError(f"{line[:60]!r}", "#begin document before it", "check that the file is whole")
+                    raise DataError(f"{line[:60]!r}", "a row after #begin document", "check that the file is whole")
                 sentences[-1].append(_token(cells, line))
                 rows.append(cells[-1].strip())
     if name:

@@ -214,10 +214,11 @@ def _annotated(fields: dict[str, object], report: ReadReport) -> frozenset[str] 
 def _coverage(value: object, report: ReadReport) -> Coverage | None:
     if value is None:
         return None
-    fields = strict_json.known_keys(value, "'coverage'", (*_COVERAGE, "unread"), _META)
+    fields = strict_json.known_keys(value, "'coverage'", (*_COVERAGE, "unread", "unknown"), _META)
     read, characters, windows = (whole_number(fields.get(key), key, report) for key in _COVERAGE)
     gaps = [strict_json.known_keys(gap, "'unread'", _GAP, _META) for gap in strict_json.items(fields, "unread")]
     unread = (
         (whole_number(gap.get("start"), "start", report), whole_number(gap.get("end"), "end", report)) for gap in gaps
     )
-    return Coverage(read, characters, windows, tuple(unread))
+    unknown = 0 if fields.get("unknown") is None else whole_number(fields["unknown"], "unknown", report)
+    return Coverage(read, characters, windows, tuple(unread), unknown)

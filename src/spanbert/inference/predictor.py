@@ -103,7 +103,7 @@ class Predictor:
             clusters=tuple(clusters),
             questions=questions,
             annotated=None,
-            coverage=coverage(document.text, reading.pieces, reading.read, reading.windows),
+            coverage=coverage(document.text, reading.pieces, reading.read, reading.windows, self.tokenizer.ids["unk"]),
         )
 
 
