@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spanbert.documents import Coverage, Document, Span
+from spanbert.documents import Coverage, Document, Relation, Span
 from spanbert.errors import DataError, UsageError
 from spanbert.formats import FORMATS, Reading, ReadReport, format_named, read_documents, write_documents
 from spanbert.formats import report as report_module
@@ -401,3 +401,15 @@ def test_whole_numbers_of_any_size_stay_as_they_are(tmp_path: Path) -> None:
     assert list(read_documents(tmp_path / "a.jsonl")) == [document]
     with pytest.raises(DataError, match="`meta` cannot be written"):
         write_documents([Document("a", "x", meta={"n": {2**70}})], tmp_path / "b.jsonl")
+
+
+def test_relations_without_a_direction_are_read_in_the_order_of_the_text(tmp_path: Path) -> None:
+    """Both orders are one relation; other labels keep theirs."""
+    anna, bert = Span(0, 4, "P"), Span(9, 13, "P")
+    told = [(anna, bert, "spouse"), (bert, anna, "spouse"), (bert, anna, "child")]
+    document = Document("a", "Anna and Bert", (anna, bert), tuple(Relation(*each) for each in told))
+    write_documents([document], tmp_path / "a.jsonl")
+    report = ReadReport(Reading(undirected="spouse, sibling"))
+    (read,) = read_documents(tmp_path / "a.jsonl", report=report)
+    assert read.relations == (Relation(anna, bert, "spouse"), Relation(bert, anna, "child"))
+    assert report.repaired == {"relations without a direction turned round": 1}

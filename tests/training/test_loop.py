@@ -352,6 +352,32 @@ def test_sigterm_saves_and_exits_143(whole, tiny_encoder, few, tmp_path, when):
     assert (tmp_path / "model.safetensors").read_bytes() == expected
 
 
+def test_what_could_not_be_saved_is_not_called_saved(tiny_encoder, few, tmp_path, monkeypatch):
+    """The disk is full as the run is asked to stop: the checkpoint before is all there is."""
+    events: list = []
+
+    def ask(event: object) -> None:
+        events.append(event)
+        if isinstance(event, Stepped) and event.step == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def full(*_: object) -> None:
+        raise MachineError("no room", "room", "make room")
+
+    monkeypatch.setattr(loop.Checkpoints, "save", full)
+    with pytest.raises(SystemExit):
+        train(SpanModel.create(tiny_encoder, task=TAGS), *few, TrainConfig(**SHORT, output=str(tmp_path)), [ask])
+    assert events[-1].message == "stopped after step 2, saved up to the checkpoint before; go on with --resume auto"
+
+
+def test_too_few_held_out_documents_are_told(tiny_encoder, few):
+    """Nothing is fitted on them: the head's own probabilities and the task's own threshold stay."""
+    events: list = []
+    train(SpanModel.create(tiny_encoder, task=SPANS), *few, TrainConfig(**SHORT), [events.append])
+    told = [event.message for event in events if isinstance(event, Warned)]
+    assert any(line.startswith("probabilities and threshold are not fitted: ") for line in told)
+
+
 def test_a_signal_that_comes_while_the_processes_agree_is_heeded(tiny_encoder, few, tmp_path, monkeypatch):
     """Waiting for the others takes most of a short step: that is where signals come."""
     asked = []

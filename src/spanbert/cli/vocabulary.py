@@ -16,7 +16,7 @@ from .show import counted, talk, told
 LONGEST = 512
 
 
-@with_settings([CorpusReading, Reading], skip=("strict", "offset_unit", "normalise"))
+@with_settings([CorpusReading, Reading], skip=("strict", "offset_unit", "normalise", "undirected"))
 def command(
     *,
     corpus: Annotated[list[str], typer.Option(help="Text, JSON lines, Parquet, or folders of these (one or more).")],

@@ -82,6 +82,8 @@ def _read(paths: Sequence[str | Path], given: Format | None, report: ReadReport)
                         document = _apart(document, source, report)
                     if report.reading.normalise == "nfc":
                         document = _composed(document, report)
+                    if report.reading.undirected:
+                        document = _in_order(document, report)
                     _count(document, places, report)
                     yield document
     except DataError as error:
@@ -106,6 +108,19 @@ def _composed(document: Document, report: ReadReport) -> Document:
     if result is not document:
         report.repair("texts composed (NFC)", document.id)
     return result
+
+
+def _in_order(document: Document, report: ReadReport) -> Document:
+    """With the relations of the labels without a direction in the order of the text."""
+    labels = {label.strip() for label in report.reading.undirected.split(",")}
+    turned = [r.label in labels and (r.tail.start, r.tail.end) < (r.head.start, r.head.end) for r in document.relations]
+    if not any(turned):
+        return document
+    report.repair("relations without a direction turned round", times=sum(turned))
+    relations = (
+        replace(r, head=r.tail, tail=r.head) if turn else r for r, turn in zip(document.relations, turned, strict=True)
+    )
+    return replace(document, relations=tuple(dict.fromkeys(relations)))
 
 
 def _count(document: Document, places: dict[str, str], report: ReadReport) -> None:

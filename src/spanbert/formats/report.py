@@ -21,12 +21,14 @@ class Reading:
     strict: bool = False
     """Refuse data that would need repairs or give rise to warnings."""
     offset_unit: str = DETECTED
-    """What offsets count: detected (from the copies of the spans' texts), code-points, utf-16, utf-8, crlf-as-one or
-    after-byte-order-mark."""
+    """What offsets count: detected (from the copies of the spans' texts), code-points, utf-16, utf-8, crlf-as-one,
+    after-byte-order-mark or inclusive-ends."""
     encoding_errors: str = "strict"
     """Bytes that are not UTF-8: strict (refused) or replace (by U+FFFD, counted)."""
     normalise: str = "no"
     """nfc: compose letters and accents, and move the offsets; no: keep texts as they are."""
+    undirected: str = ""
+    """Labels of relations whose direction says nothing, parted by commas: the argument that begins first is the head."""
 
     def __post_init__(self) -> None:
         for name, words in (
