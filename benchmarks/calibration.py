@@ -10,8 +10,8 @@ tools would have said of the same spans: the head's own probability; a temperatu
 for tags, the mean and the product of the tags' probabilities over the span's pieces.
 
 A promise (precision>=0.9, unless another is named) is tried twice REDRAWS times. Halved: probabilities and thresholds
-from one half of the test part's documents, the rate on the other, whose own chance then speaks too. Drawn: the test part
-stands for all text, as many documents are drawn from it with replacement, and the rate is that of the whole part.
+from one half of the test part's documents, the rate on the other, whose own chance then speaks too. Drawn: the test
+part stands for all text, as many documents are drawn from it with replacement, and the rate is that of the whole part.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ class Reading:
     normalise: str = "no"
     """nfc: compose letters and accents, and move the offsets; no: keep texts as they are."""
     undirected: str = ""
-    """Labels of relations whose direction says nothing, parted by commas: the argument that begins first is the head."""
+    """Labels of relations without a direction, parted by commas: the argument that begins first is the head."""
 
     def __post_init__(self) -> None:
         for name, words in (
