@@ -90,8 +90,9 @@ class Checkpoints:
                 skipped.append(f"{folder.name}: {fault}")
                 continue
             record = json.loads((folder / "state.json").read_text(encoding="utf-8"))
-            if record["run"] != run:
-                raise other_run(folder, [name for name in run if record["run"].get(name) != run[name]])
+            before = record.get("run", {})
+            if before != run:
+                raise other_run(folder, [name for name in run if before.get(name) != run[name]])
             state = State(**record["state"])
             if state.best_step >= 0 and (fault := _fault(self.folder / f"best-{state.best_step:08d}")):
                 skipped.append(f"{folder.name}: its best weights: {fault}")
