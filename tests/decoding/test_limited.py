@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from spanbert.decoding import POLICIES, decode_spans, decode_within, limited, nesting
 from spanbert.decoding.limited import Choice, best_within
 from spanbert.decoding.limits import Limits
+from spanbert.errors import SpanbertWarning
 
 A, B, C = range(3)
 
@@ -194,3 +195,17 @@ def test_larger_cases(policy: str, text: int):
     chosen = [(int(s), int(e), int(label), float(x)) for s, e, label, x in zip(*columns, strict=True)]
     assert legal(policy, limits, [chosen[i] for i in choice.indices])
     assert choice.total <= choice.bound <= 1.1 * choice.total
+
+
+def test_a_set_that_is_not_proven_to_be_the_best_is_told():
+    """Two hundred spans in each other's way, and next to no steps to search in."""
+    draw = np.random.default_rng(0)
+    starts = draw.integers(0, 100, 200)
+    candidates = (starts, starts + draw.integers(1, 40, 200), draw.integers(0, 3, 200), draw.normal(1, 1, 200))
+    rules = Limits(forbidden=(("A", "B"), ("B", "C"))).rules("overlapping", LABELS)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("WAYS", "VISITS", "CELLS", "_MIDDLE", "_NARROW"):
+            patch.setattr(limited, name, 1)
+        assert not limited.best_within(rules, *candidates).exact
+        with pytest.warns(SpanbertWarning, match="not proven to be the best"):
+            decode_within(rules, *candidates, floor=-2.0, room=9)

@@ -6,12 +6,13 @@ Arrays of equal length describe n candidates: `starts` and `ends` (characters, e
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from ..errors import UsageError, nearest
+from ..errors import SpanbertWarning, UsageError, nearest
 from .flat import Disjoint, best_flat
 from .limited import Admitted, best_within
 from .limits import Place, Rules
@@ -86,9 +87,20 @@ def decode_within(
     floor: float,
     room: int,
 ) -> np.ndarray:
-    """Like `decode_spans`, under limits; the first stage is that of `best_within`, which also says how good it is."""
+    """Like `decode_spans`, under limits; the first stage is that of `best_within`, which also says how good it is.
+
+    Warns with SpanbertWarning where that is not the proven best.
+    """
     spans, arrays = Admitted(rules), (starts, ends, labels, logits)
-    return _with_others(best_within(rules, *arrays).indices, arrays, (floor, room), spans.admits, spans.add)
+    first = best_within(rules, *arrays)
+    if not first.exact:
+        warnings.warn(  # the same words each time, so that many documents tell it once
+            "of documents with very many possible spans a set within the limits that is not proven to be the best is "
+            "taken (decoding.best_within tells the gap)",
+            SpanbertWarning,
+            stacklevel=2,
+        )
+    return _with_others(first.indices, arrays, (floor, room), spans.admits, spans.add)
 
 
 def _with_others(
