@@ -12,7 +12,7 @@ from pathlib import Path
 from ..documents import Document, Relation, Span, check_text
 from ..errors import DataError, at
 from . import strict_json
-from .format import first_record, not_held
+from .format import first_record, not_held, read_lines
 from .repair import RawSpan, clean_label, merge_duplicates, settle, warn_of_crossing
 from .report import ReadReport
 from .sinks import sink
@@ -32,18 +32,7 @@ def recognises(source: Source) -> bool:
 
 def read(source: Source, report: ReadReport) -> Iterator[Document]:
     """A document a line. Raises DataError with file and line."""
-    for number, line in source.lines():
-        with report.at(file=source.name, line=number):
-            if not line.strip():
-                report.warn("lines left blank")
-                continue
-            record = strict_json.mapping(strict_json.parse(line), "a document")
-            text = strict_json.string(record, "text", "a document")
-            check_text(text)
-            identifier = str(record.get("id") or f"{source.stem}-{number}")
-            with at(document=identifier):
-                document = _document(identifier, text, record, report)
-        yield document
+    yield from read_lines(source, report, "a document", _document)
 
 
 def write(documents: Iterable[Document], target: str | Path) -> Counter[str]:
@@ -59,7 +48,15 @@ def write(documents: Iterable[Document], target: str | Path) -> Counter[str]:
     return +lost
 
 
-def _document(identifier: str, text: str, record: dict[str, object], report: ReadReport) -> Document:
+def _document(record: dict[str, object], name: str, report: ReadReport) -> Document:
+    text = strict_json.string(record, "text", "a document")
+    check_text(text)
+    identifier = str(record.get("id") or name)
+    with at(document=identifier):
+        return _annotated(identifier, text, record, report)
+
+
+def _annotated(identifier: str, text: str, record: dict[str, object], report: ReadReport) -> Document:
     key = next((key for key in _SPANS if record.get(key) is not None), "label")
     items = strict_json.items(record, key)
     spans = merge_duplicates(settle(text, [_raw(item) for item in items], report), report)

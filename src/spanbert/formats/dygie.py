@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from ..documents import MENTION, Document, Relation, Span
 from ..errors import DataError
 from . import strict_json
-from .format import read_only
+from .format import read_lines, read_only
 from .repair import chains, clean_label, once
 from .report import ReadReport
 from .sources import Source
@@ -26,14 +26,7 @@ def recognises(source: Source) -> bool:
 
 def read(source: Source, report: ReadReport) -> Iterator[Document]:
     """A document a line; places count tokens of the whole document, ends inclusive. Raises DataError."""
-    for number, line in source.lines():
-        with report.at(file=source.name, line=number):
-            if not line.strip():
-                report.warn("lines left blank")
-                continue
-            record = strict_json.mapping(strict_json.parse(line), "a document")
-            document = _document(record, f"{source.stem}-{number}", report)
-        yield document
+    yield from read_lines(source, report, "a document", _document)
 
 
 def _document(record: dict[str, object], name: str, report: ReadReport) -> Document:

@@ -66,6 +66,23 @@ def read_items(
         yield document
 
 
+def read_lines(
+    source: Source,
+    report: ReadReport,
+    what: str,
+    made: Callable[[dict[str, object], str, ReadReport], Document | None],
+) -> Iterator[Document]:
+    """Like `read_items`, for a JSON object a line; of a line of which None is made there is no document."""
+    for number, line in source.lines():
+        with report.at(file=source.name, line=number):
+            if not line.strip():
+                report.warn("lines left blank")
+                continue
+            document = made(strict_json.mapping(strict_json.parse(line), what), f"{source.stem}-{number}", report)
+        if document is not None:
+            yield document
+
+
 def not_held(document: Document, *held: str) -> Counter[str]:
     """What `document` has that a format holding only text, spans and the fields `held` loses."""
     counts = {

@@ -10,7 +10,7 @@ from pathlib import Path
 from ..documents import Document, Question, Span, check_text
 from ..errors import DataError, at
 from . import squad, strict_json
-from .format import not_held
+from .format import not_held, read_lines
 from .repair import whole_number
 from .report import ReadReport
 from .sinks import sink
@@ -29,22 +29,7 @@ def recognises(source: Source) -> bool:
 
 def read(source: Source, report: ReadReport) -> Iterator[Document]:
     """A document for each context. Character ends of the file are inclusive, ours exclusive. Raises DataError."""
-    for number, line in source.lines():
-        with report.at(file=source.name, line=number):
-            if not line.strip():
-                report.warn("lines left blank")
-                continue
-            record = strict_json.mapping(strict_json.parse(line), "a context")
-            if "header" in record:
-                continue
-            text = strict_json.string(record, "context", "a context")
-            check_text(text)
-            identifier = str(record.get("id") or f"{source.stem}-{number}")
-            questions = strict_json.items(record, "qas")
-            with at(document=identifier):
-                found = [_question(strict_json.mapping(q, "a question"), text, report) for q in questions]
-            document = Document(identifier, text, questions=tuple(found))
-        yield document
+    yield from read_lines(source, report, "a context", _document)
 
 
 def write(documents: Iterable[Document], target: str | Path) -> Counter[str]:
@@ -67,6 +52,19 @@ def write(documents: Iterable[Document], target: str | Path) -> Counter[str]:
         if not begun:
             stream.write(strict_json.dump(predicted) + b"\n")
     return +lost
+
+
+def _document(record: dict[str, object], name: str, report: ReadReport) -> Document | None:
+    """Of a context; the header is none."""
+    if "header" in record:
+        return None
+    text = strict_json.string(record, "context", "a context")
+    check_text(text)
+    identifier = str(record.get("id") or name)
+    questions = strict_json.items(record, "qas")
+    with at(document=identifier):
+        found = [_question(strict_json.mapping(q, "a question"), text, report) for q in questions]
+    return Document(identifier, text, questions=tuple(found))
 
 
 def _question(record: dict[str, object], text: str, report: ReadReport) -> Question:
