@@ -68,8 +68,7 @@ def _task(bundle: Bundle, name: str) -> list[str]:
     if settings.labels:
         lines.append(f"Returns spans with a probability of at least {bundle.thresholds[name]:g} unless told otherwise.")
     if fitted := bundle.outcomes.get(name):
-        documents = max(map(len, fitted.gold.values()), default=0)
-        lines.append(f"Probabilities and threshold were fitted on {documents:,} held-out documents.")
+        lines.append(f"Probabilities and threshold were fitted on {fitted.texts:,} held-out documents.")
     return lines
 
 

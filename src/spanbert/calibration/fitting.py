@@ -49,6 +49,11 @@ class Outcomes:
     def __len__(self) -> int:
         return len(self.logits)
 
+    @property
+    def texts(self) -> int:
+        """How many documents it was, those included in which nothing was decoded."""
+        return max(map(len, self.gold.values()), default=0)
+
     def to_json(self) -> dict[str, JSON]:
         """Plain numbers: labels and gold by the order of `gold`."""
         place = {label: number for number, label in enumerate(self.gold)}

@@ -185,27 +185,26 @@ def lower_bound(hits: IntArray, of: IntArray, confidence: float) -> float:
 
 def clopper_pearson(hits: float, of: float, confidence: float) -> float:
     """The rate below which so many hits would be as improbable as 1 - confidence; counts need not be whole."""
-    low, high = 0.0, hits / of
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        if incomplete_beta(hits, of - hits + 1, middle) < 1 - confidence:
-            low = middle
-        else:
-            high = middle
-    return low
+    return _beta_quantile(hits, of - hits + 1, 1 - confidence, hits / of)
 
 
 @lru_cache
 def student_t(level: float, freedom: int) -> float:
     """The quantile of Student's t distribution at a level above 0.5, with so many degrees of freedom."""
-    low, high = 0.0, 1.0
+    share = _beta_quantile(freedom / 2, 0.5, 2 * (1 - level), 1.0)
+    return math.sqrt(freedom * (1 - share) / share)
+
+
+def _beta_quantile(a: float, b: float, level: float, high: float) -> float:
+    """Where the regularised incomplete beta function reaches a level, at most `high`; from below, by halving."""
+    low = 0.0
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        if incomplete_beta(freedom / 2, 0.5, middle) < 2 * (1 - level):
+        if incomplete_beta(a, b, middle) < level:
             low = middle
         else:
             high = middle
-    return math.sqrt(freedom * (1 - low) / low)
+    return low
 
 
 def incomplete_beta(a: float, b: float, x: float) -> float:

@@ -33,8 +33,7 @@ def command(
             for name, task in bundle.tasks.items()
         },
         "calibrated_on": {
-            name: {"spans": len(each), "documents": max(map(len, each.gold.values()), default=0)}
-            for name, each in bundle.outcomes.items()
+            name: {"spans": len(each), "documents": each.texts} for name, each in bundle.outcomes.items()
         },
         "operating_points": {name: dataclasses.asdict(point) for name, point in bundle.operating_points.items()},
         **{name: facts for name, facts in bundle.facts.items() if name != "learnt"},

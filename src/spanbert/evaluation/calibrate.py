@@ -6,8 +6,6 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from ..bundle import Bundle
 from ..calibration.curve import Calibration
 from ..calibration.fitting import Fit, Outcomes, fit
@@ -15,7 +13,7 @@ from ..calibration.requirements import OperatingPoint, Promise, Requirement, bes
 from ..documents import JSON, Document
 from ..errors import DataError
 from ..inference.span_model import SpanModel
-from ..metrics.probabilities import CalibrationReport, calibration_report
+from ..metrics.probabilities import CalibrationReport, brier, calibration_report
 from . import seen
 from .outcomes import outcomes
 
@@ -108,9 +106,8 @@ def _calibrated(before: Calibration, found: Outcomes, *, fitted: bool, again: bo
     chosen = fit(found)
     said = before.probabilities(found.logits, found.labels)
     known = calibration_report(said, found.right)
-    brier = float(np.mean((said - found.right) ** 2))
-    if fitted and not again and brier <= chosen.brier[chosen.method]:
-        chosen = Fit(before, KEPT, {**chosen.brier, KEPT: brier}, said)
+    if fitted and not again and (error := brier(said, found.right)) <= chosen.brier[chosen.method]:
+        chosen = Fit(before, KEPT, {**chosen.brier, KEPT: error}, said)
     return TaskCalibration(
         fit=chosen,
         threshold=best_threshold(found, chosen.calibration.probabilities(found.logits, found.labels)),
