@@ -5,10 +5,12 @@ from __future__ import annotations
 import itertools
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from spanbert.formats import write_documents
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+SERVER = "spanbert serve "
 BY_CI = ("make ", "git clone", "cd ")  # .ci/run types these
 BLOCK = re.compile(r"^```(console|python)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 
@@ -93,13 +96,37 @@ def test_page(page: Path, workplace: Path):
         "SPANBERT_STEPS": "2",
     }
     blocks = BLOCK.findall(page.read_text(encoding="utf-8"))
-    for kind, block in blocks:
-        commands = [line[2:] for line in block.splitlines() if line.startswith("$ ")]
-        for command in commands if kind == "console" else [[sys.executable, "-c", block]]:
-            if isinstance(command, str) and command.startswith(BY_CI):
-                continue
-            done = subprocess.run(
-                command, shell=isinstance(command, str), cwd=workplace, env=environment, capture_output=True, text=True
-            )
-            assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    with ExitStack() as servers:
+        for kind, block in blocks:
+            commands = [line[2:] for line in block.splitlines() if line.startswith("$ ")]
+            for command in commands if kind == "console" else [[sys.executable, "-c", block]]:
+                shell = isinstance(command, str)
+                if shell and command.startswith(BY_CI):
+                    continue
+                if shell and command.startswith(SERVER):
+                    servers.close()
+                    servers.enter_context(serving(command, workplace, environment))
+                    continue
+                done = subprocess.run(
+                    command, shell=shell, cwd=workplace, env=environment, capture_output=True, text=True
+                )
+                assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     assert blocks or page.name == "experiments.md"
+
+
+@contextmanager
+def serving(command: str, folder: Path, environment: dict[str, str]) -> Iterator[None]:
+    """While the block runs, the server of this command answers."""
+    words = shlex.split(command)
+    with subprocess.Popen(words, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        try:
+            said = ""
+            while "serving" not in said:
+                line = process.stderr.readline()
+                assert line, f"{command}\n{said}"
+                said += line
+            yield
+        finally:
+            process.terminate()
+        assert process.wait(30) == 0

@@ -6,8 +6,8 @@ A group is the windows of one example, which stay in one batch; a group larger t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -38,6 +38,8 @@ class Batch:
     """W, index into `members`."""
     members: IntArray
     """G, index of the group in the sequence it was chosen from."""
+    given: Mapping[int, IntArray] = field(default_factory=dict)
+    """Of windows whose spans were given, these, as in `Window`."""
 
     @property
     def lengths(self) -> IntArray:
@@ -90,6 +92,7 @@ def lay_out(groups: Groups, members: Sequence[int]) -> Batch:
         unit=np.array([window.unit for window in windows]),
         groups=np.array([n for _, n in rows]),
         members=np.array(members),
+        given={k: window.given for k, window in enumerate(windows) if window.given is not None},
     )
 
 

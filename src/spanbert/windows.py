@@ -18,6 +18,8 @@ import numpy.typing as npt
 from .documents import Coverage
 from .tokenization import Frame, IntArray, Pieces
 
+GIVEN = 1e4
+"""Log-odds of a span that was given: beyond doubt."""
 HEAD_BEGINS, TAIL_BEGINS = -2, -3
 """In `Window.pieces`: where what marks the arguments of a pair begins."""
 Table = Mapping[str, npt.NDArray[Any]]
@@ -39,6 +41,9 @@ class Window:
     """Spans owned, in pieces of the document: low < first + last <= high."""
     unit: int = 0
     """Which question or pair of the document it reads."""
+    given: IntArray | None = None
+    """S x 3: first piece, last piece and label of the spans that the document was given with; None: they are to be
+    found."""
 
     @property
     def bounds(self) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from spanbert.heads.joint import JointHead
 from spanbert.heads.pairs import BUCKETS
 from spanbert.packing import lay_out
 from spanbert.targets import JointTargets, PairTargets
-from spanbert.windows import Window
+from spanbert.windows import GIVEN, Window
 
 WIDTH, SPANS, LABELS = 4, 2, 3
 TYPES = np.array([[True, True], [False, True]])
@@ -219,3 +220,24 @@ def test_memory_of_training_is_that_of_a_block(head: JointHead, monkeypatch: pyt
         )
     for one, other in zip(*gradients, strict=True):
         assert one.abs().max() > 0 and torch.allclose(one, other, atol=1e-5)
+
+
+def test_given_spans_are_paired_in_the_place_of_found_ones(head: JointHead, monkeypatch: pytest.MonkeyPatch):
+    """Only those that stand whole in a window, whatever the head thinks of them; a window without any has none."""
+    monkeypatch.setattr(joint, "FLOOR", -math.inf)
+    given = np.array([[0, 1, 0], [3, 3, 1], [3, 4, 1]])
+    told = replace(window(0, 3), given=given)
+    none = replace(window(5, 8), given=given[:0])
+    batch = lay_out([[told], [none], [window(0, 3)]], [0, 1, 2])
+    with torch.no_grad():
+        table = head(vectors_of(batch), batch, -math.inf)
+    spans = table["tail_first"] < 0
+    rows = [
+        tuple(int(table[name][k]) for name in ("first", "last", "label"))
+        for k in (spans & (table["window"] == 0)).nonzero().flatten()
+    ]
+    assert rows == [(0, 1, 0), (3, 3, 1)]
+    assert set(table["logit"][table["window"] == 0].tolist()) == {GIVEN}
+    pairs = (~spans & (table["window"] == 0)).nonzero().flatten().tolist()
+    assert [(int(table["first"][k]), int(table["tail_first"][k])) for k in pairs] == [(0, 3)]  # as the types allow
+    assert not (table["window"] == 1).any() and (table["window"] == 2).sum() > 2

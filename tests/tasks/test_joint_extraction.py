@@ -13,6 +13,7 @@ from spanbert.documents import Decoded, Document, Relation, RelationCandidate, S
 from spanbert.errors import DataError, UsageError
 from spanbert.tasks import settings_from, task_class
 from spanbert.tokenization import Pieces, Tokenizer
+from spanbert.windows import GIVEN
 
 NAME = "joint-extraction"
 TEXT = "Anna met Bert in the house . Carl went in the day with Acme Corp and said a river was big ."
@@ -206,3 +207,27 @@ def test_report_is_of_relations_with_the_spans_beside(tokenizer: Tokenizer):
     assert report.micro.recall == 0.5 and report.micro.precision == 1.0
     assert report.scores["spans"] == {"precision": 1.0, "recall": 0.75, "f1": pytest.approx(6 / 7)}
     assert report.value("spans_and_relations/f1") == pytest.approx(2 * 4 / (4 + 6))
+
+
+def test_given_spans_are_taken_as_they_are(tokenizer: Tokenizer):
+    """Crossing ones, and one that ends inside a piece; of a label that is not known here there is nothing to say."""
+    whole, part = Span(0, 13, "PERSON"), Span(9, 12, "PERSON")
+    document = Document("d", TEXT, (whole, part, ACME, Span(18, 26, "PLACE")))
+    task, pieces = task_of(tokenizer, window=16, overlap=8), pieces_of(tokenizer)
+    windows = [example.windows[0] for example in task.examples(document, pieces, None)]
+    rows = [[0, 2, 1], [2, 2, 1], [13, 14, 0]]
+    assert len(windows) > 1 and all(window.given.tolist() == rows for window in windows)
+    assert all(each.windows[0].given is None for each in task.examples(task.visible(document), pieces, None))
+    table = {
+        "window": np.zeros(4, dtype=np.int64),
+        "logit": np.full(4, GIVEN),
+        "odds": np.array([[0.0, 0.0]] * 3 + [[2.0, -9.0]]),
+        **dict(zip(("first", "last", "label"), np.array([*rows, rows[1]]).T, strict=True)),
+        **dict(zip(("tail_first", "tail_last", "tail_label"), np.array([[-1] * 3] * 3 + [rows[0]]).T, strict=True)),
+    }  # fmt: skip
+    decoded = task.decode(document, pieces, table)
+    assert [(each.start, each.end, each.label) for each in decoded.spans] == [
+        (0, 13, "PERSON"), (9, 12, "PERSON"), (ACME.start, ACME.end, "ORG"),
+    ]  # fmt: skip
+    (found,) = decoded.relations
+    assert (found.head, found.tail, found.label) == (part, whole, "met") and found.logit == pytest.approx(2.0)

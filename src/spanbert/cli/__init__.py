@@ -29,6 +29,7 @@ VERBS = {
     "evaluate": "Score a model on annotated text, with intervals.",
     "compare": "Say whether one system is really better than another.",
     "predict": "Find spans in text of any length.",
+    "serve": "Answer requests of other programs over HTTP.",
     "ask": "Answer questions about a document.",
     "select": "Choose the texts to annotate next.",
     "info": "Show what a model is and how good it was measured to be.",

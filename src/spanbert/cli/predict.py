@@ -38,6 +38,9 @@ def command(
     policy: Annotated[
         str | None, typer.Option(help="flat, nested, overlapping or arg-max; none: the model's own.")
     ] = None,
+    given_spans: Annotated[
+        bool, typer.Option("--given-spans", help="Take the spans of the documents as they are, and relate them.")
+    ] = False,
     format: Annotated[str, typer.Option(help=f"{', '.join(FORMATS)} or {HIGHLIGHT} (for people).")] = "jsonl",
     input_format: Annotated[str | None, typer.Option(help="Format of the files; none: recognised.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
@@ -58,7 +61,8 @@ def command(
 
     loaded = SpanModel.from_pretrained(model, device, dtype)
     seen = _Seen()
-    found = loaded.predict_stream(_fitting(documents, loaded), policy=policy, **thresholds.of(loaded))
+    fitting = _fitting(documents, loaded)
+    found = loaded.predict_stream(fitting, policy=policy, given_spans=given_spans, **thresholds.of(loaded))
     predicted = seen.of(counted(found, "predicting"))
     try:
         if format == HIGHLIGHT:
@@ -82,26 +86,15 @@ def _check(format: str, input: list[str], output: str) -> None:
 
 def _fitting(documents: Iterable[Document], model: SpanModel) -> Iterator[Document]:
     """The documents themselves. Raises UsageError where none has what the model needs, before anything is written."""
-    reads_spans = all(task.reads_spans for task in model.bundle.tasks.values())
     stream, first = iter(documents), list[Document]()
     for document in stream:
         first.append(document)
-        if not (model.asks and not document.questions or reads_spans and not document.spans):
+        if model.lacking(document) is None:
             yield from first
             yield from stream
             return
-    if first and model.asks:
-        raise UsageError(
-            "no question in the documents",
-            "documents with questions: SQuAD files, MRQA files, or JSON lines with `questions`",
-            'to ask about one text: spanbert ask --model DIR --document FILE "QUESTION"',
-        )
-    if first:
-        raise UsageError(
-            "no spans in the documents",
-            "documents with spans: this model finds relations between them",
-            "give annotated documents, or train a model that finds spans as well",
-        )
+    if first and (error := model.lacking(first[0])) is not None:
+        raise error
 
 
 class _Seen:

@@ -23,6 +23,7 @@ from torch.utils.checkpoint import checkpoint
 from ..packing import Batch
 from ..targets import JointTargets
 from ..tokenization import IntArray
+from ..windows import GIVEN
 from .pairs import BUCKETS, CELLS, PairHead, best_of_each, bucket, positions
 from .relations import against_none
 
@@ -66,7 +67,7 @@ class JointHead(nn.Module):
         """Columns `window`, `first`, `last`, `label`, `logit`: owned spans; and for owned pairs the same of the head
         with `tail_first`, `tail_last`, `tail_label` (-1 for a span) and `odds` (rows x C), against "none".
         """
-        rows = self.spans(vectors, _opened(batch), floor)
+        rows = _with_given(self.spans(vectors, _opened(batch), floor), batch)
         found, pairs, odds = self._found(vectors, batch, rows)
         head, tail = ({name: column[k] for name, column in found.items()} for k in pairs.T)
         middle = torch.minimum(head["first"], tail["first"]) + torch.maximum(head["last"], tail["last"])
@@ -178,6 +179,23 @@ class JointHead(nn.Module):
 def _opened(batch: Batch) -> Batch:
     """The batch with windows that own all that stands in them: a pair may have a span that another window owns."""
     return replace(batch, low=np.full_like(batch.low, -1), high=np.full_like(batch.high, 2**40))
+
+
+def _with_given(rows: Mapping[str, Tensor], batch: Batch) -> Mapping[str, Tensor]:
+    """The rows, and in windows whose spans were given these in the place of what was found, beyond doubt."""
+    if not batch.given:
+        return rows
+    found = ~torch.isin(rows["window"], torch.tensor(list(batch.given)))
+    told: list[tuple[int, int, int, int]] = []
+    for window, spans in batch.given.items():
+        real = batch.pieces[batch.cu_seqlens[window] : batch.cu_seqlens[window + 1]]
+        real = real[real >= 0]
+        inside = (spans[:, 0] >= real[0]) & (spans[:, 1] <= real[-1])
+        told += [(window, *row) for row in spans[inside].tolist()]
+    columns = torch.tensor(told, dtype=torch.int64).reshape(-1, 4).T
+    added = dict(zip(("window", "first", "last", "label"), columns, strict=True))
+    added["logit"] = rows["logit"].new_full((len(told),), GIVEN)
+    return {name: torch.cat([column[found], added[name]]) for name, column in rows.items()}
 
 
 def _owned(batch: Batch, window: Tensor, middle: Tensor) -> Tensor:

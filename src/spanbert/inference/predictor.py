@@ -43,6 +43,8 @@ class Predictor:
     thresholds: Mapping[str, float]
     label_thresholds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """Per task, those of some labels, in the place of the task's."""
+    given_spans: bool = False
+    """Whether the spans that documents have are taken as they are, and only what relates them is looked for."""
 
     def __call__(self, documents: Iterable[Document]) -> Iterator[Document]:
         """Predictions in the order of the documents, which stream in."""
@@ -67,7 +69,7 @@ class Predictor:
 
     def _read(self, documents: Sequence[Document], tasks: Mapping[str, Task]) -> list[Reading]:
         floors = {name: task.floor for name, task in tasks.items()}
-        return read_chunk(documents, self.tokenizer, tasks, self.backend, floors)
+        return read_chunk(documents, self.tokenizer, tasks, self.backend, floors, given_spans=self.given_spans)
 
     def _decode(self, reading: Reading, tasks: Mapping[str, Task]) -> dict[str, Decoded]:
         return {
@@ -81,7 +83,7 @@ class Predictor:
         """
         document, tasks = reading.document, self.tasks.values()
         keeps = any(task.reads_spans for task in tasks) or not any("spans" in task.tells for task in tasks)
-        given = document.spans if keeps else ()
+        given = document.spans if keeps or self.given_spans else ()
         spans: list[Span] = []
         relations: list[Relation] = []
         clusters: list[Cluster] = []
@@ -161,19 +163,20 @@ class _Pool:
         self.positions += len(window.ids)
 
 
-def _pools(readings: Sequence[Reading], tasks: Mapping[str, Task]) -> Iterator[_Pool]:
+def _pools(readings: Sequence[Reading], tasks: Mapping[str, Task], *, given_spans: bool) -> Iterator[_Pool]:
     """The windows that the tasks want of a chunk, those that several want once, in pools of bounded size.
 
     With one task a pool may end inside a document, so that many questions on a long one take no more memory than few.
     """
     pool = _Pool()
     for number, reading in enumerate(readings):
-        known: dict[tuple[int, bytes, int, int], int] = {}
+        known: dict[tuple[object, ...], int] = {}
         for name, task in tasks.items():
-            for example in task.examples(task.visible(reading.document), reading.pieces, None):
+            seen = reading.document if given_spans else task.visible(reading.document)
+            for example in task.examples(seen, reading.pieces, None):
                 for window in example.windows:
                     if len(tasks) > 1:
-                        key = (window.unit, window.ids.tobytes(), window.low, window.high)
+                        key = (window.unit, window.ids.tobytes(), window.low, window.high, window.given is None)
                         if key in known:
                             pool.readers[known[key]] += (name,)
                             continue
@@ -196,12 +199,14 @@ def read_chunk(
     tasks: Mapping[str, Task],
     backend: Backend,
     floors: Mapping[str, float],
+    *,
+    given_spans: bool = False,
 ) -> list[Reading]:
     """Encode a chunk and give every document the rows of its windows, per task."""
     pieces = tokenizer.pieces([document.text for document in chunk])
     readings = [Reading(document, found) for document, found in zip(chunk, pieces, strict=True)]
     parts: list[dict[str, list[Table]]] = [{name: [] for name in tasks} for _ in readings]
-    for pool in _pools(readings, tasks):
+    for pool in _pools(readings, tasks, given_spans=given_spans):
         for name, tables in _read_pool(pool, tasks, backend, floors).items():
             for number, table in _by_owner(tables, np.array(pool.owner)):
                 parts[number][name].append(table)

@@ -35,6 +35,7 @@ class Choices(TypedDict, total=False):
     threshold: float | None
     policy: str | None
     operating_point: str | None
+    given_spans: bool
 
 
 class SpanSet(NamedTuple):
@@ -182,7 +183,7 @@ class SpanModel:
 
         threshold: least probability; None: the model's own. policy: flat, nested, overlapping or arg-max (the one
         best span, however improbable); None: the one it was trained for. operating_point: the thresholds that were
-        stored under this name.
+        stored under this name. given_spans: take the spans that documents have as they are, and find what relates them.
         """
         if isinstance(texts, str | Document):
             return next(self.predict_stream([texts], **choices))
@@ -232,13 +233,34 @@ class SpanModel:
         """Whether all it does is to answer questions."""
         return all(task.tells == ("questions",) for task in self.bundle.tasks.values())
 
+    def lacking(self, document: Document) -> UsageError | None:
+        """Why there is nothing in the document that this model could work on; None where there is."""
+        if self.asks and not document.questions:
+            return UsageError(
+                "no question in the documents",
+                "documents with questions: SQuAD files, MRQA files, or JSON lines with `questions`",
+                'to ask about one text: spanbert ask --model DIR --document FILE "QUESTION"',
+            )
+        if all(task.reads_spans for task in self.bundle.tasks.values()) and not document.spans:
+            return UsageError(
+                "no spans in the documents",
+                "documents with spans: this model finds relations between them",
+                "give annotated documents, or train a model that finds spans as well",
+            )
+        return None
+
     @property
     def precision(self) -> str:
         """What it computes in: float32 or bfloat16."""
         return str(self.dtype).removeprefix("torch.")
 
     def predictor(
-        self, *, threshold: float | None = None, policy: str | None = None, operating_point: str | None = None
+        self,
+        *,
+        threshold: float | None = None,
+        policy: str | None = None,
+        operating_point: str | None = None,
+        given_spans: bool = False,
     ) -> Predictor:
         """Everything that turns documents into predictions, under these choices (see `predict`)."""
         points = self.bundle.operating_points
@@ -256,6 +278,8 @@ class SpanModel:
                 "the policy that its thresholds were found under: the model's own",
                 "leave out the policy, or give a threshold instead",
             )
+        if given_spans and not any("relations" in task.tells for task in self.bundle.tasks.values()):
+            raise UsageError("given spans", "a model that relates spans", "leave it out: this model finds its own")
         tasks = self._tasks(policy)
         thresholds = self.bundle.thresholds if policy is None else {name: t.threshold for name, t in tasks.items()}
         if operating_point is not None:  # of a task without a promise nothing is told under one
@@ -267,6 +291,7 @@ class SpanModel:
             self.bundle.calibrations,
             thresholds if threshold is None else dict.fromkeys(tasks, threshold),
             points[operating_point].thresholds if operating_point else {},
+            given_spans,
         )
 
     def span_scores(self, text: str, top: int = 20) -> list[Span]:

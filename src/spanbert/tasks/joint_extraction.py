@@ -27,7 +27,7 @@ from ..metrics.relation_report import joint_report
 from ..metrics.report import Report
 from ..targets import JointTargets, PairTargets
 from ..tokenization import IntArray, Pieces, Tokenizer
-from ..windows import Table
+from ..windows import GIVEN, Table
 from . import gold, related
 from .task import Example, Settings
 
@@ -132,9 +132,14 @@ class JointExtraction:
         return gold.text_only(document)
 
     def examples(self, document: Document, pieces: Pieces, draw: np.random.Generator | None) -> Iterator[Example]:
-        """A window each. Losses are divided by its pieces, and by its gold spans."""
+        """A window each. Losses are divided by its pieces, and by its gold spans. When predicting, the spans that the
+        document has are taken as they are.
+        """
         targets = None if draw is None else self._targets(document, pieces)
+        given = gold.runs(self._known(document), pieces, self.settings.spans) if document.spans else None
         for window in gold.windows(self.settings, self.tokenizer, pieces):
+            if targets is None and given is not None:
+                window = replace(window, given=given)
             counts = {"spans": float((window.pieces >= 0).sum())}
             if targets is not None:
                 first, last = window.bounds
@@ -180,11 +185,18 @@ class JointExtraction:
         """The rows of spans."""
         return gold.candidates(self.settings.spans, pieces, gold.distinct(pieces, _rows(table, pairs=False)))
 
-    def decode(self, document: Document, pieces: Pieces, table: Table) -> Decoded:  # noqa: ARG002
+    def decode(self, document: Document, pieces: Pieces, table: Table) -> Decoded:
         """The best set of spans under the policy, what fits beside it, and the relations between these."""
         spans = gold.distinct(pieces, _rows(table, pairs=False))
         if not spans:
             return Decoded()
+        if (spans["logit"] == GIVEN).any():  # then all are
+            ends = {
+                (a, b, c): Candidate(span.start, span.end, span.label, GIVEN)
+                for span in self._known(document)
+                for a, b, c in gold.runs([span], pieces, self.settings.spans).tolist()
+            }
+            return Decoded(tuple(ends.values()), relations=tuple(self._related(ends, table)))
         columns = pieces.starts[spans["first"]], pieces.ends[spans["last"]], spans["label"], spans["logit"]
         chosen = decode_spans(self.settings.policy, *columns, floor=gold.FLOOR, room=gold.room(pieces))
         spans = {name: column[chosen] for name, column in spans.items()}
@@ -228,11 +240,15 @@ class JointExtraction:
                         z = _of_all(*(end.logit for end in ends), float(odds[label]))
                         yield RelationCandidate(one, other, relations[label], z, RELATION + relations[label])
 
+    def _known(self, document: Document) -> list[Span]:
+        """Its spans of labels that are known here."""
+        return [span for span in document.spans if span.label in self.settings.spans]
+
     def _targets(self, document: Document, pieces: Pieces) -> JointTargets:
         s = self.settings
         spans = gold.teachable(document, s.spans, s.policy, s.resolve)
         # of all spans, taught or not: one that is found all the same must not teach that it has no relation
-        listed = [span for span in dict.fromkeys(document.spans) if span.label in s.spans]
+        listed = list(dict.fromkeys(self._known(document)))
         runs = {span: row for span in listed for row in gold.runs([span], pieces, s.spans).tolist()}
         pairs = [
             (*runs[r.head], *runs[r.tail], s.relations.index(r.label))
