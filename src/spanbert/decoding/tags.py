@@ -57,6 +57,8 @@ class TagLattice:
     """[C + 1, C + 1] of bool: the second is allowed and begins a span there."""
     goes_on: np.ndarray = field(init=False, repr=False, compare=False)
     """[C + 1, C + 1] of bool: the second is allowed and continues the span of the first."""
+    inside: dict[str, tuple[np.ndarray, ...]] = field(init=False, repr=False, compare=False)
+    """Of each label its K tags, and the steps into [C + 1, K], within [K, K] and out of [K, C + 1] a span of it."""
 
     def __post_init__(self) -> None:
         parsed = [_parse(tag, self.scheme) for tag in self.tags]
@@ -73,6 +75,8 @@ class TagLattice:
         object.__setattr__(self, "allowed", allowed)
         object.__setattr__(self, "begins", allowed & ~goes_on & labelled)
         object.__setattr__(self, "goes_on", goes_on)
+        inside = {label: self._inside(label) for label in dict.fromkeys(labels) if label is not None}
+        object.__setattr__(self, "inside", inside)
 
     def decode(self, emissions: np.ndarray) -> list[TagSpan]:
         """The spans of the best legal path, with their log-odds; `emissions` [n, C] are logits. O(n C²).
@@ -88,6 +92,12 @@ class TagLattice:
             return []
         chain = _Chain(self, logits)
         return [TagSpan(first, last, label, chain.logit(first, last, label)) for first, last, label in found]
+
+    def _inside(self, label: str) -> tuple[np.ndarray, ...]:
+        own = np.array([tag for tag, other in enumerate(self.labels) if other == label])
+        leaves = self.allowed & ~self.goes_on
+        steps = self.begins[:, own], self.goes_on[np.ix_(own, own)], leaves[own]
+        return own, *(step.astype(np.float64) for step in steps)
 
     def _spans(self, path: Sequence[int]) -> list[tuple[int, int, str]]:
         spans: list[tuple[int, int, str]] = []
@@ -200,11 +210,10 @@ class _Chain:
         """[n + 1, C + 1]: row t sums the paths up to token t - 1 by its tag; before the first stands the border."""
         self.backward = sums[1, ::-1]
         """[n + 1, C + 1]: row t sums the paths from token t on by its tag; after the last token stands the border."""
-        self.inside: dict[str, tuple[np.ndarray, ...]] = {}
 
     def logit(self, first: int, last: int, label: str) -> float:
         """Log-odds of the legal paths with exactly this span against all others."""
-        own, enter, stay, leave = self.inside.get(label) or self._through(label)
+        own, enter, stay, leave = self.lattice.inside[label]
         weights = self.weights[first : last + 1, own] / self.scales[first : last + 1, None]
         row = self.forward[first] @ enter * weights[0]
         for weight in weights[1:]:
@@ -217,15 +226,6 @@ class _Chain:
         if with_it <= 0.0:
             return -MAX_LOGIT
         return min(max(math.log(with_it) - math.log(without), -MAX_LOGIT), MAX_LOGIT)
-
-    def _through(self, label: str) -> tuple[np.ndarray, ...]:
-        """The K tags of a label, and the steps into [C + 1, K], within [K, K] and out of [K, C + 1] a span of it."""
-        lattice = self.lattice
-        own = np.array([tag for tag, other in enumerate(lattice.labels) if other == label])
-        leaves = lattice.allowed & ~lattice.goes_on
-        steps = lattice.begins[:, own], lattice.goes_on[np.ix_(own, own)], leaves[own]
-        self.inside[label] = own, *(step.astype(np.float64) for step in steps)
-        return self.inside[label]
 
 
 def _sums(weights: np.ndarray, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -253,7 +253,7 @@ def _sums(weights: np.ndarray, steps: np.ndarray) -> tuple[np.ndarray, np.ndarra
             np.add.reduce(row, axis=-1, out=scale, keepdims=True)
             row /= scale
         came = row[:, :-1]
-        if np.allclose(came, sums[0, :, 1:], rtol=_EXACT, atol=_NOTHING):
+        if number == 1 or np.allclose(came, sums[0, :, 1:], rtol=_EXACT, atol=_NOTHING):
             break
         sums[0, :, 1:] = came
     rows = sums[1:].transpose(1, 2, 0, 3).reshape(sequences, -1, size)[:, :count]
