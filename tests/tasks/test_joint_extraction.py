@@ -231,3 +231,10 @@ def test_given_spans_are_taken_as_they_are(tokenizer: Tokenizer):
     ]  # fmt: skip
     (found,) = decoded.relations
     assert (found.head, found.tail, found.label) == (part, whole, "met") and found.logit == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("name", [NAME, "relation-extraction"])
+def test_a_relation_of_a_span_with_itself_teaches_no_types(tokenizer: Tokenizer, name: str):
+    document = document_of(WORKS, Relation(ANNA, ANNA, "met"))
+    made = task_class(name)(settings_from(name, {}), tokenizer).adapted([document], 9).settings
+    assert made.types == ("PERSON>ORG",)

@@ -118,7 +118,7 @@ class JointExtraction:
             self,
             settings=replace(
                 gold.adapted(replace(s, labels=labels), documents, longest_span),
-                types=s.types or tuple(sorted({related.types(relation) for relation in known})),
+                types=s.types or related.learnt_types(known),
                 several=related.several(documents) if s.several is None else s.several,
             ),
         )

@@ -34,6 +34,11 @@ def types(relation: Relation) -> str:
     return f"{relation.head.label}>{relation.tail.label}"
 
 
+def learnt_types(relations: Sequence[Relation]) -> tuple[str, ...]:
+    """Those of relations between two spans: one of a span with itself can never be found."""
+    return tuple(sorted({types(relation) for relation in relations if relation.head != relation.tail}))
+
+
 def several(documents: Sequence[Document]) -> bool:
     """Whether some pair has more than one relation."""
     return any(

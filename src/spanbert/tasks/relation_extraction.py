@@ -127,7 +127,7 @@ class RelationExtraction:
                 labels=s.labels or tuple(sorted({relation.label for relation in relations})),
                 overlap=0 if s.overlap is None else s.overlap,
                 pairs=s.pairs or ("asked" if listed else "all"),
-                types=s.types or tuple(sorted({related.types(relation) for relation in relations})),
+                types=s.types or related.learnt_types(relations),
                 several=related.several(documents) if s.several is None else s.several,
             ),
         )
