@@ -205,7 +205,8 @@ class _Chain:
         self.weights = np.zeros((count, tags + 1))
         self.weights[:, :-1] = np.exp(np.maximum(logits - logits.max(1, keepdims=True), -_MAX_GAP))
         both = np.stack([self.weights, self.weights[::-1]])
-        sums, scales = _sums(both, np.stack([self.allowed, self.allowed.T]))
+        steps = np.stack([self.allowed, self.allowed.T])
+        sums, scales = _sums(both, steps) if count >= 2 * _STRETCH else _short_sums(both, steps)
         self.forward, self.scales = sums[0], scales[0]
         """[n + 1, C + 1]: row t sums the paths up to token t - 1 by its tag; before the first stands the border."""
         self.backward = sums[1, ::-1]
@@ -226,6 +227,27 @@ class _Chain:
         if with_it <= 0.0:
             return -MAX_LOGIT
         return min(max(math.log(with_it) - math.log(without), -MAX_LOGIT), MAX_LOGIT)
+
+
+def _short_sums(weights: np.ndarray, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """As `_sums`, of so few tokens that calls cost more than sums: all sequences in one row, divided at every second."""
+    sequences, count, size = weights.shape
+    rows = weights.transpose(1, 0, 2).reshape(count, -1)
+    diagonal = np.zeros((sequences, size, sequences, size))
+    diagonal[range(sequences), :, range(sequences)] = steps
+    step = diagonal.reshape(sequences * size, -1)
+    sums, scales = np.zeros((count + 1, sequences, size)), np.ones((count, sequences, 1))
+    sums[0, :, -1] = 1.0
+    flat = sums.reshape(count + 1, -1)
+    divide = False
+    for before, row, after, total, scale in zip(flat, rows, flat[1:], sums[1:], scales, strict=False):
+        np.dot(before, step, out=after)
+        np.multiply(after, row, out=after)
+        if divide:
+            np.add.reduce(total, axis=1, out=scale, keepdims=True)
+            np.divide(total, scale, out=total)
+        divide = not divide
+    return sums.transpose(1, 0, 2), scales[..., 0].T
 
 
 def _sums(weights: np.ndarray, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -253,7 +275,7 @@ def _sums(weights: np.ndarray, steps: np.ndarray) -> tuple[np.ndarray, np.ndarra
             np.add.reduce(row, axis=-1, out=scale, keepdims=True)
             row /= scale
         came = row[:, :-1]
-        if number == 1 or np.allclose(came, sums[0, :, 1:], rtol=_EXACT, atol=_NOTHING):
+        if np.allclose(came, sums[0, :, 1:], rtol=_EXACT, atol=_NOTHING):
             break
         sums[0, :, 1:] = came
     rows = sums[1:].transpose(1, 2, 0, 3).reshape(sequences, -1, size)[:, :count]
