@@ -1,9 +1,9 @@
 """The published coarse-to-fine coreference model in small, as a rival: Lee et al. 2018, segments as Joshi et al. 2019.
 
-Independent segments; a span is [first, last, attention over its pieces, width]; mention scores, of which the best 0.4
-a piece are kept; a bilinear score names 50 antecedents of each, and a feed-forward one of [span, antecedent, product,
-distance] chooses, with hidden layers of 150; the loss is the marginal likelihood of all right antecedents. No higher order, speakers or genre. It
-knows no singletons: a mention without an antecedent is none.
+Independent segments; a span is [first, last, attention over its pieces, width]; mention scores, of which the best 0.4 a
+piece are kept; a bilinear score names 50 antecedents of each, and a feed-forward one of [span, antecedent, product,
+distance] chooses, with hidden layers of 150; the loss is the marginal likelihood of all right antecedents. No higher
+order, speakers or genre. It knows no singletons: a mention without an antecedent is none.
 """
 
 from __future__ import annotations
