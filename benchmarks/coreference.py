@@ -41,7 +41,7 @@ from spanbert.metrics.coreference_report import coreference_report
 RESULTS = Path(__file__).resolve().parent / "results" / "coreference"
 TRAIN, DEV = 56, 8
 EPOCHS, RATE, MAX_TOKENS = 4, 2e-4, 1600
-RIVAL_EPOCHS, RIVAL_RATES = 10, (5e-5, 2e-4)
+RIVAL_EPOCHS, RIVAL_RATES = 10, (1e-4, 2e-4)
 """It reads three segments of a text in an epoch, so as many pieces in all as ours; the rate that is better on dev."""
 LENGTHS = (1_000, 5_000, 20_000, 50_000)
 SHOWN = ("muc", "bcub", "ceafe", "lea", "mentions")

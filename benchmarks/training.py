@@ -79,11 +79,11 @@ def ours(task: str, dtype: str) -> Iterator[Any]:
     listed = documents()
     model = SpanModel.create(minilm(), task=task)
     config = TrainConfig(epochs=1, max_tokens=MAX_TOKENS, dtype=dtype, device="cpu")
-    made: Any = None
+    made, pieces = None, pieces_of(listed)
     while True:
         yield made
         train(model, listed, listed[:2], config)
-        made = {"pieces": pieces_of(listed)}
+        made = {"pieces": pieces}
 
 
 def trainer_8(dtype: str) -> Iterator[Any]:
@@ -122,7 +122,7 @@ def trainer(batch: int | None, dtype: str, **settings: Any) -> Iterator[Any]:
     data = Encoded(list(units(listed)), tokenizer, names)
     mean = sum(len(row["input_ids"]) for row in data.rows) / len(data.rows)
     model = AutoModelForTokenClassification.from_pretrained(minilm(), num_labels=len(names))
-    made: Any = None
+    made, pieces = None, pieces_of(listed)
     with tempfile.TemporaryDirectory() as folder:
         loop = Trainer(
             model=model,
@@ -145,7 +145,7 @@ def trainer(batch: int | None, dtype: str, **settings: Any) -> Iterator[Any]:
         while True:
             yield made
             loop.train()
-            made = {"pieces": pieces_of(listed)}
+            made = {"pieces": pieces}
 
 
 if __name__ == "__main__":

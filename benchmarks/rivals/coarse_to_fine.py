@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import AutoModel, get_linear_schedule_with_warmup
 
@@ -25,7 +26,7 @@ from spanbert.tokenization import Pieces, Tokenizer
 
 SEGMENT, TOGETHER, WIDEST, SHARE, ANTECEDENTS, FEATURE = 384, 3, 20, 0.4, 50, 20  # 98 % of mentions are as short
 HIDDEN, DROPOUT = 150, 0.3
-HEAD_RATE = 3e-4
+HEAD_RATE = 1e-3
 Gold = dict[tuple[int, int], int]
 
 
@@ -66,19 +67,14 @@ class CoarseToFine(nn.Module):
         return kept, *self.antecedents(spans[best], scores[best].squeeze(1))
 
     def spans(self, vectors: Tensor, first: np.ndarray, last: np.ndarray) -> Tensor:
-        weights = self.attention(vectors).squeeze(1)
-        at = first[:, None] + np.arange(WIDEST)
-        real = torch.from_numpy(at <= last[:, None])
-        at = torch.from_numpy(np.minimum(at, len(vectors) - 1))
-        share = weights[at].masked_fill(~real, -math.inf).softmax(1)
-        parts = []
-        for begin in range(0, len(at), 4096):  # the vectors of all pieces of all spans are too many at once
-            some = slice(begin, begin + 4096)
-            parts.append(torch.einsum("mw,mwh->mh", share[some], vectors[at[some]]))
-        width = self.dropout(self.widths(torch.from_numpy(last - first)))
-        return torch.cat(
-            [vectors[torch.from_numpy(first)], vectors[torch.from_numpy(last)], torch.cat(parts), width], 1
-        )
+        weights = self.attention(vectors).squeeze(1).float()
+        weights = (weights - weights.max()).clamp(min=-15).exp()  # of a span the softmax, by sums up to its ends
+        sums = F.pad(torch.cat([weights[:, None], weights[:, None] * vectors], 1).double().cumsum(0), (0, 0, 1, 0))
+        a, b = torch.from_numpy(first), torch.from_numpy(last)
+        total = (F.embedding(b + 1, sums) - F.embedding(a, sums)).float()
+        width = self.dropout(self.widths(b - a))
+        mean = total[:, 1:] / total[:, :1]
+        return torch.cat([F.embedding(a, vectors), F.embedding(b, vectors), mean, width], 1)
 
     def antecedents(self, spans: Tensor, mention: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         number = len(spans)
@@ -90,8 +86,11 @@ class CoarseToFine(nn.Module):
         score, chosen = coarse.topk(min(ANTECEDENTS, number), dim=1)
         real = score > -math.inf
         distance = self.dropout(self.distances(bucket((order[:, None] - chosen).clamp(min=1))))
-        one = spans[:, None].expand(-1, chosen.shape[1], -1)
-        fine = self.fine(torch.cat([one, spans[chosen], one * spans[chosen], distance], 2)).squeeze(2)
+        # the first layer is linear: of a span and of its antecedent each once, of their product for every pair
+        of_one, of_other, of_both, of_far = self.fine[0].weight.split([spans.shape[1]] * 3 + [FEATURE], 1)
+        own, other = spans @ of_one.T + self.fine[0].bias, spans @ of_other.T
+        both = (spans[:, None] * F.embedding(chosen, spans)) @ of_both.T
+        fine = self.fine[1:](own[:, None] + F.embedding(chosen, other) + both + distance @ of_far.T).squeeze(2)
         total = (score + fine).masked_fill(~real, -math.inf)
         return chosen, real, torch.cat([total.new_zeros(number, 1), total], 1)
 
