@@ -100,7 +100,7 @@ def test_files_functions_and_package_stay_small():
     }
     assert apart[ADVISING] <= 1000 and apart[("decoding",)] <= 1800
     assert apart[("formats",)] <= 3650 and apart[("cli",)] <= 2050 and apart[("pretraining",)] <= 1100
-    assert apart["serving",] <= 700
+    assert apart["serving",] <= 900
     assert apart[MEASURING] <= 5500 and apart["tasks", "heads"] <= 3450
     assert sum(sizes.values()) - sum(apart.values()) <= 6000  # the core
 

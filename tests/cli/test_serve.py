@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -9,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -66,6 +68,27 @@ def test_it_answers_until_it_is_told_to_stop(
     assert process.wait(30) == 0
     assert len(answers) == 2
     assert process.stderr is not None and process.stderr.read() == ""
+
+
+def test_a_second_signal_ends_it_at_once(server: tuple[subprocess.Popen[str], int]):
+    process, port = server
+    with contextlib.suppress(Exception):
+        text = TEXT * 7000
+        under_way = [threading.Thread(target=lambda: _quietly(port, text)) for _ in range(12)]
+        for thread in under_way:
+            thread.start()
+        time.sleep(0.5)
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+    assert process.wait(10) in (0, 130)
+    for thread in under_way:
+        thread.join()
+
+
+def _quietly(port: int, text: str) -> None:
+    with contextlib.suppress(OSError, http.client.HTTPException, AssertionError):
+        ask(port, text)
 
 
 def test_a_place_that_is_taken_is_told(trained: Path, program: Program):

@@ -225,6 +225,7 @@ def test_memory_of_training_is_that_of_a_block(head: JointHead, monkeypatch: pyt
 def test_given_spans_are_paired_in_the_place_of_found_ones(head: JointHead, monkeypatch: pytest.MonkeyPatch):
     """Only those that stand whole in a window, whatever the head thinks of them; a window without any has none."""
     monkeypatch.setattr(joint, "FLOOR", -math.inf)
+    monkeypatch.setattr(joint, "MOST", 1)  # a limit on what is found
     given = np.array([[0, 1, 0], [3, 3, 1], [3, 4, 1]])
     told = replace(window(0, 3), given=given)
     none = replace(window(5, 8), given=given[:0])
@@ -240,4 +241,4 @@ def test_given_spans_are_paired_in_the_place_of_found_ones(head: JointHead, monk
     assert set(table["logit"][table["window"] == 0].tolist()) == {GIVEN}
     pairs = (~spans & (table["window"] == 0)).nonzero().flatten().tolist()
     assert [(int(table["first"][k]), int(table["tail_first"][k])) for k in pairs] == [(0, 3)]  # as the types allow
-    assert not (table["window"] == 1).any() and (table["window"] == 2).sum() > 2
+    assert not (table["window"] == 1).any() and (table["window"] == 2).sum() > 0

@@ -6,7 +6,7 @@ import http.client
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from spanbert import Document, SpanModel
 from spanbert.calibration.requirements import NEVER, OperatingPoint
 from spanbert.serving.app import create_app
 from spanbert.serving.limits import Limits
-from spanbert.serving.run import listening
+from spanbert.serving.run import listening, predicting
 from spanbert.serving.worker import Predict, Worker
 
 
@@ -65,21 +65,32 @@ def model(tiny_encoder: Path) -> SpanModel:
     return made
 
 
+@pytest.fixture(scope="session")
+def relating(tiny_encoder: Path) -> SpanModel:
+    """One that finds spans and what relates them, in one pass."""
+    labels = ["PERSON", "ORG", "relation:works"]
+    settings = {"types": ("PERSON>ORG",), "several": False, "window": 32}
+    return SpanModel.create(tiny_encoder, task="joint-extraction", labels=labels, settings=settings)
+
+
 @pytest.fixture
 def serving(model: SpanModel) -> Callable[..., Any]:
     """`with serving(predict=..., max_texts=...) as server`: of the model, or of another way to predict."""
 
     @contextmanager
     def start(
-        predict: Predict | None = None, otherwise: dict[str, Any] | None = None, **limits: Any
+        predict: Predict | None = None,
+        otherwise: dict[str, Any] | None = None,
+        of: SpanModel | None = None,
+        **limits: Any,
     ) -> Iterator[Served]:
-        chosen = Limits(port=0, **limits)
+        chosen = Limits(**{"port": 0, **limits})
         worker = Worker(
-            predict or (lambda documents, choices: list(model.predict_stream(documents, **choices))),
+            predict or predicting(of or model),
             chosen.max_waiting,
             chosen.max_waiting_characters,
         )
-        app = create_app(model, "tiny", chosen, otherwise or {}, worker)
+        app = create_app(of or model, "tiny", chosen, otherwise or {}, worker)
         server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off"))
         with listening("127.0.0.1", 0) as place:
             thread = threading.Thread(target=server.run, kwargs={"sockets": [place]})
@@ -101,7 +112,7 @@ def slow() -> tuple[Predict, threading.Event]:
     """A way to predict that waits until it may go on."""
     go_on = threading.Event()
 
-    def predict(documents: list[Document], choices: object) -> list[Document]:
+    def predict(documents: Sequence[Document], choices: object, check: object) -> list[Document]:
         assert go_on.wait(20)
         return list(documents)
 

@@ -60,6 +60,10 @@ def test_an_operating_point_is_chosen_by_request_or_at_the_start(serving: Servin
             assert refused.status == 422 and refused.body["do_this"], wrong
     with serving(otherwise={"threshold": None, "operating_point": "none", "policy": None}) as server:
         assert found(server.predict(TEXT)) == 0 < found(server.predict(TEXT, threshold=0.0))
+        assert server.predict(TEXT, policy="flat").status == 422  # its thresholds are of the model's own policy
+    with serving(otherwise={"threshold": 1.0, "operating_point": None}) as server:
+        assert found(server.predict(TEXT)) == found(server.predict(TEXT, policy="flat")) == 0
+        assert found(server.predict(TEXT, threshold=0.0)) > 0
 
 
 def test_offsets_may_count_what_javascript_counts(serving: Serving):
@@ -76,16 +80,16 @@ def test_offsets_may_count_what_javascript_counts(serving: Serving):
         assert text.encode()[octet["start"] : octet["end"]].decode() == ours["text"]
 
 
-def test_given_spans_are_read_in_the_same_unit(serving: Serving):
+def test_given_spans_are_read_in_the_same_unit(serving: Serving, relating: SpanModel):
     seen: list[Document] = []
 
-    def predict(documents: Sequence[Document], choices: object) -> list[Document]:
+    def predict(documents: Sequence[Document], choices: object, check: object) -> list[Document]:
         seen.extend(documents)
         return list(documents)
 
     document = {"text": "😀 Anna", "spans": [{"start": 3, "end": 7, "label": "PERSON"}]}
-    with serving(predict) as server:
-        answer = server.predict(document, offset_unit="utf-16")
+    with serving(predict, of=relating) as server:
+        answer = server.predict(document, offset_unit="utf-16", given_spans=True)
     assert [(span.start, span.end) for span in seen[0].spans] == [(2, 6)]
     assert answer.body["results"][0]["spans"][0] == {"start": 3, "end": 7, "label": "PERSON", "text": "Anna"}
 
@@ -95,19 +99,20 @@ def test_given_spans_are_read_in_the_same_unit(serving: Serving):
     [
         (b"", "JSON"),
         (b"{", "JSON"),
-        (b"[]", "object"),
+        (b"[]", "dictionary"),
         (b"{}", "/inputs"),
         (b'{"inputs": "\\ud83d"}', "JSON"),
-        (b'{"inputs": "a", "parameters": {"threshold": NaN}}', "/parameters/threshold"),
+        (b'{"inputs": "a", "parameters": {"threshold": NaN}}', "JSON"),
+        (b'{"inputs": "a", "inputs": "b"}', "twice"),
         (b'{"inputs": "a", "parameters": {"threshold": 1.5}}', "/parameters/threshold"),
         (b'{"inputs": "a", "parameters": {"threshold": "0.5"}}', "/parameters/threshold"),
         (b'{"inputs": "a", "parameters": {"tresholds": 0.5}}', "/parameters/tresholds"),
         (b'{"inputs": "a", "wanted": 1}', "/wanted"),
         (b'{"inputs": 5}', "/inputs"),
         (b'{"inputs": []}', "0 texts"),
-        (b'{"inputs": [{"texts": "a"}]}', "texts"),
-        (b'{"inputs": [{"text": "a", "spans": [{"start": 5, "end": 9, "label": "X"}]}]}', "document"),
-        (b'{"inputs": "a\xff"}', "JSON"),
+        (b'{"inputs": ["a", {"texts": "a"}]}', "/inputs/1: unknown key"),
+        (b'{"inputs": {"text": "a", "questions": [{"question": 5}]}}', "/inputs: "),
+        (b'{"inputs": "a\xff"}', "UTF-8"),
         (b'{"inputs": ' + b"[" * 100_000, "JSON"),
         (b'{"inputs": ' + b'{"a":' * 100_000, "JSON"),
         (b'{"inputs": "a", "parameters": {"offset_unit": "miles"}}', "/parameters/offset_unit"),
@@ -121,17 +126,26 @@ def test_what_is_no_request_is_explained(serving: Serving, body: bytes, told: st
         assert server.predict(TEXT).status == 200
 
 
-def test_texts_are_not_repeated_in_refusals(serving: Serving):
+def test_texts_are_not_repeated_in_refusals(serving: Serving, relating: SpanModel):
+    copy = {"start": 0, "end": 9, "label": "PERSON", "text": "something else"}
     wrong = [
         {"inputs": SECRET, "parameters": {"threshold": SECRET}},
         {"inputs": {"text": SECRET, "spans": SECRET}},
+        {"inputs": {"text": SECRET, "spans": [copy]}, "parameters": {"given_spans": True}},
+        {"inputs": {"text": SECRET, "spans": [{"start": 0, "end": 4, "label": f"a {SECRET}"}]}},
+        {"inputs": {"text": "a", "questions": [{"question": SECRET, "id": [SECRET]}]}},
+        {"inputs": {"text": "a", "id": [SECRET, "'"]}},
+        {"inputs": {"text": "a", SECRET: 1}},
         {"inputs": [SECRET, 5]},
+        {"inputs": "a", SECRET * 10_000: 5},
+        {"inputs": "a", "parameters": {SECRET * 10_000: 5}},
     ]
-    with serving() as server:
+    with serving(of=relating) as server:
         for record in wrong:
             answer = server.ask("POST", "/v1/predict", json.dumps(record).encode())
-            assert answer.status == 422
-            assert SECRET not in json.dumps(answer.body)
+            assert answer.status == 422, record
+            told = json.dumps(answer.body)
+            assert len(told) < 1000 and SECRET[5:] not in told.replace(SECRET, "", SECRET * 2 in json.dumps(record))
 
 
 def test_too_much_is_refused_however_it_comes(serving: Serving):
@@ -181,11 +195,15 @@ def test_keys_are_asked_for_everywhere_but_for_health(serving: Serving, tmp_path
 
 def test_a_page_of_elsewhere_cannot_ask_under_its_own_name(serving: Serving):
     with serving() as server:
-        for host, status in (("evil.example", 400), ("localhost", 200), (f"127.0.0.1:{server.port}", 200)):
-            connection = http.client.HTTPConnection("127.0.0.1", server.port)
-            connection.request("GET", "/livez", headers={"Host": host})
-            assert connection.getresponse().status == status, host
-            connection.close()
+        for host, status in (
+            ("evil.example", 400), ("localhost", 200), (f"127.0.0.1:{server.port}", 200), ("[::1]:8000", 200),
+            ("LOCALHOST.:80", 200), ("localhost.evil.example", 400), ("", 400),
+        ):  # fmt: skip
+            answer = server.ask("GET", "/livez", Host=host)
+            assert answer.status == status and answer.headers["x-request-id"], host
+            assert status == 200 or answer.body["do_this"]
+    with serving(host="127.0.0.2") as server:
+        assert server.ask("GET", "/livez", Host="127.0.0.2:80").status == 200
 
 
 def test_what_is_served_and_how_to_ask_is_told(serving: Serving):
@@ -235,7 +253,7 @@ def test_who_has_left_costs_nothing(serving: Serving):
     seen: list[str] = []
     begun, go_on = threading.Event(), threading.Event()
 
-    def predict(documents: Sequence[Document], choices: object) -> list[Document]:
+    def predict(documents: Sequence[Document], choices: object, check: object) -> list[Document]:
         seen.extend(document.text for document in documents)
         begun.set()
         assert go_on.wait(20)
@@ -259,7 +277,7 @@ def test_who_has_left_costs_nothing(serving: Serving):
 
 
 def test_a_fault_is_told_by_a_number_and_logged_without_the_text(serving: Serving, caplog: pytest.LogCaptureFixture):
-    def predict(documents: Sequence[Document], choices: object) -> list[Document]:
+    def predict(documents: Sequence[Document], choices: object, check: object) -> list[Document]:
         for document in documents:
             if SECRET in document.text:
                 raise ValueError(document.text)
@@ -278,10 +296,62 @@ def test_a_model_of_questions_wants_questions(serving: Serving, tiny_encoder: Pa
     reader = SpanModel.create(tiny_encoder, task="question-answering")
     ask = {"id": "d", "text": TEXT, "questions": [{"id": "q", "question": "Who was in the house?"}]}
     assert reader.lacking(Document("d", TEXT)) is not None
-    with serving(lambda documents, choices: list(reader.predict_stream(documents, **choices))) as server:
+    with serving(of=reader) as server:
         answer = server.predict(ask)
+        assert server.predict(TEXT).status == 422
     assert answer.status == 200
     assert 0.0 <= answer.body["results"][0]["questions"][0]["no_answer"] <= 1.0
+
+
+def test_what_the_model_has_no_use_for_costs_nothing(serving: Serving, relating: SpanModel):
+    """Neither is it read, nor told again: a small request must not make a large answer."""
+    text = "a" * 20_000
+    many = [{"start": k, "end": 20_000, "label": "PERSON"} for k in range(900)]
+    odd = {"text": text, "spans": many, "clusters": [{"spans": many}], "coverage": 5, "annotated": {}}
+    asked = {"text": text, "questions": [{"question": "who?", "answers": many, "n_best": many}]}
+    with serving() as server:
+        for document in (odd, asked):
+            answer = server.predict(document)
+            assert answer.status == 200 and len(json.dumps(answer.body)) < 500_000
+    with serving(of=relating, max_annotations=1000, max_body=2_000_000) as server:
+        assert "longer than a request" in server.predict({"text": text, "spans": many}, given_spans=True).body["error"]
+        assert "1,001 spans" in server.predict({"text": "a", "spans": many[:1] * 1001}).body["error"]
+
+
+def test_a_stopping_server_takes_nothing_on(serving: Serving, slow: tuple[Predict, threading.Event]):
+    predict, go_on = slow
+    with serving(predict) as server:
+        answers: list[Any] = []
+        waiting = threading.Thread(target=lambda: answers.append(server.predict("a")))
+        waiting.start()
+        time.sleep(0.3)
+        server.worker.draining = True
+        assert server.ask("GET", "/readyz").status == 503
+        late = server.predict("b")
+        assert late.status == 503 and late.headers["connection"] == "close"
+        server.worker.abandon()
+        waiting.join(20)
+        assert [answer.status for answer in answers] == [503]
+        go_on.set()
+
+
+def test_who_leaves_while_sending_is_no_fault(serving: Serving, caplog: pytest.LogCaptureFixture):
+    with serving() as server, caplog.at_level(logging.DEBUG):
+        with socket.create_connection(("127.0.0.1", server.port)) as connection:
+            lines = ["POST /v1/predict HTTP/1.1", "Host: localhost", "Content-Type: application/json"]
+            connection.sendall("\r\n".join([*lines, "Content-Length: 100", "", '{"inp']).encode())
+            time.sleep(0.2)
+        time.sleep(0.3)
+        assert server.predict(TEXT).status == 200
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_head_is_enough_for_health(serving: Serving):
+    with serving() as server:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port)
+        connection.request("HEAD", "/livez")
+        assert connection.getresponse().status == 200
+        connection.close()
 
 
 def test_health_tells_that_nothing_predicts_any_more(serving: Serving):

@@ -29,7 +29,7 @@ def test_keys_stand_one_a_line(tmp_path: Path):
     assert Limits(key_file=file).keys() == (KEY.encode(), f"another-{KEY}".encode())
 
 
-@pytest.mark.parametrize("text", ["", "\n\n", f"{KEY}\nshort\n"])
+@pytest.mark.parametrize("text", ["", "\n\n", f"{KEY}\nshort\n", f"{KEY}ü", f"{KEY} and more", f"\ufeff{KEY}"])
 def test_keys_that_keep_nobody_out_are_refused(tmp_path: Path, text: str):
     file = tmp_path / "keys"
     file.write_text(text)

@@ -212,7 +212,8 @@ def test_report_is_of_relations_with_the_spans_beside(tokenizer: Tokenizer):
 def test_given_spans_are_taken_as_they_are(tokenizer: Tokenizer):
     """Crossing ones, and one that ends inside a piece; of a label that is not known here there is nothing to say."""
     whole, part = Span(0, 13, "PERSON"), Span(9, 12, "PERSON")
-    document = Document("d", TEXT, (whole, part, ACME, Span(18, 26, "PLACE")))
+    twin = Span(9, 13, "PERSON")  # on the same piece
+    document = Document("d", TEXT, (whole, part, ACME, Span(18, 26, "PLACE"), twin))
     task, pieces = task_of(tokenizer, window=16, overlap=8), pieces_of(tokenizer)
     windows = [example.windows[0] for example in task.examples(document, pieces, None)]
     rows = [[0, 2, 1], [2, 2, 1], [13, 14, 0]]
@@ -227,10 +228,12 @@ def test_given_spans_are_taken_as_they_are(tokenizer: Tokenizer):
     }  # fmt: skip
     decoded = task.decode(document, pieces, table)
     assert [(each.start, each.end, each.label) for each in decoded.spans] == [
-        (0, 13, "PERSON"), (9, 12, "PERSON"), (ACME.start, ACME.end, "ORG"),
+        (0, 13, "PERSON"), (9, 12, "PERSON"), (9, 13, "PERSON"), (ACME.start, ACME.end, "ORG"),
     ]  # fmt: skip
-    (found,) = decoded.relations
-    assert (found.head, found.tail, found.label) == (part, whole, "met") and found.logit == pytest.approx(2.0)
+    assert [(found.head, found.tail, found.label) for found in decoded.relations] == [
+        (part, whole, "met"), (twin, whole, "met"),
+    ]  # fmt: skip
+    assert decoded.relations[0].logit == pytest.approx(2.0)
 
 
 @pytest.mark.parametrize("name", [NAME, "relation-extraction"])

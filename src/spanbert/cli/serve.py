@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -46,4 +47,6 @@ def command(
     def ready(address: str) -> None:
         talk().print(plain(f"serving {model} at {address} (operating points: {points}); Ctrl-C ends it"), markup=False)
 
-    serve(loaded, Path(model).name, limits, otherwise, ready)
+    name = Path(model).resolve().name if Path(model).exists() else model
+    if not serve(loaded, name, limits, otherwise, ready):
+        os._exit(0)  # without waiting for a text that nobody waits for

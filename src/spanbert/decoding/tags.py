@@ -230,7 +230,7 @@ class _Chain:
 
 
 def _short_sums(weights: np.ndarray, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """As `_sums`, of so few tokens that calls cost more than sums: all sequences in one row, divided at every second."""
+    """As `_sums`, of so few tokens that calls cost more than sums: all sequences in one row, divided at every other."""
     sequences, count, size = weights.shape
     rows = weights.transpose(1, 0, 2).reshape(count, -1)
     diagonal = np.zeros((sequences, size, sequences, size))

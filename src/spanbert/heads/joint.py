@@ -107,7 +107,10 @@ class JointHead(nn.Module):
         """Probable spans, the pairs of them (P x 2) and the log-odds of each pair's labels."""
         probable = rows["logit"] > ARGUMENT
         found = {name: column[probable] for name, column in rows.items()}
-        best = best_of_each(found["window"], found["logit"], torch.full((len(batch.groups),), MOST))
+        limits = torch.full((len(batch.groups),), MOST)
+        for window, spans in batch.given.items():
+            limits[window] = len(spans)
+        best = best_of_each(found["window"], found["logit"], limits)
         found = {name: column[best] for name, column in found.items()}
         pairs = self._pairs({name: column.numpy() for name, column in found.items()})
         logits = self._logits(vectors, batch, {name: column.numpy() for name, column in found.items()}, pairs)

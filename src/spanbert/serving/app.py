@@ -1,6 +1,7 @@
 """The routes: what a request goes through before the worker sees it, and how it is answered.
 
-What cannot be answered has a body `{"error", "expected", "do_this"}`. Texts are repeated neither in it nor in logs.
+What cannot be answered has a body `{"error", "expected", "do_this"}`. Texts are repeated neither in it nor in logs, so
+whatever stood in quotes in a message about the data is left out.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import asyncio
 import hmac
 import logging
 import math
+import re
 import traceback
 import uuid
 from collections.abc import Callable, Iterator
@@ -18,25 +20,27 @@ from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from pydantic import ValidationError
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .. import __version__
 from ..documents import JSON, Document
-from ..errors import SpanbertError
+from ..errors import DataError, SpanbertError
 from ..formats import strict_json
 from ..inference.span_model import Choices, SpanModel
 from .limits import Limits
 from .requests import PredictRequest, result
-from .worker import Busy, Worker
+from .worker import Busy, Stopping, Worker
 
 LOG = logging.getLogger("spanbert.serving")
 BODY_SECONDS = 30.0
 """In which a request must have arrived."""
-LOCAL_NAMES = ["localhost", "127.0.0.1", "[::1]"]
+LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 """Under which a server for this machine alone answers, so that no page of elsewhere can ask under a name of its own."""
 INPUTS = "a text, a document as in the JSON lines, or a list of either"
 ID = "x-request-id"
+LONGEST = 200
+"""Characters of a finding that is told."""
 
 
 class Refused(Exception):
@@ -46,65 +50,81 @@ class Refused(Exception):
         super().__init__(status)
         self.status = status
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
-        self.body: dict[str, JSON] = {"error": found, "expected": expected, "do_this": fix}
+        self.body: dict[str, JSON] = {
+            "error": found[:LONGEST],
+            "expected": expected[:LONGEST],
+            "do_this": fix[:LONGEST],
+        }
 
 
-def create_app(model: SpanModel, name: str, limits: Limits, otherwise: Choices, worker: Worker) -> FastAPI:
+def create_app(model: SpanModel, name: str, limits: Limits, otherwise: Choices, worker: Worker) -> ASGIApp:
     """name: what the model is called in answers. otherwise: how is chosen where a request does not say so."""
     app = FastAPI(title="spanbert", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
-    if limits.local:
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=LOCAL_NAMES)
-    app.add_middleware(_Numbered)
     app.add_exception_handler(Refused, _refuse)
     app.add_exception_handler(HTTPException, _refuse_otherwise)
     behind_key = APIRouter(dependencies=[Depends(_key_check(limits.keys()))])
 
-    @app.get("/livez")
-    @app.get("/readyz")
-    @app.get("/health")
-    def health() -> Response:
-        """200 while it can predict."""
-        return _json({"status": "ok"}) if worker.alive else _json({"status": "the predicting thread is gone"}, 503)
+    async def health() -> Response:
+        """200 while it takes requests on."""
+        return _json({"status": "ok"}) if worker.ready else _json({"status": "stopping"}, 503)
+
+    for path in ("/livez", "/readyz", "/health"):
+        app.add_api_route(path, health, methods=["GET"])
+        app.add_api_route(path, health, methods=["HEAD"], include_in_schema=False)
 
     @behind_key.get("/v1/model")
-    def about() -> Response:
+    async def about() -> Response:
         """What is served, and within which limits."""
         return _json(_description(model, name, limits))
 
     @behind_key.get("/openapi.json", include_in_schema=False)
-    def interface() -> Response:
+    async def interface() -> Response:
         return _json(app.openapi())
 
     @behind_key.post("/v1/predict", openapi_extra=_schema())
     async def predict(request: Request) -> Response:
         """Predictions for texts or documents, in their order; offsets count code points unless asked otherwise."""
-        _check_kind(request.headers.get("content-type", ""))
         with _explained():
-            asked = PredictRequest.model_validate_json(await _body(request, limits.max_body))
-            choices = asked.parameters.choices(otherwise)
-            documents = asked.documents(limits)
-            model.predictor(**choices)  # is there such a policy, such an operating point?
-            if all(errors := [model.lacking(document) for document in documents]):
-                raise errors[0] or AssertionError
-        found = await _predicted(worker, documents, choices, request, limits.request_timeout)
-        return _json({"model": name, "results": [result(each, asked.parameters.offset_unit) for each in found]})
+            _check_kind(request.headers.get("content-type", ""))
+            worker.check_room()
+            body = await _body(request, limits.max_body)
+            # large ones take a while, in which the loop has others to answer
+            asked, choices, documents = await asyncio.to_thread(_read, body, model, limits, otherwise)
+            found = await _predicted(worker, documents, choices, request, limits.request_timeout)
+            return await asyncio.to_thread(_told, name, found, asked.parameters.offset_unit)
 
     app.include_router(behind_key)
-    return app
+    hosts = {*LOCAL_NAMES, limits.host} if limits.local else None
+    return _Gate(app, hosts)
+
+
+def _read(
+    body: bytes, model: SpanModel, limits: Limits, otherwise: Choices
+) -> tuple[PredictRequest, Choices, list[Document]]:
+    try:
+        record = strict_json.parse(body.decode())
+    except UnicodeDecodeError:
+        raise Refused(422, "a body that is not UTF-8", "JSON in UTF-8", "encode it so") from None
+    asked = PredictRequest.model_validate(record)
+    choices = asked.parameters.choices(otherwise)
+    documents = asked.documents(model, limits)
+    model.predictor(**choices)  # is there such a policy, such an operating point?
+    if all(errors := [model.lacking(document) for document in documents]):
+        raise errors[0] or AssertionError
+    return asked, choices, documents
+
+
+def _told(name: str, found: list[Document], unit: str) -> Response:
+    return _json({"model": name, "results": [result(document, unit) for document in found]})
 
 
 def _key_check(keys: tuple[bytes, ...]) -> Callable[[Request], None]:
     def check(request: Request) -> None:
         kind, _, key = request.headers.get("authorization", "").partition(" ")
-        given = key.strip().encode("utf-8", "surrogateescape") if kind.lower() == "bearer" else b""
+        given = key.strip().encode("latin-1", "replace") if kind.lower() == "bearer" else b""
         if keys and not any([hmac.compare_digest(given, known) for known in keys]):  # all, whichever it is
-            raise Refused(
-                401,
-                "no valid key",
-                "Authorization: Bearer KEY",
-                "ask whoever runs this server",
-                WWW_Authenticate="Bearer",
-            )
+            header = {"WWW_Authenticate": "Bearer"}
+            raise Refused(401, "no valid key", "Authorization: Bearer KEY", "ask whoever runs this server", **header)
 
     return check
 
@@ -129,68 +149,84 @@ async def _body(request: Request, most: int) -> bytes:
                     )
     except TimeoutError:
         raise Refused(408, "a body that does not arrive", f"all of it in {BODY_SECONDS:g} s", "send it again") from None
+    except ClientDisconnect:
+        raise _left() from None
     return b"".join(chunks)
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    """What is wrong with a request, told without repeating what stood there."""
-    try:
-        yield
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        where = "/".join(str(part) for part in ("", *first["loc"]))
-        if where.startswith("/inputs/"):  # of the kinds that it may be, it is none
-            raise Refused(422, "/inputs: another kind of value", INPUTS, "correct it") from None
-        raise Refused(422, f"{where or 'the body'}: {first['msg']}", "see GET /openapi.json", "correct it") from None
-    except SpanbertError as error:
-        place = f"document {error.document!r}: " if error.document is not None else ""
-        raise Refused(422, place + error.found, error.expected, error.fix) from None
 
 
 async def _predicted(
     worker: Worker, documents: list[Document], choices: Choices, request: Request, seconds: float
 ) -> list[Document]:
     """What the worker makes of them, unless it takes too long or nobody waits for it any more."""
+    answer = asyncio.wrap_future(worker.submit(documents, choices))
+    gone = asyncio.ensure_future(request.receive())  # after the body nothing comes but the end of the connection
     try:
-        told = worker.submit(documents, choices)
+        await asyncio.wait((answer, gone), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if answer.done():
+            return answer.result()
+        if gone.done():
+            raise _left()
+        raise Refused(504, f"no answer in {seconds:g} s", "fewer or shorter texts", "send less, or try again later")
+    finally:
+        gone.cancel()
+        answer.cancel()  # what is left of it the worker drops
+
+
+def _left() -> Refused:
+    return Refused(499, "the client has left", "somebody to answer", "nothing")
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Whatever goes wrong with a request as an answer."""
+    try:
+        yield
+    except Refused:
+        raise
     except Busy as busy:
         wait = str(max(1, math.ceil(busy.seconds)))
         raise Refused(429, "too much waits already", "another try", f"wait {wait} s", Retry_After=wait) from None
-    gone = asyncio.ensure_future(request.receive())  # after the body nothing comes but the end of the connection
-    answer = asyncio.wrap_future(told)
-    await asyncio.wait((answer, gone), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    left = gone.done()
-    gone.cancel()
-    if not answer.done():
-        answer.cancel()  # the worker drops what is left of it
-        if left:
-            raise Refused(499, "the client has left", "somebody to answer", "nothing")
-        raise Refused(504, f"no answer in {seconds:g} s", "fewer or shorter texts", "send less, or try again later")
-    with _explained():
-        return _without_text(answer)
+    except Stopping:
+        raise Refused(
+            503, "the server is stopping", "another try", "ask again later", Retry_After="30", Connection="close"
+        ) from None
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        where = "/".join(str(part)[:40] for part in ("", *first["loc"]))
+        if where.startswith("/inputs/"):  # of the kinds that it may be, it is none
+            raise Refused(422, "/inputs: another kind of value", INPUTS, "correct it") from None
+        raise Refused(422, f"{where or 'the body'}: {first['msg']}", "see GET /openapi.json", "correct it") from None
+    except SpanbertError as error:
+        place = f"{error.file}: " if error.file is not None else ""
+        parts = [error.found, error.expected, error.fix]
+        found, expected, fix = map(_unquoted, parts) if isinstance(error, DataError) else parts
+        raise Refused(422, place + found, expected, fix) from None
+    except Exception as error:
+        number = uuid.uuid4().hex[:12]  # its own words may hold the text
+        frames = "".join(traceback.format_tb(error.__traceback__))
+        LOG.error("fault %s: %s\n%s", number, type(error).__name__, frames)
+        raise Refused(500, f"a fault inside ({number})", "a prediction", "report it with the server's log") from None
 
 
-def _without_text(answer: asyncio.Future[list[Document]]) -> list[Document]:
-    """The answer; a fault is logged as where it came from, since its words may hold the text."""
-    error = answer.exception()
-    if error is None:
-        return answer.result()
-    if isinstance(error, SpanbertError):
-        raise error
-    number = uuid.uuid4().hex[:12]
-    LOG.error("fault %s: %s\n%s", number, type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
-    raise Refused(500, f"a fault inside ({number})", "a prediction", "report it with what the server logged")
+def _unquoted(message: str) -> str:
+    """Without what stands between the first quotation mark and the last one."""
+    return re.sub(r"""(['"]).*\1""", "…", message, flags=re.DOTALL)
 
 
-class _Numbered:
-    """Each answer carries the number that its request came with, or a new one."""
+class _Gate:
+    """Around all routes: only known names of the host are answered, and each answer carries the number of its request,
+    or a new one.
+    """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    def __init__(self, app: ASGIApp, hosts: set[str] | None) -> None:
+        self.app, self.hosts = app, hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        given = Headers(scope=scope).get(ID, "") if scope["type"] == "http" else ""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        given = headers.get(ID, "")
         number = given if 0 < len(given) <= 100 and given.isprintable() else uuid.uuid4().hex
 
         async def numbered(message: Message) -> None:
@@ -198,6 +234,11 @@ class _Numbered:
                 MutableHeaders(scope=message)[ID] = number
             await send(message)
 
+        host = re.sub(r":\d*$", "", headers.get("host", "")).rstrip(".").strip("[]").lower()
+        if self.hosts is not None and host not in self.hosts:
+            error = Refused(400, "a name of another host", "localhost", "ask under the address that the server told")
+            await _json(error.body, error.status)(scope, receive, numbered)
+            return
         await self.app(scope, receive, numbered)
 
 
@@ -209,9 +250,9 @@ def _refuse(request: Request, error: Exception) -> Response:  # noqa: ARG001 - t
 def _refuse_otherwise(request: Request, error: Exception) -> Response:
     """What the framework itself refuses: a route that is not there, another method."""
     assert isinstance(error, HTTPException)
-    body: dict[str, JSON] = {"error": f"{request.method} {request.url.path}: {error.detail}"}
-    body |= {"expected": "POST /v1/predict, GET /v1/model", "do_this": "see GET /openapi.json"}
-    return _json(body, error.status_code, error.headers)
+    found = f"{request.method} {request.url.path}: {error.detail}"
+    refused = Refused(error.status_code, found, "POST /v1/predict, GET /v1/model", "see GET /openapi.json")
+    return _json(refused.body, error.status_code, error.headers)
 
 
 def _json(value: object, status: int = 200, headers: object = None) -> Response:
@@ -246,5 +287,8 @@ def _description(model: SpanModel, name: str, limits: Limits) -> dict[str, JSON]
             point: {"requirement": each.requirement, "thresholds": each.thresholds}
             for point, each in bundle.operating_points.items()
         },
-        "limits": {key: getattr(limits, key) for key in ("max_body", "max_texts", "max_characters", "request_timeout")},
+        "limits": {
+            key: getattr(limits, key)
+            for key in ("max_body", "max_texts", "max_characters", "max_annotations", "request_timeout")
+        },
     }

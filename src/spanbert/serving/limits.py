@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import ClassVar
 
 from ..errors import MachineError, UsageError
 
@@ -15,6 +17,9 @@ ANY_KEY = 16  # characters that a key has at least
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Settings of a server. Raises UsageError for what cannot be served, or should not without a key."""
+
+    from_environment: ClassVar[bool] = False
+    """Orchestrators set variables such as SPANBERT_PORT on their own account."""
 
     host: str = "127.0.0.1"
     """Address to listen on. Other machines can reach all but 127.0.0.1, so those ask for a key."""
@@ -30,17 +35,20 @@ class Limits:
     """Texts of a request."""
     max_characters: int = 200_000
     """Characters of a text."""
+    max_annotations: int = 1_000
+    """Questions of a text, and its given spans and relations."""
     max_waiting: int = 256
     """Requests that wait; more are told to come back later."""
     max_waiting_characters: int = 4_000_000
-    """Characters of their texts together."""
+    """Characters of their texts together, each once for each question about it."""
     request_timeout: float = 30.0
     """Seconds until a request that is not answered is given up."""
 
     def __post_init__(self) -> None:
-        for name in ("max_body", "max_texts", "max_characters", "max_waiting", "max_waiting_characters"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name} {getattr(self, name)}", "a whole number from 1 on", "leave it out")
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name.startswith("max_") and value < 1:
+                raise UsageError(f"{field.name} {value}", "a whole number from 1 on", "leave it out")
         if not 0 <= self.port < 65_536:
             raise UsageError(f"port {self.port}", "a number from 0 to 65535", "leave it out for 8000")
         if not 0.0 < self.request_timeout < float("inf"):
@@ -71,10 +79,10 @@ class Limits:
                 f"{self.key_file}: {error.strerror}", "a file of keys", "write one key a line, readable by you alone"
             ) from None
         keys = tuple(line.strip() for line in lines if line.strip())
-        if not keys or min(map(len, keys)) < ANY_KEY:
+        if not keys or any(len(key) < ANY_KEY or not re.fullmatch(rb"[!-~]+", key) for key in keys):
             raise UsageError(
-                f"{self.key_file} with {'a key that is too short' if keys else 'no key'}",
-                f"one key a line, of {ANY_KEY} characters or more",
+                f"{self.key_file} with {'a key that is too short or has strange characters' if keys else 'no key'}",
+                f"one key a line, of {ANY_KEY} or more letters, digits and signs of ASCII",
                 "make one with: python -c 'import secrets; print(secrets.token_urlsafe(32))'",
             )
         return keys

@@ -7,85 +7,115 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ..documents import JSON, Document, check_text, to_json
-from ..errors import SpanbertError, UsageError
+from ..documents import JSON, Document, Question, check_text, to_json
+from ..errors import UsageError, at
 from ..formats import Reading, ReadReport
 from ..formats.jsonl import from_json
-from ..inference.span_model import Choices
+from ..inference.span_model import Choices, SpanModel
 from .limits import Limits
 
 Table = Sequence[int]
+_STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+_TOLD = ("clusters", "coverage", "annotated")
+"""Keys of a document that say what a system found: nothing that a model could need."""
+_RELATED = ("spans", "relations")
+"""Keys that only a model needs that relates spans."""
 
 
 class Parameters(BaseModel):
     """How predictions are chosen; what is left out is as the server was started."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = _STRICT
 
     threshold: Annotated[float, Field(ge=0.0, le=1.0, description="Least probability.")] | None = None
-    operating_point: Annotated[str, Field(description="Thresholds stored under this name.")] | None = None
-    policy: Annotated[str, Field(description="flat, nested, overlapping or arg-max.")] | None = None
+    operating_point: Annotated[
+        str, Field(max_length=100, description="Thresholds stored under this name.")
+    ] | None = None  # fmt: skip
+    policy: Annotated[
+        str, Field(max_length=100, description="flat, nested, overlapping or arg-max.")
+    ] | None = None  # fmt: skip
     given_spans: Annotated[bool, Field(description="Take the spans of documents as they are, and relate them.")] = False
     offset_unit: Annotated[
         Literal["code-points", "utf-16", "utf-8"],
-        Field(description="What offsets count, in both directions; JavaScript counts utf-16."),
+        Field(description="What the offsets of spans count, in both directions; JavaScript counts utf-16."),
     ] = "code-points"
 
     def choices(self, otherwise: Choices) -> Choices:
-        """Those of the request, or, where it has none, those of the server."""
-        chosen: Choices = {
-            "threshold": self.threshold, "operating_point": self.operating_point, "policy": self.policy,
-        }  # fmt: skip
-        said = any(value is not None for value in chosen.values())
-        return {**(chosen if said else otherwise), "given_spans": self.given_spans}
+        """Those of the request, and where it has none those of the server."""
+        chosen: Choices = {**otherwise, "given_spans": self.given_spans}
+        if self.threshold is not None or self.operating_point is not None:  # one takes the other's place
+            chosen["threshold"], chosen["operating_point"] = self.threshold, self.operating_point
+        if self.policy is not None:
+            chosen["policy"] = self.policy
+        return chosen
 
 
 class PredictRequest(BaseModel):
     """Texts, or documents as in the JSON lines (with questions or given spans, say), alone or in a list."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = _STRICT
 
     inputs: str | dict[str, object] | list[str | dict[str, object]]
     parameters: Parameters = Parameters()
 
-    def documents(self, limits: Limits) -> list[Document]:
-        """Raises UsageError for more than the limits allow, DataError for what is no document."""
+    def documents(self, model: SpanModel, limits: Limits) -> list[Document]:
+        """What the model needs of the inputs.
+
+        Raises UsageError for more than the limits allow, DataError for what is no document; its place is in `file`.
+        """
         listed = self.inputs if isinstance(self.inputs, list) else [self.inputs]
         if not 0 < len(listed) <= limits.max_texts:
             raise UsageError(f"{len(listed)} texts in a request", f"1 to {limits.max_texts}", "send them in several")
-        for each in listed:
-            text = each if isinstance(each, str) else each.get("text")
-            if isinstance(text, str) and len(text) > limits.max_characters:
+        found = []
+        for number, each in enumerate(listed):
+            with at(file=f"/inputs/{number}" if isinstance(self.inputs, list) else "/inputs"):
+                found.append(self._document(each, f"text-{number + 1}", model, limits))
+        return found
+
+    def _document(self, each: str | dict[str, object], name: str, model: SpanModel, limits: Limits) -> Document:
+        text = each if isinstance(each, str) else each.get("text")
+        if isinstance(text, str) and len(text) > limits.max_characters:
+            raise UsageError(
+                f"a text of {len(text):,} characters",
+                f"{limits.max_characters:,} at most",
+                "use spanbert predict for it, or start the server with a larger --max-characters",
+            )
+        if isinstance(each, str):
+            check_text(each)
+            return Document(name, each)
+        relates = any("relations" in task.tells for task in model.bundle.tasks.values())
+        ignored = _TOLD if relates else (*_TOLD, *_RELATED)
+        record = {key: value for key, value in each.items() if key not in ignored}
+        for key in ("spans", "relations", "questions"):
+            items = record.get(key)
+            if isinstance(items, list) and len(items) > limits.max_annotations:
                 raise UsageError(
-                    f"a text of {len(text):,} characters",
-                    f"{limits.max_characters:,} at most",
-                    "use spanbert predict for it, or start the server with a larger --max-characters",
+                    f"{len(items):,} {key} of a document", f"{limits.max_annotations:,} at most", "send fewer at a time"
                 )
-        report = ReadReport(Reading(offset_unit=self.parameters.offset_unit))
-        return [
-            _bare(f"text-{number}", each) if isinstance(each, str) else from_json(each, report)
-            for number, each in enumerate(listed, start=1)
-        ]
+        if isinstance(questions := record.get("questions"), list):
+            record["questions"] = [_asked(question) for question in questions]
+        record.setdefault("id", name)
+        document = from_json(record, ReadReport(Reading(offset_unit=self.parameters.offset_unit)))
+        if sum(span.end - span.start for span in document.spans) > limits.max_body:
+            raise UsageError("spans longer than a request", f"{limits.max_body:,} characters in all", "send fewer")
+        asked = tuple(Question(question.id, question.text) for question in document.questions)
+        return Document(document.id, document.text, document.spans, document.relations, questions=asked)
 
 
 def result(document: Document, unit: str) -> dict[str, JSON]:
-    """The document as in the JSON lines, without its text; offsets in the unit."""
-    record = {key: value for key, value in to_json(document).items() if key not in ("text", "meta")}
+    """The document as in the JSON lines, without its text; offsets of spans in the unit."""
+    record = {key: value for key, value in to_json(document).items() if key != "text"}
     if unit == "code-points":
         return record
     table = TABLES[unit](document.text)
     return {key: _counted(value, table) for key, value in record.items()}
 
 
-def told(error: SpanbertError) -> dict[str, JSON]:
-    """The three parts of a message of ours."""
-    where = {"document": error.document} if error.document is not None else {}
-    return {"error": error.found, "expected": error.expected, "do_this": error.fix, **where}
-
-
-def _bare(name: str, text: str) -> Document:
-    check_text(text)
-    return Document(name, text)
+def _asked(question: object) -> object:
+    """Without the answers that it may have."""
+    if not isinstance(question, dict):
+        return question
+    return {key: value for key, value in question.items() if key not in ("answers", "n_best", "no_answer", "texts")}
 
 
 def _counted(value: JSON, table: Table) -> JSON:

@@ -1,15 +1,17 @@
 """One thread that predicts for all requests.
 
-There is no timer: while it computes, requests gather, and when it is free it takes what is there: a document of each
-request in turn, up to `BATCH_CHARACTERS`. So many short requests share a batch, and a request of many documents holds
-up another by the document under way and one more. What nobody waits for any more is dropped before it costs anything.
+There is no timer: while it computes, requests gather, and when it is free it takes what is there, as much as makes a
+good batch. First comes what has waited longest beyond the time that it takes itself: so a short text passes long ones,
+but each of them only for as long as that one would take. What nobody waits for any more is dropped, also half way.
+
+Work is counted in characters that are read: those of a document, once for each of its questions.
 """
 
 from __future__ import annotations
 
+import heapq
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
@@ -18,11 +20,15 @@ from dataclasses import dataclass, field
 from ..documents import Document
 from ..inference.span_model import Choices
 
-Predict = Callable[[Sequence[Document], Choices], Sequence[Document]]
-BATCH_CHARACTERS = 20_000
-"""Of documents that are predicted together: some 5,000 pieces, from which on larger batches are no faster."""
+Check = Callable[[], None]
+"""Called between batches of the encoder; raises where there is no use in going on."""
+Predict = Callable[[Sequence[Document], Choices, Check], Sequence[Document]]
+BATCH_WORK = 20_000
+"""Characters that are predicted together: some 5,000 pieces, from which on larger batches are no faster."""
 FIRST_GUESS = 20_000.0
 """Characters a second, before anything was measured."""
+_TELLING = 500  # characters from which on a batch says how fast it goes
+_MEMORY = 0.9  # what is measured counts this much less with every later batch
 
 
 class Busy(Exception):
@@ -33,98 +39,155 @@ class Busy(Exception):
         self.seconds = seconds
 
 
+class Stopping(Exception):
+    """The server is about to end."""
+
+
+class _Abandoned(Exception):
+    """Nobody waits for this batch any more."""
+
+
+def work(document: Document) -> int:
+    """Characters that are read of it."""
+    return len(document.text) * max(1, len(document.questions))
+
+
 @dataclass(eq=False, slots=True)
 class _Job:
     """A request: its documents, those of them that are still to be taken, and what was made of the others."""
 
     documents: Sequence[Document]
     choices: Choices
+    since: float
+    """When it came, or was last served."""
     told: Future[list[Document]] = field(default_factory=Future)
     taken: int = 0
     found: dict[int, Document] = field(default_factory=dict)
 
     @property
     def waiting(self) -> int:
-        return sum(len(document.text) for document in self.documents[self.taken :])
+        return sum(work(document) for document in self.documents[self.taken :])
+
+    def urgency(self, now: float, rate: float) -> float:
+        """Least first: seconds that its next document takes, less those that it has waited."""
+        return work(self.documents[self.taken]) / rate - (now - self.since)
+
+
+_Batch = list[tuple[_Job, int]]
 
 
 class Worker:
-    """The queue and its thread. `close` ends it when all is told."""
+    """The queue and its thread. Whoever made it calls `close`."""
 
-    def __init__(self, predict: Predict, max_requests: int, max_characters: int) -> None:
-        self._predict, self._max_requests, self._max_characters = predict, max_requests, max_characters
-        self._jobs: deque[_Job] = deque()
+    def __init__(self, predict: Predict, max_requests: int, max_work: int) -> None:
+        self._predict, self._max_requests, self._max_work = predict, max_requests, max_work
+        self._jobs: list[_Job] = []
+        self._under_way: _Batch = []
         self._changed = threading.Condition()
         self._closing = False
-        self._rate = FIRST_GUESS
+        self.draining = False
+        """Nothing new is taken on."""
+        self._done, self._seconds = FIRST_GUESS, 1.0
         self._thread = threading.Thread(target=self._run, name="predicting", daemon=True)
         self._thread.start()
 
     @property
-    def alive(self) -> bool:
-        """Whether its thread runs."""
-        return self._thread.is_alive()
+    def ready(self) -> bool:
+        """Whether it takes requests on."""
+        return self._thread.is_alive() and not self.draining
+
+    def check_room(self, more: int = 0) -> None:
+        """Raises Busy where so many characters more cannot wait, Stopping where nothing can."""
+        with self._changed:
+            if not self.ready:
+                raise Stopping
+            self._drop_cancelled()
+            waiting = sum(job.waiting for job in self._jobs)
+            if self._jobs and (len(self._jobs) >= self._max_requests or waiting + more > self._max_work):
+                raise Busy(waiting / self._rate)
 
     def submit(self, documents: Sequence[Document], choices: Choices) -> Future[list[Document]]:
-        """Predictions in the order of the documents. Raises Busy; whoever loses interest cancels the future."""
-        job = _Job(documents, choices)
+        """Predictions in the order of the documents; whoever loses interest cancels the future.
+
+        Raises Busy, Stopping; the future fails with Stopping where the end came first.
+        """
+        job = _Job(documents, choices, time.monotonic())
         with self._changed:
-            self._drop_cancelled()
-            waiting = sum(other.waiting for other in self._jobs)
-            full = len(self._jobs) >= self._max_requests or waiting + job.waiting > self._max_characters
-            if self._jobs and full:
-                raise Busy(waiting / self._rate)
+            self.check_room(job.waiting)
             self._jobs.append(job)
             self._changed.notify()
         return job.told
 
-    def close(self) -> None:
-        """Tell what still waits, then end."""
+    def abandon(self) -> None:
+        """All that waits or is under way fails with Stopping."""
+        self.draining = True
         with self._changed:
-            self._closing = True
+            for job in [*self._jobs, *(job for job, _ in self._under_way)]:
+                with suppress(InvalidStateError):
+                    job.told.set_exception(Stopping())
+
+    def close(self, seconds: float | None = None) -> bool:
+        """Tell what still waits, then end. False where that has not come after so many seconds."""
+        with self._changed:
+            self.draining = self._closing = True
             self._changed.notify()
-        self._thread.join()
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    @property
+    def _rate(self) -> float:
+        return self._done / self._seconds
 
     def _run(self) -> None:
         while batch := self._take():
             start = time.perf_counter()
             self._tell(batch)
-            characters = sum(len(job.documents[number].text) for job, number in batch)
-            self._rate = 0.8 * self._rate + 0.2 * max(1, characters) / max(1e-6, time.perf_counter() - start)
+            done = sum(work(job.documents[number]) for job, number in batch)
+            if done >= _TELLING:
+                self._done = _MEMORY * self._done + done
+                self._seconds = _MEMORY * self._seconds + time.perf_counter() - start
+            self._under_way = []
 
-    def _take(self) -> list[tuple[_Job, int]]:
-        """Documents to predict together; none when there is nothing left to do."""
+    def _take(self) -> _Batch:
+        """Documents to predict together, under the same choices; none when there is nothing left to do."""
         with self._changed:
             while True:
                 self._drop_cancelled()
                 if self._jobs or self._closing:
                     break
                 self._changed.wait()
-            if not self._jobs:
-                return []
-            turn = deque(job for job in self._jobs if job.choices == self._jobs[0].choices)
-            batch: list[tuple[_Job, int]] = []
-            room = BATCH_CHARACTERS
-            while turn:
-                job = turn.popleft()
-                room -= len(job.documents[job.taken].text)
+            now, rate = time.monotonic(), self._rate
+            turns = [(job.urgency(now, rate), number, job) for number, job in enumerate(self._jobs)]
+            heapq.heapify(turns)
+            batch: _Batch = []
+            room = BATCH_WORK
+            while turns:
+                _, number, job = heapq.heappop(turns)
+                if batch and job.choices != batch[0][0].choices:
+                    continue
+                room -= work(job.documents[job.taken])
                 if batch and room < 0:
                     break
                 batch.append((job, job.taken))
-                job.taken += 1
+                job.taken, job.since = job.taken + 1, now
                 if job.taken < len(job.documents):
-                    turn.append(job)
-            served = {id(job) for job, _ in batch}
-            self._jobs = deque(
-                [job for job in self._jobs if id(job) not in served]
-                + [job for job in self._jobs if id(job) in served and job.taken < len(job.documents)]
-            )
+                    heapq.heappush(turns, (job.urgency(now, rate), number, job))
+            self._jobs = [job for job in self._jobs if job.taken < len(job.documents)]
+            self._under_way = batch
             return batch
 
-    def _tell(self, batch: Sequence[tuple[_Job, int]]) -> None:
+    def _tell(self, batch: _Batch) -> None:
         """Predict; where that fails, each document alone, so that one bad text is nobody else's fault."""
+
+        def check() -> None:
+            if all(job.told.done() for job, _ in batch):
+                raise _Abandoned
+
         try:
-            found = self._predict([job.documents[number] for job, number in batch], batch[0][0].choices)
+            check()
+            found = self._predict([job.documents[number] for job, number in batch], batch[0][0].choices, check)
+        except _Abandoned:
+            return
         except Exception as error:
             if len(batch) > 1:
                 for each in batch:
@@ -140,4 +203,4 @@ class Worker:
                     job.told.set_result([job.found[k] for k in range(len(job.documents))])
 
     def _drop_cancelled(self) -> None:
-        self._jobs = deque(job for job in self._jobs if not job.told.done())
+        self._jobs = [job for job in self._jobs if not job.told.done()]

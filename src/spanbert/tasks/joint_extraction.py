@@ -12,8 +12,9 @@ calibration measures what that is worth: a relation of spans that are wrong is w
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, product
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
@@ -191,18 +192,18 @@ class JointExtraction:
         if not spans:
             return Decoded()
         if (spans["logit"] == GIVEN).any():  # then all are
-            ends = {
-                (a, b, c): Candidate(span.start, span.end, span.label, GIVEN)
-                for span in self._known(document)
-                for a, b, c in gold.runs([span], pieces, self.settings.spans).tolist()
-            }
-            return Decoded(tuple(ends.values()), relations=tuple(self._related(ends, table)))
+            given: dict[tuple[int, ...], list[Candidate]] = {}  # several of a run, where borders lie inside a piece
+            for span in self._known(document):
+                for run in gold.runs([span], pieces, self.settings.spans).tolist():
+                    given.setdefault(tuple(run), []).append(Candidate(span.start, span.end, span.label, GIVEN))
+            return Decoded(tuple(chain(*given.values())), relations=tuple(self._related(given, table)))
         columns = pieces.starts[spans["first"]], pieces.ends[spans["last"]], spans["label"], spans["logit"]
         chosen = decode_spans(self.settings.policy, *columns, floor=gold.FLOOR, room=gold.room(pieces))
         spans = {name: column[chosen] for name, column in spans.items()}
         found = gold.candidates(self.settings.spans, pieces, spans)
-        places = zip(spans["first"].tolist(), spans["last"].tolist(), spans["label"].tolist(), strict=True)
-        return Decoded(found, relations=tuple(self._related(dict(zip(places, found, strict=True)), table)))
+        runs = zip(spans["first"].tolist(), spans["last"].tolist(), spans["label"].tolist(), strict=True)
+        places: dict[tuple[int, ...], list[Candidate]] = {run: [span] for run, span in zip(runs, found, strict=True)}
+        return Decoded(found, relations=tuple(self._related(places, table)))
 
     def judged(self, document: Document, decoded: Decoded) -> Judged:
         """A span is right when boundaries and label are, a relation when both its spans and its label are."""
@@ -221,8 +222,10 @@ class JointExtraction:
         """Strict relations; the spans beside them."""
         return joint_report(gold, predicted)
 
-    def _related(self, spans: dict[tuple[int, int, int], Candidate], table: Table) -> Iterator[RelationCandidate]:
-        """Of each pair of found spans its best label, or all where it may have several."""
+    def _related(
+        self, spans: Mapping[tuple[int, ...], Sequence[Candidate]], table: Table
+    ) -> Iterator[RelationCandidate]:
+        """Of each pair of these spans its best label, or all where it may have several."""
         rows = _rows(table, pairs=True)
         if not rows:
             return
@@ -232,8 +235,7 @@ class JointExtraction:
             for prefix in ("", "tail_")
         )
         for head, tail, odds in zip(heads, tails, np.nan_to_num(rows["odds"], nan=-np.inf), strict=True):
-            if head in spans and tail in spans:
-                ends = spans[head], spans[tail]
+            for ends in product(spans.get(head, ()), spans.get(tail, ())):
                 one, other = (Span(end.start, end.end, end.label) for end in ends)
                 for label in range(len(odds)) if self.settings.several else [int(odds.argmax())]:
                     if odds[label] > related.FLOOR:
