@@ -31,16 +31,19 @@ def best_antecedents(later: npt.NDArray[np.float32], earlier: npt.NDArray[np.flo
     chosen, odds = np.full(count, -1, dtype=np.int64), np.full(count, -FARTHEST)
     for begin in range(0, count, BLOCK):
         end = min(count, begin + BLOCK)
-        logits = (later[begin:end] @ earlier[:end].T).astype(np.float64)
-        logits[np.arange(begin, end)[:, None] <= np.arange(end)[None]] = -np.inf
-        logits = np.where(np.isnan(logits), -np.inf, logits)
+        logits = later[begin:end] @ earlier[:end].T
+        logits[:, begin:][np.triu_indices(end - begin)] = -np.inf  # only what stands before
+        if np.isnan(logits.sum()):
+            logits[np.isnan(logits)] = -np.inf
         nearest = end - 1 - logits[:, ::-1].argmax(axis=1)
-        best = logits[np.arange(end - begin), nearest]
-        all_of_them = np.logaddexp(0.0, np.logaddexp.reduce(logits, axis=1))
+        rows = np.arange(end - begin)
+        best = logits[rows, nearest]
+        logits[rows, nearest] = -np.inf
         known = best > 0
+        others = np.exp(np.subtract(logits[known], best[known, None]))  # each against the best, and "none" as well
+        sums = others.sum(axis=1, dtype=np.float64) + np.exp(-best[known].astype(np.float64))
         chosen[begin:end] = np.where(known, nearest, -1)
-        share = np.minimum(best[known] - all_of_them[known], -1e-300)
-        odds[begin:end][known] = np.clip(share - np.log(-np.expm1(share)), -FARTHEST, FARTHEST)
+        odds[begin:end][known] = np.clip(-np.log(np.maximum(sums, 1e-300)), -FARTHEST, FARTHEST)
     return Links(chosen, odds)
 
 
