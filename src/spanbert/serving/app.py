@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi.telemetry import TelemetryConfig
 from pydantic import ValidationError
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -38,6 +39,8 @@ BODY_SECONDS = 30.0
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 """Under which a server for this machine alone answers, so that no page of elsewhere can ask under a name of its own."""
 INPUTS = "a text, a document as in the JSON lines, or a list of either"
+SILENT: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+"""Nothing is sent anywhere, whatever the environment says."""
 ID = "x-request-id"
 LONGEST = 200
 """Characters of a finding that is told."""
@@ -59,7 +62,9 @@ class Refused(Exception):
 
 def create_app(model: SpanModel, name: str, limits: Limits, otherwise: Choices, worker: Worker) -> ASGIApp:
     """name: what the model is called in answers. otherwise: how is chosen where a request does not say so."""
-    app = FastAPI(title="spanbert", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        title="spanbert", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, telemetry=SILENT
+    )  # fmt: skip
     app.add_exception_handler(Refused, _refuse)
     app.add_exception_handler(HTTPException, _refuse_otherwise)
     behind_key = APIRouter(dependencies=[Depends(_key_check(limits.keys()))])
