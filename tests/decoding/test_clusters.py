@@ -64,3 +64,16 @@ def test_components_are_the_closure_of_the_links(count: int, pairs: list[tuple[i
     for _ in range(count):
         reach = reach | (reach.astype(int) @ reach.astype(int) > 0)
     assert all(together[k] == set(np.flatnonzero(reach[k]).tolist()) for k in range(count))
+
+
+def test_numbers_without_bounds_are_still_numbers():
+    """Infinite and overflowing ones are likely links, those that are none link nothing."""
+    later = np.ones((5, 1), dtype=np.float32)
+    later[4] = np.nan
+    earlier = np.array([[np.inf], [np.inf], [1], [np.nan], [1]], dtype=np.float32)
+    with np.errstate(over="raise", invalid="raise"):
+        found = best_antecedents(later, earlier)
+    assert found.earlier.tolist() == [-1, 0, 1, 1, -1]
+    assert found.log_odds.tolist() == pytest.approx([-50.0, 50.0, 0.0, 0.0, -50.0])
+    huge = np.full((3, 2), 3e38, dtype=np.float32)
+    assert np.isfinite(best_antecedents(huge, huge).log_odds).all()

@@ -237,7 +237,8 @@ def test_given_spans_are_taken_as_they_are(tokenizer: Tokenizer):
 
 
 @pytest.mark.parametrize("name", [NAME, "relation-extraction"])
-def test_a_relation_of_a_span_with_itself_teaches_no_types(tokenizer: Tokenizer, name: str):
-    document = document_of(WORKS, Relation(ANNA, ANNA, "met"))
+def test_a_relation_of_a_span_with_itself_teaches_nothing_nor_does_a_repeat(tokenizer: Tokenizer, name: str):
+    document = document_of(WORKS, WORKS, Relation(ANNA, ANNA, "met"), Relation(ANNA, ANNA, "knows"))
     made = task_class(name)(settings_from(name, {}), tokenizer).adapted([document], 9).settings
-    assert made.types == ("PERSON>ORG",)
+    assert made.types == ("PERSON>ORG",) and made.several is False
+    assert not {"met", "relation:met"} & set(made.labels)

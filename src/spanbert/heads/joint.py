@@ -112,7 +112,7 @@ class JointHead(nn.Module):
             limits[window] = len(spans)
         best = best_of_each(found["window"], found["logit"], limits)
         found = {name: column[best] for name, column in found.items()}
-        pairs = self._pairs({name: column.numpy() for name, column in found.items()})
+        pairs = _nearest(self._pairs({name: column.numpy() for name, column in found.items()}), found, batch)
         logits = self._logits(vectors, batch, {name: column.numpy() for name, column in found.items()}, pairs)
         return found, torch.from_numpy(pairs), (logits[:, 1:] - logits[:, :1]).cpu()
 
@@ -199,6 +199,16 @@ def _with_given(rows: Mapping[str, Tensor], batch: Batch) -> Mapping[str, Tensor
     added = dict(zip(("window", "first", "last", "label"), columns, strict=True))
     added["logit"] = rows["logit"].new_full((len(told),), GIVEN)
     return {name: torch.cat([column[found], added[name]]) for name, column in rows.items()}
+
+
+def _nearest(pairs: IntArray, found: Mapping[str, Tensor], batch: Batch) -> IntArray:
+    """The pairs; of a window whose spans were given at most `MOST` squared, those that begin nearest to each other."""
+    if not batch.given:
+        return pairs
+    first, window = found["first"].numpy(), found["window"].numpy()[pairs[:, 0]]
+    order = np.lexsort((np.abs(first[pairs[:, 0]] - first[pairs[:, 1]]), window))
+    rank = np.arange(len(order)) - np.searchsorted(window[order], window[order])
+    return pairs[np.sort(order[(rank < MOST**2)])]
 
 
 def _owned(batch: Batch, window: Tensor, middle: Tensor) -> Tensor:

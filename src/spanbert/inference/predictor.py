@@ -97,11 +97,11 @@ class Predictor:
                 pairs = zip(questions, decoded[name].answers, strict=True)
                 questions = tuple(_answered(question, answers, judge) for question, answers in pairs)
         if len(decoded) > 1:
-            spans, relations = _once(spans), _once(relations)
+            spans = _once(spans)
         return replace(
             document,
             spans=given or tuple(spans),
-            relations=tuple(_of_spans(relations, given or spans)),
+            relations=tuple(_once(list(_of_spans(relations, given or spans)))),
             clusters=tuple(clusters),
             questions=questions,
             annotated=None,
@@ -162,6 +162,12 @@ class _Pool:
         self.readers.append((name,))
         self.positions += len(window.ids)
 
+    def share(self, place: int, window: Window, name: str) -> None:
+        """One that is there already, for another task."""
+        self.readers[place] += (name,)
+        if window.given is not None:  # which other tasks do not look at
+            self.windows[place] = window
+
 
 def _pools(readings: Sequence[Reading], tasks: Mapping[str, Task], *, given_spans: bool) -> Iterator[_Pool]:
     """The windows that the tasks want of a chunk, those that several want once, in pools of bounded size.
@@ -170,15 +176,15 @@ def _pools(readings: Sequence[Reading], tasks: Mapping[str, Task], *, given_span
     """
     pool = _Pool()
     for number, reading in enumerate(readings):
-        known: dict[tuple[object, ...], int] = {}
+        known: dict[tuple[int, bytes, int, int], int] = {}
         for name, task in tasks.items():
             seen = reading.document if given_spans else task.visible(reading.document)
             for example in task.examples(seen, reading.pieces, None):
                 for window in example.windows:
                     if len(tasks) > 1:
-                        key = (window.unit, window.ids.tobytes(), window.low, window.high, window.given is None)
+                        key = (window.unit, window.ids.tobytes(), window.low, window.high)
                         if key in known:
-                            pool.readers[known[key]] += (name,)
+                            pool.share(known[key], window, name)
                             continue
                         known[key] = len(pool.windows)
                     elif pool.positions > POOL_POSITIONS:
@@ -320,7 +326,9 @@ def _bare(each: Told) -> Told:
 
 def _of_spans(relations: Sequence[Relation], spans: Sequence[Span]) -> Iterator[Relation]:
     """Those whose two arguments are among the spans, with these, which have scores."""
-    known = {(span.start, span.end, span.label): span for span in spans}
+    known: dict[tuple[int, int, str], Span] = {}
+    for span in spans:
+        known.setdefault((span.start, span.end, span.label), span)
     for relation in relations:
         head, tail = (known.get((each.start, each.end, each.label)) for each in (relation.head, relation.tail))
         if head is not None and tail is not None:

@@ -267,7 +267,7 @@ class SpanModel:
         if operating_point is not None and (operating_point not in points or threshold is not None):
             raise UsageError(
                 f"the operating point {operating_point!r}" + (" and a threshold" if threshold is not None else ""),
-                f"one of {', '.join(points) or 'none: this model has no operating points'}",
+                f"one of {', '.join(points)}" if points else "no operating point, as this model has none",
                 f"{nearest(operating_point, points)}spanbert calibrate --require makes one",
             )
         if threshold is not None and not 0.0 <= threshold <= 1.0:
@@ -278,17 +278,29 @@ class SpanModel:
                 "the policy that its thresholds were found under: the model's own",
                 "leave out the policy, or give a threshold instead",
             )
-        if given_spans and not any("relations" in task.tells for task in self.bundle.tasks.values()):
-            raise UsageError("given spans", "a model that relates spans", "leave it out: this model finds its own")
         tasks = self._tasks(policy)
         thresholds = self.bundle.thresholds if policy is None else {name: t.threshold for name, t in tasks.items()}
+        calibrations = self.bundle.calibrations
+        if given_spans:
+            if not any("relations" in task.tells for task in tasks.values()):
+                raise UsageError("given spans", "a model that relates spans", "leave it out: this model finds its own")
+            # what was fitted is about spans and relations that are found together
+            alone = [name for name, task in tasks.items() if "relations" in task.tells and not task.reads_spans]
+            if alone and operating_point is not None:
+                raise UsageError(
+                    f"the operating point {operating_point!r} with given spans",
+                    "spans that the model finds, as where its thresholds were found",
+                    "give a threshold instead, or leave out the spans",
+                )
+            calibrations = {**calibrations, **{name: Calibration() for name in alone}}
+            thresholds = {**thresholds, **{name: tasks[name].threshold for name in alone}}
         if operating_point is not None:  # of a task without a promise nothing is told under one
             thresholds = {n: t if n in points[operating_point].thresholds else NEVER for n, t in thresholds.items()}
         return Predictor(
             self.bundle.tokenizer,
             tasks,
             self.backend,
-            self.bundle.calibrations,
+            calibrations,
             thresholds if threshold is None else dict.fromkeys(tasks, threshold),
             points[operating_point].thresholds if operating_point else {},
             given_spans,

@@ -108,7 +108,7 @@ class JointExtraction:
     def adapted(self, documents: Sequence[Document], longest_span: int) -> Self:
         """Labels and types of the data, and windows that share its longest related stretch and some context."""
         s = self.settings
-        known = [relation for document in documents for relation in related.known(document)]
+        known = [relation for document in documents for relation in related.learnable(document)]
         spans = {span.label for document in documents for span in document.spans}
         labels = s.labels or (*sorted(spans), *sorted({RELATION + relation.label for relation in known}))
         if wrong := [label for label in spans if label.startswith(RELATION)]:
@@ -119,7 +119,7 @@ class JointExtraction:
             self,
             settings=replace(
                 gold.adapted(replace(s, labels=labels), documents, longest_span),
-                types=s.types or related.learnt_types(known),
+                types=s.types or tuple(sorted({related.types(relation) for relation in known})),
                 several=related.several(documents) if s.several is None else s.several,
             ),
         )
@@ -243,14 +243,15 @@ class JointExtraction:
                         yield RelationCandidate(one, other, relations[label], z, RELATION + relations[label])
 
     def _known(self, document: Document) -> list[Span]:
-        """Its spans of labels that are known here."""
-        return [span for span in document.spans if span.label in self.settings.spans]
+        """Its spans of labels that are known here; of those that differ in their parts alone the first."""
+        known = {(s.start, s.end, s.label): s for s in reversed(document.spans) if s.label in self.settings.spans}
+        return list(reversed(known.values()))
 
     def _targets(self, document: Document, pieces: Pieces) -> JointTargets:
         s = self.settings
         spans = gold.teachable(document, s.spans, s.policy, s.resolve)
         # of all spans, taught or not: one that is found all the same must not teach that it has no relation
-        listed = list(dict.fromkeys(self._known(document)))
+        listed = [span for span in dict.fromkeys(document.spans) if span.label in s.spans]
         runs = {span: row for span in listed for row in gold.runs([span], pieces, s.spans).tolist()}
         pairs = [
             (*runs[r.head], *runs[r.tail], s.relations.index(r.label))

@@ -17,6 +17,11 @@ def known(document: Document) -> list[Relation]:
     return [relation for relation in document.relations if relation.label != NO_RELATION]
 
 
+def learnable(document: Document) -> list[Relation]:
+    """Those between two spans: one of a span with itself can never be found."""
+    return [relation for relation in known(document) if relation.head != relation.tail]
+
+
 def wanted(document: Document) -> list[Relation]:
     """Of these, those whose label was looked for."""
     asked = document.annotated
@@ -34,15 +39,12 @@ def types(relation: Relation) -> str:
     return f"{relation.head.label}>{relation.tail.label}"
 
 
-def learnt_types(relations: Sequence[Relation]) -> tuple[str, ...]:
-    """Those of relations between two spans: one of a span with itself can never be found."""
-    return tuple(sorted({types(relation) for relation in relations if relation.head != relation.tail}))
-
-
 def several(documents: Sequence[Document]) -> bool:
-    """Whether some pair has more than one relation."""
+    """Whether some pair has relations of more than one label."""
     return any(
-        count > 1 for document in documents for count in Counter((r.head, r.tail) for r in known(document)).values()
+        count > 1
+        for document in documents
+        for count in Counter((h, t) for h, t, _ in {(r.head, r.tail, r.label) for r in learnable(document)}).values()
     )
 
 

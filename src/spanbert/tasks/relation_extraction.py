@@ -117,7 +117,7 @@ class RelationExtraction:
     def adapted(self, documents: Sequence[Document], longest_span: int) -> Self:  # noqa: ARG002 - a window is a pair's own
         """Labels and types of the data, which pairs are asked, and whether one may have several relations."""
         s = self.settings
-        relations = [relation for document in documents for relation in related.known(document)]
+        relations = [relation for document in documents for relation in related.learnable(document)]
         listed = any(relation.label == NO_RELATION for document in documents for relation in document.relations)
         self._check_types(documents)
         return replace(
@@ -127,7 +127,7 @@ class RelationExtraction:
                 labels=s.labels or tuple(sorted({relation.label for relation in relations})),
                 overlap=0 if s.overlap is None else s.overlap,
                 pairs=s.pairs or ("asked" if listed else "all"),
-                types=s.types or related.learnt_types(relations),
+                types=s.types or tuple(sorted({related.types(relation) for relation in relations})),
                 several=related.several(documents) if s.several is None else s.several,
             ),
         )

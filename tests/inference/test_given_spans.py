@@ -1,0 +1,90 @@
+"""Spans that are given to a model which finds spans and relations in one pass."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from spanbert import Document, SpanModel
+from spanbert.calibration.requirements import OperatingPoint
+from spanbert.documents import Span
+from spanbert.errors import UsageError
+from spanbert.heads import joint
+
+JOINT = "joint-extraction"
+TEXT = "the house of Anna was big and Acme Corp met with Dora . " * 6
+NAMES = {"Anna": "PERSON", "Acme Corp": "ORG", "Dora": "PERSON"}
+
+
+def model_of(encoder: Path, *tasks: str) -> SpanModel:
+    """Untrained, and sure that everything is related."""
+    labels = ["ORG", "PERSON", "relation:works"]
+    settings = {"types": ("PERSON>ORG",), "several": False, "window": 32}
+    made = SpanModel.create(encoder, task=JOINT, labels=labels, settings=settings)
+    made.bundle.network.heads[JOINT].distance.data[:, 1] += 3.0
+    for task in tasks:
+        made = made.adding(task, settings={"window": 32})
+    return made
+
+
+def document_of(text: str = TEXT) -> Document:
+    found = [
+        Span(at, at + len(name), label)
+        for name, label in NAMES.items()
+        for at in range(len(text))
+        if text.startswith(name, at)
+    ]
+    return Document("d", text, tuple(sorted(found, key=lambda span: span.start)))
+
+
+def test_they_stay_and_are_related_among_themselves(tiny_encoder: Path):
+    model, document = model_of(tiny_encoder), document_of()
+    found = model.predict(document, given_spans=True)
+    assert found.spans == document.spans and len(found.relations) > 10
+    assert all(r.head.label == "PERSON" and r.tail.label == "ORG" for r in found.relations)
+    assert len({(r.head, r.tail) for r in found.relations}) == len(found.relations)
+    doubled = replace(
+        document, spans=(*document.spans, *(replace(s, parts=((s.start, s.end),)) for s in document.spans))
+    )
+    assert len(model.predict(doubled, given_spans=True).relations) == len(found.relations)
+
+
+def test_what_was_fitted_for_found_spans_says_nothing_of_them(tiny_encoder: Path):
+    model, document = model_of(tiny_encoder), document_of()
+    told = model.predict(document, given_spans=True).relations
+    model.bundle.thresholds[JOINT] = 1.0
+    assert model.predict(document, given_spans=True).relations == told != ()
+    model.bundle.operating_points["strict"] = OperatingPoint("precision>=0.9", {JOINT: {"relation:works": 0.1}})
+    with pytest.raises(UsageError, match="given spans"):
+        model.predict(document, given_spans=True, operating_point="strict")
+
+
+def test_tasks_that_share_windows_still_read_them_once(tiny_encoder: Path):
+    document = document_of()
+    alone = model_of(tiny_encoder).predict(document, given_spans=True)
+    model = model_of(tiny_encoder, "coreference")
+    for tasks in (model.bundle.tasks, dict(reversed(model.bundle.tasks.items()))):
+        both = SpanModel(replace(model.bundle, tasks=tasks)).predict(document, given_spans=True)
+        assert both.coverage == alone.coverage
+        assert {(r.head, r.tail) for r in both.relations} == {(r.head, r.tail) for r in alone.relations}
+
+
+def test_of_very_many_the_nearest_pairs_are_looked_at(tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch):
+    model, document = model_of(tiny_encoder), document_of(TEXT[:100])
+    every = model.predict(document, given_spans=True, threshold=0.0).relations
+    monkeypatch.setattr(joint, "MOST", 2)
+    few = model.predict(document, given_spans=True, threshold=0.0).relations
+    assert len(few) == 4 < len(every) + 1
+
+    def gap(relation: object) -> int:
+        return abs(relation.head.start - relation.tail.start)  # type: ignore[attr-defined]
+
+    assert max(map(gap, few)) <= min(gap(r) for r in every if (r.head, r.tail) not in {(f.head, f.tail) for f in few})
+
+
+def test_a_model_that_relates_nothing_refuses_them(tiny_encoder: Path):
+    model = SpanModel.create(tiny_encoder, task="span-classification", labels=["PERSON"])
+    with pytest.raises(UsageError, match="given spans"):
+        model.predict(document_of(), given_spans=True)
