@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from spanbert.documents import Cluster, Document, Span
-from spanbert.errors import UsageError
+from spanbert.errors import SpanbertWarning, UsageError
 from spanbert.metrics.coreference_report import coreference_report
 from spanbert.tasks import settings_from, task_class
 from spanbert.tokenization import Tokenizer
@@ -89,6 +89,9 @@ def test_adapted_to_the_data(tokenizer: Tokenizer):
     assert bare.adapted([document(*CLUSTERS)], 3).settings.singletons is True
     made = bare.adapted([document(*CLUSTERS[:2])], 3).settings
     assert (made.singletons, made.overlap) == (False, 32)
+    with pytest.warns(SpanbertWarning, match=r"one mention do not count: 1 of 3"):
+        made = task_of(tokenizer, singletons=False).adapted([document(*CLUSTERS)], 3).settings
+    assert made.singletons is False
 
 
 def test_out_of_reach(tokenizer: Tokenizer):

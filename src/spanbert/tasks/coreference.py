@@ -6,6 +6,7 @@ the links are looked for over the whole document. In training a few neighbouring
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ import numpy as np
 
 from ..decoding.clusters import best_antecedents
 from ..documents import MENTION, Candidate, Decoded, Document, Judged, LinkCandidate, Span
-from ..errors import UsageError
+from ..errors import SpanbertWarning, UsageError
 from ..metrics.coreference_report import coreference_report, looked_for, scored_clusters
 from ..metrics.report import Report
 from ..targets import ClusterTargets
@@ -86,8 +87,15 @@ class Coreference:
     def adapted(self, documents: Sequence[Document], longest_span: int) -> Self:
         """Windows that share the longest mention and some context, and whether there are singletons."""
         s = gold.adapted(self.settings, documents, longest_span)
-        alone = any(len(cluster.spans) == 1 for document in documents for cluster in document.clusters)
-        return replace(self, settings=replace(s, singletons=alone if s.singletons is None else s.singletons))
+        sizes = [len(cluster.spans) for document in documents for cluster in document.clusters]
+        alone = sizes.count(1)
+        if alone and s.singletons is False:
+            warnings.warn(
+                f"clusters of one mention do not count: {alone:,} of {len(sizes):,} of the training data are left out",
+                SpanbertWarning,
+                stacklevel=2,
+            )
+        return replace(self, settings=replace(s, singletons=alone > 0 if s.singletons is None else s.singletons))
 
     def annotations(self, document: Document) -> Sequence[Span]:
         """All mentions."""
