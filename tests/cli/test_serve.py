@@ -81,7 +81,7 @@ def test_a_second_signal_ends_it_at_once(server: tuple[subprocess.Popen[str], in
         process.send_signal(signal.SIGTERM)
         time.sleep(0.2)
         process.send_signal(signal.SIGINT)
-    assert process.wait(10) in (0, 130)
+    assert process.wait(10) in (0, 130, 143)  # of two that come together either may be seen first
     for thread in under_way:
         thread.join()
 
