@@ -113,7 +113,8 @@ def best_within(rules: Rules, starts: np.ndarray, ends: np.ndarray, labels: np.n
         chosen, bound = _barred(problem)
     total = problem.total(chosen)
     exact = bound <= total + _TOLERANCE * (1 + abs(total))
-    return Choice(np.sort(order[chosen]), total, total if exact else bound)
+    # what sums were rounded away must not lie above the bound
+    return Choice(np.sort(order[chosen]), total, total if exact else bound + _TOLERANCE * (1 + abs(bound)))
 
 
 def _barred(problem: _Problem) -> tuple[np.ndarray, float]:
