@@ -114,8 +114,9 @@ def _read(
     choices = asked.parameters.choices(otherwise)
     documents = asked.documents(model, limits)
     model.predictor(**choices)  # is there such a policy, such an operating point?
-    if all(errors := [model.lacking(document) for document in documents]):
-        raise errors[0] or AssertionError
+    useless = [error for document in documents if (error := model.lacking(document)) is not None]
+    if len(useless) == len(documents):
+        raise useless[0]
     return asked, choices, documents
 
 
@@ -214,8 +215,8 @@ def _explained() -> Iterator[None]:
 
 
 def _unquoted(message: str) -> str:
-    """Without what stands between the first quotation mark and the last one."""
-    return re.sub(r"""(['"]).*\1""", "…", message, flags=re.DOTALL)
+    """Without what stands between the first quotation mark and the last one, or the end where it was cut off."""
+    return re.sub(r"""['"].*(?:['"]|… \([\d,]+ characters\)$)""", "…", message, flags=re.DOTALL)
 
 
 class _Gate:
