@@ -259,7 +259,7 @@ def _sums(weights: np.ndarray, steps: np.ndarray) -> tuple[np.ndarray, np.ndarra
     all are right after as many rounds as there are stretches, at the latest.
     """
     sequences, count, size = weights.shape
-    number = max(1, count // _STRETCH)
+    number = count // _STRETCH
     length = -(-count // number)
     padded = np.ones((sequences, number * length, size))
     padded[:, :count] = weights
