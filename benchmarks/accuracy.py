@@ -17,9 +17,10 @@ import argparse
 import hashlib
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
@@ -49,10 +50,11 @@ class Run:
     system: str
     rate: float
     seed: int
+    folder: Path = RESULTS
 
     @property
     def path(self) -> Path:
-        return RESULTS / f"{self.corpus}-{self.system}-{self.rate:g}-{self.seed}.json.gz"
+        return self.folder / f"{self.corpus}-{self.system}-{self.rate:g}-{self.seed}.json.gz"
 
     def keep(self, epochs: int, found: list[list[Span]], record: dict[str, Any]) -> None:
         """Write the spans of each test document, and what else is to be known of it."""
@@ -91,7 +93,8 @@ def main() -> None:
         return
     for run in rate_runs(options.systems) if options.verb == "rates" else all_runs(corpora, options.systems):
         if not run.path.exists():
-            execute(run, parts_of(run.corpus, options.data, options.output), options.device)
+            parts = parts_of(run.corpus, options.data, options.output)
+            execute(run, parts, epochs_for(parts["train"]), options.device)
 
 
 def rate_runs(systems: Iterable[str]) -> Iterator[Run]:
@@ -119,9 +122,11 @@ def chosen_rate(system: str) -> float:
     return max(RATES, key=lambda rate: sum(run.read()["dev_f1"] for run in runs if run.rate == rate))
 
 
-def parts_of(corpus: str, data: Path, output: Path) -> dict[str, list[Document]]:
+def parts_of(
+    corpus: str, data: Path, output: Path, words: Mapping[str, int] = MappingProxyType(WORDS)
+) -> dict[str, list[Document]]:
     split = prepare(corpus, data, output)
-    return {part: some_of(read_documents(getattr(split, part)), words) for part, words in WORDS.items()}
+    return {part: some_of(read_documents(getattr(split, part)), most) for part, most in words.items()}
 
 
 def some_of(documents: Iterable[Document], words: int) -> list[Document]:
@@ -135,11 +140,11 @@ def some_of(documents: Iterable[Document], words: int) -> list[Document]:
     return chosen
 
 
-def execute(run: Run, parts: dict[str, list[Document]], device: str) -> None:
+def execute(run: Run, parts: dict[str, list[Document]], epochs: int, device: str) -> None:
+    """Train, predict and keep it; for the systems of this file."""
     import torch
 
     start = time.perf_counter()
-    epochs = epochs_for(parts["train"])
     train = stock if SYSTEMS[run.system] is None else own
     dev_f1, found = train(run, parts, epochs, device)
     seconds = round(time.perf_counter() - start)

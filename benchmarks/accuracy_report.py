@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.accuracy import SEEDS, SYSTEMS, Run, chosen_rate, parts_of
+from benchmarks.accuracy import RESULTS, SEEDS, SYSTEMS, Run, chosen_rate, parts_of
 from benchmarks.datasets import CORPORA
 from spanbert import Document, Span
 from spanbert.decoding.resolve import resolve
@@ -57,13 +57,13 @@ def _rate(system: str) -> float | None:
 
 
 def predictions(
-    name: str, rates: dict[str, float], gold: Sequence[Document], seeds: int
+    name: str, rates: dict[str, float], gold: Sequence[Document], seeds: int, folder: Path = RESULTS
 ) -> dict[str, list[list[Document]]]:
     """Of each system, the predicted documents of each of the first `seeds` that was run."""
     systems: dict[str, list[list[Document]]] = {system: [] for system in rates}
     for system, rate in rates.items():
         for seed in range(seeds):
-            run = Run(name, system, rate, seed)
+            run = Run(name, system, rate, seed, folder)
             if run.path.exists():
                 systems[system].append(list(_documents(run.read(), gold)))
     return systems

@@ -1,7 +1,8 @@
 """Run by `other_tools.py` in GLiNER's own environment (`pip install "gliner[training]"`): trains and predicts units.
 
 A new GLiNER over the given encoder, with the defaults of its configuration; `wide` takes its token-level kind, which
-its authors give for spans longer than twelve words. Its threshold is the one of five with the best F1 on dev.
+its authors give for spans longer than twelve words. The head, which begins at random, learns at ten times the rate of
+the encoder, warmed up over a tenth of the steps. Its threshold is the one of six with the best F1 on dev.
 """
 
 import json
@@ -16,7 +17,8 @@ from gliner import GLiNER, GLiNERConfig
 from strict_f1 import f1
 from transformers import set_seed
 
-THRESHOLDS = (0.2, 0.3, 0.4, 0.5, 0.6)
+THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
+SENTENCES = 8  # of a step, at most: as in its authors' recipe
 
 
 def main() -> None:
@@ -28,6 +30,7 @@ def main() -> None:
     wide = {"span_mode": "token_level"} if job["wide"] else {}
     config = GLiNERConfig(model_name=job["encoder"], max_width=12, max_len=512, **wide)
     model = GLiNER.from_config(config)
+    batch = min(SENTENCES, job["batch"])
     train = [{"tokenized_text": unit["words"], "ner": unit["spans"]} for unit in job["train"]]
     with tempfile.TemporaryDirectory() as folder:
         model.train_model(
@@ -35,8 +38,11 @@ def main() -> None:
             train[:8],
             output_dir=folder,
             learning_rate=job["rate"],
-            per_device_train_batch_size=job["batch"],
-            max_steps=job["epochs"] * -(-len(train) // job["batch"]),
+            others_lr=10 * job["rate"],
+            warmup_ratio=0.1,
+            lr_scheduler_type="linear",
+            per_device_train_batch_size=batch,
+            max_steps=job["epochs"] * -(-len(train) // batch),
             seed=job["seed"],
             bf16=job["bf16"],
             use_cpu=True,
