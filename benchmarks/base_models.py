@@ -5,9 +5,9 @@
 
 Candidates: `spanbert-mini`, the encoder in the package; `before`, its layers under its vocabulary before its
 pre-training; `random`, its shape with random weights; `minilm`, the encoder that all were made from (six layers,
-uncased, 30,522 pieces); `trimmed`, that with 16,000 of its pieces; `spanbert-minilm`, the last after pre-training by
-examples/pretrain/spanbert_minilm.py, where that was run. Span classification, 25,000 words of training text a corpus,
-the same rate and epochs for all.
+uncased, 30,522 pieces); `trimmed-16000` and `trimmed-22500`, that with so many of its pieces; `spanbert-minilm`, the
+last after its pre-training. Span classification, 25,000 words of training text a corpus, the same rate and epochs for
+all.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ RESULTS = Path(__file__).resolve().parent / "results" / "base_models.jsonl"
 WORK = ROOT / "build" / "benchmarks" / "base_models"
 CORPORA = ("fire", "wnut17", "crossner_politics", "ncbi_disease")
 RATE, MAX_TOKENS = 2.8e-4, 1024
-MINI = "spanbert-mini"
+MINI, MINILM = "spanbert-mini", "spanbert-minilm"
 
 
 def main() -> None:
@@ -50,7 +50,7 @@ def main() -> None:
         return
     for seed in range(options.seeds):
         for candidate in options.candidates or list(CANDIDATES):
-            for corpus in CORPORA if options.candidates or candidate != "spanbert-minilm" else ():
+            for corpus in CORPORA:
                 if (corpus, candidate, seed) not in done():
                     execute(corpus, candidate, seed, CANDIDATES[candidate](options.vocabulary))
 
@@ -112,17 +112,18 @@ def random(vocabulary: str) -> Path:
     return folder
 
 
-def trimmed(vocabulary: str) -> Path:  # noqa: ARG001
+def trimmed(pieces: int) -> Path:
     files = [str(ROOT.parent / "shared" / "data" / "pretrain" / f"{name}-00.jsonl.gz") for name in SOURCES]
-    return with_most_used_pieces(WORK / "trimmed", files)
+    return with_most_used_pieces(WORK / f"trimmed-{pieces}", files, pieces)
 
 
 CANDIDATES: dict[str, Callable[[str], Path]] = {
     "random": random,
     "before": before,
-    "trimmed": trimmed,
-    MINI: lambda vocabulary: locate(MINI),  # noqa: ARG005 - all are called alike
-    "spanbert-minilm": lambda vocabulary: ROOT / "build" / "spanbert-minilm",  # noqa: ARG005
+    "trimmed-16000": lambda vocabulary: trimmed(16_000),  # noqa: ARG005 - all are called alike
+    "trimmed-22500": lambda vocabulary: trimmed(22_500),  # noqa: ARG005
+    MINI: lambda vocabulary: locate(MINI),  # noqa: ARG005
+    MINILM: lambda vocabulary: locate(MINILM),  # noqa: ARG005
     "minilm": lambda vocabulary: minilm(),  # noqa: ARG005
 }
 
