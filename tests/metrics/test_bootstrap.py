@@ -19,11 +19,24 @@ def test_fewer_than_two_documents_have_no_interval():
     assert interval(np.zeros((0, 3), dtype=int)) is None
 
 
+def test_documents_without_a_fault_leave_some_doubt():
+    """Clopper and Pearson: were the share of documents without a fault less than 0.025^(1/n), n of them in a row would
+    be less probable than 0.025. 0.025^(1/2) = 0.158, 0.025^(1/100) = 0.964."""
+    assert interval(np.ones((2, 3), dtype=int)) == (pytest.approx(0.1581, abs=1e-4), 1.0)
+    assert interval(np.ones((100, 3), dtype=int)) == (pytest.approx(0.9638, abs=1e-4), 1.0)
+    wrong = np.array([[0, 1, 1]] * 100)
+    assert interval(wrong) == (0.0, pytest.approx(1 - 0.9638, abs=1e-4))
+    share = interval(wrong[:, 1:], lambda sums: 100.0 * sums[..., 0] / sums[..., 1], best=100.0)
+    assert share == (pytest.approx(96.38, abs=1e-2), 100.0)
+    drawn = resample(wrong)
+    assert interval(wrong, drawn=drawn) == interval(wrong)
+
+
 def test_a_rare_label_has_the_interval_of_the_documents_that_have_it():
     """Right in both documents that have it: 1 in every draw that has it at all, whatever the 98 others."""
     counts = np.zeros((100, 3), dtype=int)
     counts[:2] = 1
-    assert interval(counts) == (1.0, 1.0)
+    assert interval(counts) == (pytest.approx(0.1581, abs=1e-4), 1.0)
     counts[1] = 0
     assert interval(counts) is None  # one document: nothing varies
 

@@ -35,16 +35,28 @@ def interval(
     counts: np.ndarray,
     rate: Rate = f1,
     *,
-    seed: int = 0,
-    samples: int = SAMPLES,
+    drawn: np.ndarray | None = None,
+    best: float = 1.0,
     level: float = LEVEL,
 ) -> Interval | None:
-    """(low, high) of a rate of summed counts [documents, ...]; None where nothing varies: fewer than two documents have
-    anything to count. Draws without any are left out.
+    """(low, high) of a rate, from 0 to `best`, of summed counts [documents, ...]; None where nothing varies: fewer than
+    two documents have anything to count.
+
+    drawn: what `resample` gave, where that was done. Draws without anything to count are left out.
+
+    Of documents that are all without a fault, every draw is too, which does not mean that the next one must be. The end
+    that drawing cannot tell is then that of Clopper and Pearson (1934) for n documents, as if one with a fault had
+    nothing right: `best` times (a / 2)^(1 / n), a = 1 - level. So with 0 where nothing is right.
     """
     if not varies(counts):
         return None
-    return bounds(rate(told(resample(counts, seed=seed, samples=samples))), level)
+    low, high = bounds(rate(told(resample(counts) if drawn is None else drawn)), level)
+    sure = ((1 - level) / 2) ** (1 / np.count_nonzero(_anything(counts)))
+    if low >= best:
+        low = best * sure
+    elif high <= 0.0:
+        high = best * (1 - sure)
+    return float(low), float(high)
 
 
 def varies(counts: np.ndarray) -> bool:

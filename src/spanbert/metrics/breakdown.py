@@ -251,13 +251,12 @@ def _rate(counts: tuple[np.ndarray, np.ndarray], drawn: tuple[np.ndarray, np.nda
     part, whole = counts
     if not whole.sum():
         return None
-    drawn_part, drawn_whole = drawn
-    says = drawn_whole > 0
-    varies = np.count_nonzero(whole) > 1
-    return Rate(
-        float(part.sum() / whole.sum()),
-        bootstrap.bounds(drawn_part[says] / drawn_whole[says]) if varies else None,
-    )
+    bounds = bootstrap.interval(np.stack(counts, axis=-1), _share, drawn=np.stack(drawn, axis=-1))
+    return Rate(float(part.sum() / whole.sum()), bounds)
+
+
+def _share(sums: np.ndarray) -> np.ndarray:
+    return np.asarray(sums[..., 0] / sums[..., 1])
 
 
 _FRACTIONS: dict[str, Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]] = {

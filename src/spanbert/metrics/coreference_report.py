@@ -30,9 +30,8 @@ def coreference_report(gold: Sequence[Document], predicted: Sequence[Document], 
     scores: dict[str, Any] = {name: _percent(row) for name, row in zip(METRICS, total, strict=True)}
     scores["blanc"] = _percent(blanc(counts.links.sum(axis=0)))
     scores["conll_f1"] = 100.0 * float(conll_f1(counts.ratios.sum(axis=0)))
-    if len(gold) > 1:
-        low, high = bootstrap.bounds(conll_f1(bootstrap.resample(counts.ratios)))
-        scores["conll_f1_interval"] = [100.0 * low, 100.0 * high]
+    if bounds := bootstrap.interval(counts.ratios, conll_f1):
+        scores["conll_f1_interval"] = [100.0 * bound for bound in bounds]
     found = count_items([_mentions(each) for each in gold], [_mentions(each) for each in predicted])
     by_label = np.concatenate([found.by_label, found.boundaries[:, None]], axis=1)
     kind = "mentions:exact-set" + ("" if singletons else "|singletons:dropped")

@@ -27,9 +27,8 @@ def gap_scores(gold: Sequence[Document], predicted: Sequence[Document]) -> dict[
         genders.append("masculine" if word in MASCULINE else "feminine" if word in FEMININE else "other")
     table, gender = pronoun_counts(gold, predicted), np.array(genders)
     scores: dict[str, Any] = {"f1": _percent(table)}
-    if len(table) > 1:
-        low, high = bootstrap.bounds(f1(bootstrap.resample(table)))
-        scores["f1_interval"] = [100.0 * low, 100.0 * high]
+    if bounds := bootstrap.interval(table):
+        scores["f1_interval"] = [100.0 * bound for bound in bounds]
     for name in ("masculine", "feminine"):
         scores[f"{name}_f1"] = _percent(table[gender == name])
     both = scores["masculine_f1"], scores["feminine_f1"]

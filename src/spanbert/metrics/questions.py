@@ -227,7 +227,7 @@ def _intervals(asked: Sequence[Asked], points: np.ndarray) -> list[bootstrap.Int
     sums = np.zeros((max(each.document for each in asked) + 1, 2, 2))
     np.add.at(sums, [each.document for each in asked], np.stack([points, np.ones_like(points)], axis=-1))
     sums = sums[sums[:, 0, 1] > 0]
-    return [bootstrap.interval(sums[:, column], _share) for column in range(2)]
+    return [bootstrap.interval(sums[:, column], _share, best=100.0) for column in range(2)]
 
 
 def _share(drawn: np.ndarray) -> np.ndarray:
@@ -286,7 +286,7 @@ def _group(
         np.add.at(
             sums, [asked[index].document for index in indices], np.stack([points[indices, 1], np.ones(len(indices))], 1)
         )
-        bounds = bootstrap.interval(sums[sums[:, 1] > 0], _share)
+        bounds = bootstrap.interval(sums[sums[:, 1] > 0], _share, best=100.0)
         exact, f1 = (100.0 * points[indices].mean(axis=0)).tolist()
         found.append(
             {

@@ -104,7 +104,7 @@ def _official(
     counts = score_tacred(right, said).counts
     precision, recall, f1 = (100.0 * tacred_micro(counts.sum(axis=0))).tolist()
     scores: dict[str, dict[str, Any]] = {"tacred": {"precision": precision, "recall": recall, "f1": f1}}
-    drawn = interval(_by_document(counts, owners), lambda sums: 100.0 * tacred_micro(sums)[..., 2])
+    drawn = interval(_by_document(counts, owners), lambda sums: 100.0 * tacred_micro(sums)[..., 2], best=100.0)
     intervals = {"tacred": {"f1": drawn}}
     others = [OTHER if label == NO_RELATION else label for label in right]
     if set(others) <= set(LABELS) and set(others) != {OTHER}:
@@ -112,7 +112,8 @@ def _official(
         semeval = score_semeval2010_task8(list(enumerate(others)), list(enumerate(answers)))
         same = float(np.mean([a == b for a, b in zip(others, answers, strict=True)]))
         scores["semeval2010_task8"] = {"macro_f1": semeval.macro_f1, "accuracy": 100.0 * same}
-        drawn = interval(_by_document(semeval.official.counts, owners), lambda sums: semeval_macro(sums)[..., 2])
+        by_document = _by_document(semeval.official.counts, owners)
+        drawn = interval(by_document, lambda sums: semeval_macro(sums)[..., 2], best=100.0)
         intervals["semeval2010_task8"] = {"macro_f1": drawn}
     return scores, intervals
 

@@ -241,7 +241,7 @@ def counted_report(
             precision=float(macro(total[:-1], precision)),
             recall=float(macro(total[:-1], recall)),
             f1=float(macro(total[:-1], f1)),
-            f1_interval=bootstrap.bounds(macro(bootstrap.told(drawn[:, :-1]))) if bootstrap.varies(counts) else None,
+            f1_interval=bootstrap.interval(counts[:, :-1], macro, drawn=drawn[:, :-1]),
         ),
         per_label=per_label,
         boundaries=_estimate(counts[:, -1], drawn[:, -1]),
@@ -280,7 +280,7 @@ def _estimate(counts: np.ndarray, drawn: np.ndarray) -> Estimate:
         support=support,
         predicted=predicted,
         correct=correct,
-        f1_interval=bootstrap.bounds(f1(bootstrap.told(drawn))) if bootstrap.varies(counts) else None,
+        f1_interval=bootstrap.interval(counts, drawn=drawn),
     )
 
 
