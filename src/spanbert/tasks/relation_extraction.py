@@ -250,8 +250,8 @@ class RelationExtraction:
         number = sum(len(tails[span.label]) - may(span, span) for span in spans)
         if number <= most:
             return [(head, tail) for head in spans for tail in tails[head.label] if head is not tail]
-        warnings.warn(
-            f"document {document.id!r} has {number:,} pairs of spans, of which the nearest {most:,} are read",
+        warnings.warn(  # the same words each time, so that a corpus of long documents tells it once
+            f"of documents with more than {most:,} pairs of spans the nearest {most:,} are read (most_pairs)",
             SpanbertWarning,
             stacklevel=2,
         )
