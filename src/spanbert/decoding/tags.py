@@ -57,6 +57,10 @@ class TagLattice:
     """[C + 1, C + 1] of bool: the second is allowed and begins a span there."""
     goes_on: np.ndarray = field(init=False, repr=False, compare=False)
     """[C + 1, C + 1] of bool: the second is allowed and continues the span of the first."""
+    steps: np.ndarray = field(init=False, repr=False, compare=False)
+    """[2, C + 1, C + 1] of float: `allowed` forwards, and backwards."""
+    both_steps: np.ndarray = field(init=False, repr=False, compare=False)
+    """[2 C + 2, 2 C + 2]: these beside each other, for a row that holds both sums."""
     inside: dict[str, tuple[np.ndarray, ...]] = field(init=False, repr=False, compare=False)
     """Of each label its K tags, and the steps into [C + 1, K], within [K, K] and out of [K, C + 1] a span of it."""
 
@@ -75,6 +79,10 @@ class TagLattice:
         object.__setattr__(self, "allowed", allowed)
         object.__setattr__(self, "begins", allowed & ~goes_on & labelled)
         object.__setattr__(self, "goes_on", goes_on)
+        steps = np.stack([allowed, allowed.T]).astype(np.float64)
+        nothing = np.zeros_like(steps[0])
+        object.__setattr__(self, "steps", steps)
+        object.__setattr__(self, "both_steps", np.block([[steps[0], nothing], [nothing, steps[1]]]))
         inside = {label: self._inside(label) for label in dict.fromkeys(labels) if label is not None}
         object.__setattr__(self, "inside", inside)
 
@@ -201,12 +209,13 @@ class _Chain:
     def __init__(self, lattice: TagLattice, logits: np.ndarray) -> None:
         count, tags = logits.shape
         self.lattice = lattice
-        self.allowed = lattice.allowed.astype(np.float64)
         self.weights = np.zeros((count, tags + 1))
         self.weights[:, :-1] = np.exp(np.maximum(logits - logits.max(1, keepdims=True), -_MAX_GAP))
         both = np.stack([self.weights, self.weights[::-1]])
-        steps = np.stack([self.allowed, self.allowed.T])
-        sums, scales = _sums(both, steps) if count >= 2 * _STRETCH else _short_sums(both, steps)
+        if count >= 2 * _STRETCH:
+            sums, scales = _sums(both, lattice.steps)
+        else:
+            sums, scales = _short_sums(both, lattice.both_steps)
         self.forward, self.scales = sums[0], scales[0]
         """[n + 1, C + 1]: row t sums the paths up to token t - 1 by its tag; before the first stands the border."""
         self.backward = sums[1, ::-1]
@@ -221,7 +230,7 @@ class _Chain:
             row = row @ stay * weight
         after = self.backward[last + 1]
         with_it = float(row @ (leave @ after))
-        without = float(self.forward[last + 1] @ (self.allowed @ after)) - with_it
+        without = float(self.forward[last + 1] @ (self.lattice.steps[0] @ after)) - with_it
         if without <= 0.0:
             return MAX_LOGIT
         if with_it <= 0.0:
@@ -229,13 +238,13 @@ class _Chain:
         return min(max(math.log(with_it) - math.log(without), -MAX_LOGIT), MAX_LOGIT)
 
 
-def _short_sums(weights: np.ndarray, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """As `_sums`, of so few tokens that calls cost more than sums: all sequences in one row, divided at every other."""
+def _short_sums(weights: np.ndarray, step: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """As `_sums`, of so few tokens that calls cost more than sums: all sequences in one row, divided at every other.
+
+    step: [D S, D S], the steps of the sequences on its diagonal.
+    """
     sequences, count, size = weights.shape
     rows = weights.transpose(1, 0, 2).reshape(count, -1)
-    diagonal = np.zeros((sequences, size, sequences, size))
-    diagonal[range(sequences), :, range(sequences)] = steps
-    step = diagonal.reshape(sequences * size, -1)
     sums, scales = np.zeros((count + 1, sequences, size)), np.ones((count, sequences, 1))
     sums[0, :, -1] = 1.0
     flat = sums.reshape(count + 1, -1)
