@@ -1,7 +1,9 @@
 """Run by `other_tools.py` in SpanMarker's own environment (`pip install span_marker`): trains and predicts units.
 
 128 markers and spans as long as `longest` words are its defaults; the text gets 128 pieces in place of 256: hardly a
-sentence is longer, and it is twice as fast. It knows no nesting: of spans that overlap the longest is taught.
+sentence is longer, and it is twice as fast. Steps of eight windows: with as many positions a step as the other tools
+(115 steps) it reached an F1 of 0.18 on the dev part of FIRE. It knows no nesting: of spans that overlap the longest is
+taught.
 """
 
 import json
@@ -14,6 +16,8 @@ from datasets import ClassLabel, Dataset, Features, Sequence, Value
 from span_marker import SpanMarkerModel, Trainer
 from strict_f1 import f1
 from transformers import TrainingArguments, set_seed
+
+WINDOWS = 8  # of a step
 
 
 def main() -> None:
@@ -36,7 +40,7 @@ def main() -> None:
                 folder,
                 learning_rate=job["rate"],
                 num_train_epochs=job["epochs"],
-                per_device_train_batch_size=job["batch"],
+                per_device_train_batch_size=WINDOWS,
                 weight_decay=0.01,
                 warmup_ratio=0.1,
                 seed=job["seed"],
