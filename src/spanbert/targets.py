@@ -10,6 +10,9 @@ import numpy.typing as npt
 from .tokenization import IntArray
 
 BoolArray = npt.NDArray[np.bool_]
+DISTANCES = (8, 16, 32, 64, 128, 256, 512)
+"""Pieces between the beginnings of two mentions: how far back one looks is told for less than the first, for less than
+the second, and so on, and for more than the last."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 import torch
 
+from spanbert.heads import coreference
 from spanbert.heads.coreference import SHARE, CoreferenceHead
 from spanbert.packing import Batch, lay_out
-from spanbert.targets import ClusterTargets
+from spanbert.targets import DISTANCES, ClusterTargets
 from spanbert.tokenization import Frame, Pieces
 from spanbert.windows import Window, cut
 
 WIDTH = 6
+NEAR = (2, 4, 7)  # distances that mentions of a short text have
 NONE = ClusterTargets(np.zeros((0, 2), dtype=np.int64), np.zeros(0, dtype=np.int64))
 
 
@@ -55,6 +57,9 @@ def test_each_mention_once_with_the_vectors_of_its_ends(head: CoreferenceHead):
             later = head.bilinear(torch.nn.functional.gelu(head.later(ends)))
         assert torch.allclose(table["later"][k], torch.cat([later, torch.ones(1)]), atol=1e-5)
         assert float(table["earlier"][k, -1]) == pytest.approx(float(head.bias.detach()))
+        with torch.no_grad():
+            recency = head.recency(torch.nn.functional.gelu(head.later(ends)))
+        assert torch.allclose(table["recency"][k], recency, atol=1e-5) and len(recency) == len(DISTANCES) + 1
 
 
 def test_loss_of_links_by_hand(head: CoreferenceHead, monkeypatch: pytest.MonkeyPatch):
@@ -72,6 +77,7 @@ def test_loss_of_links_by_hand(head: CoreferenceHead, monkeypatch: pytest.Monkey
         "logit": torch.ones(1),
     }
     monkeypatch.setattr(head, "_mentions", lambda *_: found)
+    monkeypatch.setattr(coreference, "DISTANCES", NEAR)
     with torch.no_grad():
         loss = head.loss(x, batch, [targets])["links"].item()
     mentions = sorted([*gold, (2, 2)])
@@ -83,8 +89,12 @@ def test_loss_of_links_by_hand(head: CoreferenceHead, monkeypatch: pytest.Monkey
         pieces = batch.pieces[begin:end].tolist()
         places.append([begin + pieces.index(a), begin + pieces.index(b)])
     with torch.no_grad():
-        later, earlier = head._views(x, torch.tensor(places))
+        later, earlier, recency = head._views(x, torch.tensor(places))
         logits = (later @ earlier.T).tolist()
+    assert recency.abs().min() > 0
+    for k, (a, _) in enumerate(mentions):
+        for j, (b, _) in enumerate(mentions[:k]):
+            logits[k][j] += float(recency[k, sum(a - b >= distance for distance in NEAR)])
     expected = 0.0
     for k in range(len(mentions)):
         options = [0.0, *logits[k][:k]]

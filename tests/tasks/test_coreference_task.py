@@ -11,6 +11,7 @@ import pytest
 from spanbert.documents import Cluster, Document, Span
 from spanbert.errors import SpanbertWarning, UsageError
 from spanbert.metrics.coreference_report import coreference_report
+from spanbert.targets import DISTANCES
 from spanbert.tasks import settings_from, task_class
 from spanbert.tokenization import Tokenizer
 
@@ -68,7 +69,7 @@ def test_rows_become_mentions_and_links(tokenizer: Tokenizer):
     earlier = np.array([[0, 0, 0], [0, 0, 1.0], [0, 0, 0], [0, 1.0, 0]])
     table = {
         "first": np.array([13, 2, 7, 0]), "last": np.array([14, 2, 7, 0]), "logit": np.array([1.0, 2, 3, 4]),
-        "later": later, "earlier": earlier,
+        "later": later, "earlier": earlier, "recency": np.zeros((4, len(DISTANCES) + 1)),
     }  # fmt: skip
     task = task_of(tokenizer, singletons=True)
     decoded = task.decode(document(), pieces, table)

@@ -2,7 +2,9 @@
 
 Kirstain et al. 2021 ("Coreference resolution without span representations"): a mention is its first and last piece, and
 an antecedent score is bilinear in the two of each mention. So what prediction needs of a mention is two short vectors,
-and all pairs of a document are one product of matrices, without a second network.
+and all pairs of a document are one product of matrices, without a second network. To that comes how far back a mention
+looks, a number for each of some distances (as Lee et al. 2017 have it, but told by the mention itself: a pronoun goes
+back to something near, a name need not).
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..packing import Batch
-from ..targets import ClusterTargets, PairTargets
+from ..targets import DISTANCES, ClusterTargets, PairTargets
 from ..tokenization import IntArray
 from .pairs import PairHead, best_of_each, positions
 
@@ -38,23 +40,24 @@ class CoreferenceHead(nn.Module):
         self.earlier = nn.Linear(2 * width, size)
         self.bilinear = nn.Linear(size, size, bias=False)
         self.bias = nn.Parameter(torch.tensor(-2.0))
+        self.recency = nn.Linear(size, len(DISTANCES) + 1)
         for layer in (self.later, self.earlier):
             nn.init.normal_(layer.weight, std=0.02)
             nn.init.zeros_(layer.bias)
         nn.init.normal_(self.bilinear.weight, std=1.0 / size)
+        nn.init.zeros_(self.recency.weight)
+        nn.init.zeros_(self.recency.bias)
 
     def forward(self, vectors: Tensor, batch: Batch, floor: float) -> Mapping[str, Tensor]:
         """Columns `window`, `first`, `last` (pieces of the document), `logit` of a mention, `later` and `earlier`
-        (rows x size + 1): log-odds of a link are their product.
+        (rows x size + 1), `recency` (rows x distances): a link's logit is the product of the first two and what the
+        later one says of the distance.
         """
         rows = self._mentions(vectors, batch, floor)
         places = positions(batch, rows["window"].numpy(), rows["first"].numpy(), rows["last"].numpy())
-        later, earlier = self._views(vectors, torch.from_numpy(places).to(vectors.device))
-        return {
-            **{name: rows[name] for name in ("window", "first", "last", "logit")},
-            "later": later,
-            "earlier": earlier,
-        }
+        views = self._views(vectors, torch.from_numpy(places).to(vectors.device))
+        table = {name: rows[name] for name in ("window", "first", "last", "logit")}
+        return table | dict(zip(("later", "earlier", "recency"), views, strict=True))
 
     def loss(
         self,
@@ -77,8 +80,10 @@ class CoreferenceHead(nn.Module):
             if len(rows) < 2:
                 continue
             places = torch.from_numpy(positions(batch, rows[:, 0], rows[:, 1], rows[:, 2])).to(vectors.device)
-            later, earlier = self._views(self.dropout(vectors), places)
-            links = links + _link_loss(later @ earlier.T, rows[:, 3])
+            later, earlier, recency = self._views(self.dropout(vectors), places)
+            first = rows[:, 1]
+            far = torch.from_numpy(np.digitize(np.abs(first[:, None] - first), DISTANCES)).to(vectors.device)
+            links = links + _link_loss(later @ earlier.T + recency.gather(1, far), rows[:, 3])
         return {"mentions": mentions, "links": links}
 
     def _mentions(self, vectors: Tensor, batch: Batch, floor: float) -> Mapping[str, Tensor]:
@@ -88,12 +93,13 @@ class CoreferenceHead(nn.Module):
         kept = best_of_each(rows["window"], rows["logit"], limits)
         return {name: column[kept] for name, column in rows.items()}
 
-    def _views(self, vectors: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
-        """As a later mention and as an earlier one: M x size + 1 each."""
+    def _views(self, vectors: Tensor, places: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """As a later mention and as an earlier one, M x size + 1 each; and M x distances."""
         ends = torch.cat([vectors[places[:, 0]], vectors[places[:, 1]]], 1)
-        later, earlier = self.bilinear(F.gelu(self.later(ends))), F.gelu(self.earlier(ends))
-        ones = later.new_ones(len(later), 1)
-        return torch.cat([later, ones], 1), torch.cat([earlier, self.bias * ones], 1)
+        back, earlier = F.gelu(self.later(ends)), F.gelu(self.earlier(ends))
+        ones = earlier.new_ones(len(earlier), 1)
+        later = torch.cat([self.bilinear(back), ones], 1)
+        return later, torch.cat([earlier, self.bias * ones], 1), self.recency(back)
 
 
 def _link_loss(logits: Tensor, clusters: np.ndarray) -> Tensor:

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
-from ..decoding.clusters import best_antecedents
+from ..decoding.clusters import antecedents
 from ..documents import MENTION, Candidate, Decoded, Document, Judged, LinkCandidate, Span
 from ..errors import SpanbertWarning, UsageError
 from ..metrics.coreference_report import coreference_report, looked_for, scored_clusters
 from ..metrics.report import Report
-from ..targets import ClusterTargets
+from ..targets import DISTANCES, ClusterTargets
 from ..tokenization import Pieces, Tokenizer
 from ..windows import Table, Window
 from . import gold
@@ -78,7 +78,7 @@ class Coreference:
     @property
     def outputs(self) -> tuple[str, ...]:
         """Mentions and links."""
-        return ("mention", "later", "earlier")
+        return ("mention", "later", "earlier", "recency")
 
     def stock_config(self) -> dict[str, object]:
         """No stock class finds clusters."""
@@ -139,7 +139,7 @@ class Coreference:
         return ()
 
     def decode(self, document: Document, pieces: Pieces, table: Table) -> Decoded:  # noqa: ARG002
-        """All probable mentions in the order of the text, and for each its most probable antecedent."""
+        """All probable mentions in the order of the text, and for each the antecedent that stands for its chain."""
         if not table:
             return Decoded()
         order = np.lexsort((table["last"], table["first"]))
@@ -151,7 +151,8 @@ class Coreference:
         mentions = tuple(
             Candidate(a, b, MENTION, z) for a, b, z in zip(starts, ends, table["logit"][order].tolist(), strict=True)
         )
-        found = best_antecedents(table["later"][order], table["earlier"][order])
+        later, earlier, recency = (table[name][order] for name in ("later", "earlier", "recency"))
+        found = antecedents(later, earlier, recency, table["first"][order], DISTANCES)
         links = tuple(
             LinkCandidate(later, earlier, float(odds))
             for later, (earlier, odds) in enumerate(zip(found.earlier.tolist(), found.log_odds, strict=True))
