@@ -25,7 +25,7 @@ from spanbert.tokenization import Tokenizer
 NAME, PIECES = "spanbert-minilm", 22_500
 SETTINGS = {"window": 256, "masking_rate": 0.2}
 RATES = {"learning_rate": 1e-4, "head_learning_rate": 1e-3}
-TOKENS = 4_000_000
+TOKENS = 12_000_000
 _AT_ONCE = 500
 
 

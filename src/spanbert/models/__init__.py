@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-BASE = "spanbert-mini"
+BASE = "spanbert-minilm"
 """The encoder that training starts from where none is named."""
 EXTRACTOR = "spanbert-ner"
 """The model that predicts where none is named."""
