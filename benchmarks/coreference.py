@@ -160,16 +160,18 @@ def report() -> None:
     others = {
         verb: [read(seed, test, verb) for seed in seeds if kept(seed, verb).exists()] for verb in ("chains", "rival")
     }
-    for name, runs in {"ours": systems["ours"], "ours, taught so": others["chains"], "rival": others["rival"]}.items():
+    ours = {"ours": systems["ours"], "ours, taught so": others["chains"]}
+    for name, runs in (ours | {"rival": others["rival"]}).items():
         values = [coreference_report(test, found, singletons=False).scores["coref"]["conll_f1"] for found in runs]
         if values:
             print(f"without singletons, {name}: CoNLL F1 {np.mean(values):.1f}, seeds {len(values)}")
-    seeds = min(map(len, others.values()))
-    if seeds:
-        both = [np.mean([_bare_ratios(test, found) for found in runs[:seeds]], axis=0) for runs in others.values()]
-        drawn = resample(np.stack(both, axis=1))
-        low, high = bounds(100 * (conll_f1(drawn[:, 0]) - conll_f1(drawn[:, 1])))
-        print(f"ours, taught so, less the rival: [{low:+.1f}, {high:+.1f}] (95 %, paired by document)")
+    for name, runs in ours.items():
+        pair = (runs, others["rival"])
+        if number := min(map(len, pair)):
+            both = [np.mean([_bare_ratios(test, found) for found in side[:number]], axis=0) for side in pair]
+            drawn = resample(np.stack(both, axis=1))
+            low, high = bounds(100 * (conll_f1(drawn[:, 0]) - conll_f1(drawn[:, 1])))
+            print(f"{name}, less the rival: [{low:+.1f}, {high:+.1f}] (95 %, paired by document)")
 
 
 def _bare_ratios(gold: list[Document], found: list[Document]) -> np.ndarray:
