@@ -1,7 +1,7 @@
 """Coreference on LitBank against a baseline of heads and recency: the official scores on its test part.
 
     python -m benchmarks.coreference run [SEED ...]   # train, predict the test part; what is there is not run again
-    python -m benchmarks.coreference chains [SEED ...] # the same without mentions that stand alone
+    python -m benchmarks.coreference chains [SEED ...] # the same, taught without mentions that stand alone
     python -m benchmarks.coreference rival [SEED ...] # without such too: a coarse-to-fine model, rebuilt
     python -m benchmarks.coreference report           # the table of benchmarks/README.md
     python -m benchmarks.coreference length           # seconds and memory by length of a document
@@ -82,8 +82,12 @@ def documents() -> dict[str, list[Document]]:
 
 
 def execute(seed: int, verb: str) -> None:
+    from benchmarks.rivals.coarse_to_fine import dropped
+
     start = time.perf_counter()
     parts = documents()
+    if verb != "run":
+        parts |= {part: dropped(parts[part]) for part in ("train", "dev")}
     found = rival(parts, seed) if verb == "rival" else ours(parts, seed, singletons=verb == "run")
     record = {
         "seed": seed,

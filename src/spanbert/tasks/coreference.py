@@ -41,7 +41,8 @@ class CoreferenceSettings(Settings):
     windows_together: int = 3
     """Neighbouring windows of a document that a training example holds (Joshi et al. 2019, section 4)."""
     singletons: bool | None = None
-    """Whether a mention may stand alone in its cluster; none given: whether one of the training data does."""
+    """Whether a mention may stand alone in its cluster; none given: whether one of the training data does. Those that
+    may not are still taught, as mentions."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -91,7 +92,8 @@ class Coreference:
         alone = sizes.count(1)
         if alone and s.singletons is False:
             warnings.warn(
-                f"clusters of one mention do not count: {alone:,} of {len(sizes):,} of the training data are left out",
+                f"clusters of one mention do not count: {alone:,} of {len(sizes):,} of the training data teach what a "
+                "mention is, and no more",
                 SpanbertWarning,
                 stacklevel=2,
             )
@@ -99,7 +101,7 @@ class Coreference:
 
     def annotations(self, document: Document) -> Sequence[Span]:
         """All mentions."""
-        return [replace(span, label=MENTION) for cluster in self._clusters(document) for span in cluster]
+        return [replace(span, label=MENTION) for cluster in document.clusters for span in cluster.spans]
 
     def visible(self, document: Document) -> Document:
         """The text."""
@@ -123,8 +125,9 @@ class Coreference:
 
     def unreachable(self, document: Document, pieces: Pieces) -> tuple[tuple[Span, str], ...]:
         """Mentions with a border inside a piece, or longer than a window."""
-        labelled = replace(document, spans=tuple(self.annotations(document)), relations=(), annotated=None)
-        s = self.settings
+        s, least = self.settings, 2 if self.settings.singletons is False else 1
+        counted = replace(document, clusters=tuple(c for c in document.clusters if len(c.spans) >= least))
+        labelled = replace(document, spans=tuple(self.annotations(counted)), relations=(), annotated=None)
         windows = gold.windows(s, self.tokenizer, pieces)
         return gold.unreachable(labelled, pieces, s.labels, "overlapping", s.resolve, windows)
 
@@ -165,16 +168,14 @@ class Coreference:
         if not looked_for(document):
             return Judged((), (), ())
         home = {
-            (span.start, span.end): number
-            for number, cluster in enumerate(self._clusters(document))
-            for span in cluster
+            (span.start, span.end): number for number, cluster in enumerate(document.clusters) for span in cluster.spans
         }
         places = [home.get((each.start, each.end), -1) for each in decoded.mentions]
         return Judged(
             labels=(MENTION,) * len(decoded.links),
             logits=tuple(link.logit for link in decoded.links),
             right=tuple(places[link.later] == places[link.earlier] >= 0 for link in decoded.links),
-            gold=Counter({MENTION: sum(len(cluster) - 1 for cluster in self._clusters(document))}),
+            gold=Counter({MENTION: sum(len(cluster.spans) - 1 for cluster in document.clusters)}),
         )
 
     def scored(
@@ -187,14 +188,10 @@ class Coreference:
         """The official scores."""
         return coreference_report(gold, predicted, singletons=self.settings.singletons is not False)
 
-    def _clusters(self, document: Document) -> list[tuple[Span, ...]]:
-        least = 2 if self.settings.singletons is False else 1
-        return [cluster.spans for cluster in document.clusters if len(cluster.spans) >= least]
-
     def _targets(self, document: Document, pieces: Pieces) -> ClusterTargets:
         rows: dict[tuple[int, int], int] = {}
-        for number, cluster in enumerate(self._clusters(document)):
-            for span in cluster:
+        for number, cluster in enumerate(document.clusters):
+            for span in cluster.spans:
                 run = pieces.covering(span.start, span.end)
                 if run is not None:
                     rows.setdefault(run, number)
