@@ -171,3 +171,11 @@ def test_words_that_mean_something_in_columns(work: Path, text: str):
         check_columns(work, Document("d", text, (Span(0, 1, "X"),)))
     except DataError as error:
         assert "cannot" in error.found
+
+
+def test_a_span_that_begins_with_white_space_in_columns(work: Path):
+    """A space may be one character with the mark that follows it, and spans made by hand may begin with one."""
+    check_columns(work, Document("d", " \U0001f3fb", (Span(0, 2, "PER"),)))
+    check_columns(work, Document("d", "by Anna now", (Span(2, 8, "PER"),)))
+    with pytest.raises(DataError, match="of white space, which columns cannot hold"):
+        check_columns(work, Document("d", "by Anna", (Span(2, 3, "PER"),)))

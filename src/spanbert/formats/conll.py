@@ -7,6 +7,7 @@ The original text is not in such a file. It is rebuilt with a space between toke
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -257,8 +258,7 @@ def _written(document: Document) -> tuple[str, int]:
 
 
 def _encoded(spans: Sequence[Span], tokens: Tokens) -> list[str]:
-    starts = {start: index for index, (start, _) in enumerate(tokens)}
-    ends = {end: index + 1 for index, (_, end) in enumerate(tokens)}
+    starts, ends = [start for start, _ in tokens], [end for _, end in tokens]
     for left, right in zip(spans, spans[1:], strict=False):
         if left.end > right.start:
             raise DataError(
@@ -266,7 +266,15 @@ def _encoded(spans: Sequence[Span], tokens: Tokens) -> list[str]:
                 "spans side by side: a token has one tag only",
                 "write another format (jsonl, brat, label-studio), or choose among the spans first",
             )
-    ranges = [(starts[span.start], ends[span.end], span.label) for span in spans]
+    # a span may begin or end with white space, which is in no token: a space may be one character with what follows
+    ranges = [(bisect_left(starts, span.start), bisect_right(ends, span.end), span.label) for span in spans]
+    for span, (first, end, _) in zip(spans, ranges, strict=True):
+        if first >= end:
+            raise DataError(
+                f"span [{span.start}, {span.end}) {span.label} of white space, which columns cannot hold",
+                "spans of words",
+                "write another format (jsonl, brat, label-studio), or leave it out",
+            )
     return tag_schemes.encode(ranges, len(tokens), SCHEME)
 
 
