@@ -40,7 +40,7 @@ def antecedents(
     more than "none" has. Ties to the chain that began first, and in it to the nearer mention.
     """
     count, first = len(later), np.maximum.accumulate(first)  # pieces of one grapheme have no order
-    chosen, odds = np.full(count, -1, dtype=np.int64), np.full(count, -FARTHEST)
+    chosen, log_odds = np.full(count, -1, dtype=np.int64), np.full(count, -FARTHEST)
     chains, number = np.empty(count, dtype=np.int64), 0
     sides = (later, earlier, recency)
     lost_later, lost_earlier, lost_recency = (np.logical_or.reduce(np.isnan(side), axis=1) for side in sides)
@@ -54,8 +54,8 @@ def antecedents(
         logits[:, lost_earlier[:end]] = -np.inf  # no numbers, no links
         top = np.maximum(logits.max(axis=1), 0.0)
         none = np.exp(-top.astype(np.float64))
-        odds_of = np.exp(np.subtract(logits, top[:, None], out=logits), out=logits)
-        for mention, row, alone in zip(range(begin, end), odds_of, none.tolist(), strict=True):
+        odds = np.exp(np.subtract(logits, top[:, None], out=logits), out=logits)  # those of "none" are `none`
+        for mention, row, alone in zip(range(begin, end), odds, none.tolist(), strict=True):
             masses = np.bincount(chains[:mention], weights=row[:mention], minlength=number)
             chain = int(masses.argmax()) if number and not lost[mention] else -1
             if chain < 0 or masses[chain] <= alone:
@@ -67,8 +67,8 @@ def antecedents(
             chosen[mention] = members[row[members].argmax()]
             mass, masses[chain] = float(masses[chain]), 0.0
             against = max(alone + float(masses.sum()), 1e-300)
-            odds[mention] = min(max(math.log(mass) - math.log(against), -FARTHEST), FARTHEST)
-    return Links(chosen, odds)
+            log_odds[mention] = min(max(math.log(mass) - math.log(against), -FARTHEST), FARTHEST)
+    return Links(chosen, log_odds)
 
 
 def _by_distance(
