@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
 
 from benchmarks import packed_json
 from benchmarks.datasets import DATA
-from benchmarks.duel import peak_mib
+from benchmarks.duel import DEVICE, peak_mib
 from encoder import minilm
 from spanbert import Document, SpanModel, TrainConfig, read_documents, train
 from spanbert.decoding.clusters import components
@@ -109,7 +109,7 @@ def rival(parts: dict[str, list[Document]], seed: int) -> list[Document]:
 def ours(parts: dict[str, list[Document]], seed: int, *, singletons: bool) -> list[Document]:
     model = SpanModel.create(minilm(), task="coreference", settings={"singletons": singletons}, seed=seed)
     config = TrainConfig(
-        epochs=EPOCHS, patience=EPOCHS, learning_rate=RATE, max_tokens=MAX_TOKENS, seed=seed, device="cpu"
+        epochs=EPOCHS, patience=EPOCHS, learning_rate=RATE, max_tokens=MAX_TOKENS, seed=seed, device=DEVICE
     )
     return train(model, parts["train"], parts["dev"], config).predict(parts["test"])
 

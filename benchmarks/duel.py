@@ -20,6 +20,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 ROUNDS = 5
+DEVICE = os.environ.get("DEVICE", "cpu")
+"""cpu or cuda, for all contestants."""
 _QUIET = 0.1
 _FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 Contestant = Callable[..., Iterator[Any]]
@@ -32,7 +34,6 @@ class Measured:
     seconds: list[float] = field(default_factory=list)
     made: Any = None
     """What the last round yielded."""
-    ready_seconds: float = 0.0
     peak_mib: float = 0.0
 
     @property
@@ -44,12 +45,9 @@ def duel(module: str, names: Sequence[str], arguments: Mapping[str, Any], rounds
     """Run `module`'s contestants of these names, one round each in turn; the first round of each is a warm-up."""
     results = {name: Measured() for name in names}
     with contextlib.ExitStack() as stack:
-        children = {}
-        for name in names:
-            start = time.perf_counter()
-            children[name] = stack.enter_context(_start(module, name, arguments))
-            _answer(children[name], name)
-            results[name].ready_seconds = time.perf_counter() - start
+        children = {name: stack.enter_context(_start(module, name, arguments)) for name in names}
+        for name, child in children.items():
+            _answer(child, name)
         for turn in range(rounds + 1):
             for name, child in children.items():
                 _say(child, "round")
@@ -115,14 +113,14 @@ def machine() -> dict[str, Any]:
 
     Refuses a machine that is busy with other work.
     """
+    import torch
+    import transformers
+
     share = busy()
     if share > _QUIET and "--busy" not in sys.argv:
         raise SystemExit(
             f"other work takes {share:.0%} of the processor; wait, or give --busy and distrust the figures"
         )
-    import torch
-    import transformers
-
     text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     flags = set(next((line for line in text.splitlines() if line.startswith("flags")), "").split())
     model = next((line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")), "?")
@@ -136,14 +134,18 @@ def machine() -> dict[str, Any]:
         "transformers": transformers.__version__,
         "fp32_tflops": round(matrix_rate(torch.float32), 4),
     }
-    if flags & {"avx512_bf16", "amx_bf16"}:
+    if DEVICE == "cuda":
+        facts["device"] = torch.cuda.get_device_name()
+    if DEVICE == "cuda" or flags & {"avx512_bf16", "amx_bf16"}:
         facts["bf16_tflops"] = round(matrix_rate(torch.bfloat16), 4)
     print(" · ".join(f"{key} {value}" for key, value in facts.items()), flush=True)
     return facts
 
 
 def dtypes(facts: dict[str, Any]) -> list[str]:
-    """The precisions that this machine computes natively."""
+    """The precisions that this machine computes natively; of a GPU bfloat16."""
+    if DEVICE == "cuda":
+        return ["bfloat16"]
     return ["float32", *(["bfloat16"] if "bf16_tflops" in facts else [])]
 
 
@@ -159,15 +161,18 @@ def busy(seconds: float = 2.0) -> float:
     return 1 - (spent[3] + spent[4]) / max(1, sum(spent))  # idle, and waiting for a disk
 
 
-def matrix_rate(dtype: Any, size: int = 2048) -> float:
+def matrix_rate(dtype: Any) -> float:
     """TFLOP/s of the product of two square matrices: the best of several."""
     import torch
 
-    a, b = (torch.randn(size, size).to(dtype) for _ in range(2))
+    size = 2048 if DEVICE == "cpu" else 8192
+    a, b = (torch.randn(size, size, device=DEVICE).to(dtype) for _ in range(2))
     best = float("inf")
     for _ in range(6):
         start = time.perf_counter()
         a @ b
+        if DEVICE == "cuda":
+            torch.cuda.synchronize()
         best = min(best, time.perf_counter() - start)
     return 2 * size**3 / best / 1e12
 

@@ -23,6 +23,7 @@ from benchmarks import packed_json
 from benchmarks.accuracy import DTYPE, MAX_TOKENS
 from benchmarks.accuracy_report import counts_of, mean
 from benchmarks.datasets import DATA
+from benchmarks.duel import DEVICE
 from benchmarks.other_tools import ask
 from benchmarks.stock import Recipe
 from benchmarks.stock import train_and_predict as stock
@@ -65,7 +66,7 @@ def systems_with(gliner: str | None) -> dict[str, Callable[[dict[str, list[Docum
         "tokens": lambda parts, seed: own("token-classification", parts, seed, {}),
         "spans": lambda parts, seed: own("span-classification", parts, seed, {"policy": "nested"}),
         "stock": lambda parts, seed: stock(
-            minilm(), parts, Recipe(RATE, EPOCHS, MAX_TOKENS, seed, "cpu", bf16=DTYPE == "bfloat16")
+            minilm(), parts, Recipe(RATE, EPOCHS, MAX_TOKENS, seed, DEVICE, bf16=DTYPE == "bfloat16")
         ),
     }
     if gliner:
@@ -76,7 +77,7 @@ def systems_with(gliner: str | None) -> dict[str, Callable[[dict[str, list[Docum
 def own(task: str, parts: dict[str, list[Document]], seed: int, settings: dict[str, object]) -> Trained:
     model = SpanModel.create(minilm(), task=task, labels=[], settings=settings, seed=seed)
     config = TrainConfig(
-        epochs=EPOCHS, patience=EPOCHS, learning_rate=RATE, max_tokens=MAX_TOKENS, seed=seed, dtype=DTYPE
+        epochs=EPOCHS, patience=EPOCHS, learning_rate=RATE, max_tokens=MAX_TOKENS, seed=seed, dtype=DTYPE, device=DEVICE
     )
     trained = train(model, parts["train"], parts["dev"], config)
     return float(trained.bundle.facts["report"]["micro"]["f1"]), [

@@ -24,6 +24,7 @@ from typing import Any
 from benchmarks.accuracy import DTYPE, MAX_TOKENS, Run, chosen_rate, execute, parts_of
 from benchmarks.accuracy_report import counts_of, difference, mean, predictions
 from benchmarks.datasets import CORPORA, DATA, OUTPUT
+from benchmarks.duel import DEVICE
 from encoder import minilm
 from spanbert import Document, Span
 from spanbert.metrics.spans import f1
@@ -87,7 +88,7 @@ def ensure(run: Run, python: str) -> None:
     parts = parts_of(run.corpus, DATA, OUTPUT, WORDS)
     epochs = EPOCHS[run.system]
     if run.system in OURS:
-        execute(run, parts, epochs, "cpu")
+        execute(run, parts, epochs, DEVICE)
         return
     found, record = ask(
         run.system, python, parts, rate=run.rate, seed=run.seed, epochs=epochs, nested=CORPORA[run.corpus].nested
@@ -109,6 +110,7 @@ def ask(
         "encoder": str(minilm()),
         "batch": max(1, round(MAX_TOKENS / (pieces / len(members["train"])))),
         "bf16": DTYPE == "bfloat16",
+        "device": DEVICE,
         "longest": LONGEST,
     }
     with tempfile.TemporaryDirectory() as folder:

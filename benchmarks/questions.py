@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
 
 from benchmarks import packed_json
 from benchmarks.datasets import DATA
-from benchmarks.duel import ROUNDS, dtypes, duel, keep, machine, ratio
+from benchmarks.duel import DEVICE, ROUNDS, dtypes, duel, keep, machine, ratio
 from encoder import minilm
 from spanbert import Document, SpanModel, TrainConfig, read_documents, train
 from spanbert.metrics.answers import score_squad_v1, score_squad_v2
@@ -170,7 +170,7 @@ def stock(run: Run, parts: dict[str, list[Document]]) -> dict[str, Any]:
         epochs=SETS[run.set][1],
         max_tokens=MAX_TOKENS,
         seed=run.seed,
-        bf16=choose_dtype("auto", torch.device("cpu")) == torch.bfloat16,
+        bf16=choose_dtype("auto", torch.device(DEVICE)) == torch.bfloat16,
     )
     return {id: {"text": text, "doubt": min(doubt, 1e6)} for id, (text, doubt) in found.items()}
 
@@ -180,7 +180,7 @@ def own(run: Run, parts: dict[str, list[Document]]) -> dict[str, Any]:
     encoder, scorer = ([], "ends") if run.system == "shipped" else ([minilm()], run.system)
     model = SpanModel.create(*encoder, task="question-answering", settings={"scorer": scorer}, seed=run.seed)
     config = TrainConfig(
-        epochs=epochs, patience=epochs, learning_rate=run.rate, max_tokens=MAX_TOKENS, seed=run.seed, device="cpu"
+        epochs=epochs, patience=epochs, learning_rate=run.rate, max_tokens=MAX_TOKENS, seed=run.seed, device=DEVICE
     )
     trained = train(model, parts["train"], parts["dev"], config)
     threshold = trained.bundle.thresholds["question-answering"]
@@ -327,7 +327,7 @@ def train_ours(dtype: str) -> Iterator[Any]:
     listed = speed_documents()
     pieces = pieces_of(listed)
     model = SpanModel.create(minilm(), task="question-answering")
-    config = TrainConfig(epochs=1, max_tokens=MAX_TOKENS, dtype=dtype, device="cpu")
+    config = TrainConfig(epochs=1, max_tokens=MAX_TOKENS, dtype=dtype, device=DEVICE)
     made: Any = None
     while True:
         yield made
@@ -381,7 +381,7 @@ def train_stock_8_fp32(dtype: str) -> Iterator[Any]:  # noqa: ARG001
 def answer_ours(dtype: str) -> Iterator[Any]:
     listed = parts_of("v1-1024")["test"][:100]
     model = SpanModel.create(minilm(), task="question-answering")
-    model = SpanModel(model.bundle, "cpu", dtype)
+    model = SpanModel(model.bundle, DEVICE, dtype)
     made: Any = None
     while True:
         yield made

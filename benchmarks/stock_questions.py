@@ -23,6 +23,7 @@ from transformers import (
     TrainingArguments,
 )
 
+from benchmarks.duel import DEVICE
 from spanbert import Document
 
 WINDOW, OVERLAP, BEST, LONGEST = 384, 128, 20, 30
@@ -119,9 +120,9 @@ def loop(
             weight_decay=0.01,
             report_to=[],
             disable_tqdm=True,
-            use_cpu=True,
+            use_cpu=DEVICE == "cpu",
             logging_strategy="no",
-            dataloader_pin_memory=False,
+            dataloader_pin_memory=DEVICE != "cpu",
             **({"save_strategy": "no"} | best | settings),
         ),
         train_dataset=windows,

@@ -5,6 +5,7 @@
 Same encoder (that of `make demo`), same passages of FIRE. `trainer_8` is its default batch of 8 passages,
 `trainer_same` has as many positions in a step as ours, `trainer_grouped` also puts passages of one length together.
 In fp32 and, where the processor computes it natively, in bfloat16, beside the rival's default (fp32) once more.
+On a GPU with DEVICE=cuda.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
 
 from benchmarks.datasets import prepare
-from benchmarks.duel import dtypes, duel, keep, machine, ratio
+from benchmarks.duel import DEVICE, dtypes, duel, keep, machine, ratio
 
 PASSAGES = 200
 MAX_TOKENS = 2048
@@ -78,7 +79,7 @@ def ours(task: str, dtype: str) -> Iterator[Any]:
 
     listed = documents()
     model = SpanModel.create(minilm(), task=task)
-    config = TrainConfig(epochs=1, max_tokens=MAX_TOKENS, dtype=dtype, device="cpu")
+    config = TrainConfig(epochs=1, max_tokens=MAX_TOKENS, dtype=dtype, device=DEVICE)
     made, pieces = None, pieces_of(listed)
     while True:
         yield made
@@ -130,7 +131,7 @@ def trainer(batch: int | None, dtype: str, **settings: Any) -> Iterator[Any]:
                 folder,
                 num_train_epochs=1,
                 per_device_train_batch_size=batch or max(1, round(MAX_TOKENS / mean)),
-                use_cpu=True,
+                use_cpu=DEVICE == "cpu",
                 bf16=dtype == "bfloat16",
                 report_to=[],
                 disable_tqdm=True,

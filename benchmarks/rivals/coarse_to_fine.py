@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import AutoModel, get_linear_schedule_with_warmup
 
+from benchmarks.duel import DEVICE
 from spanbert import Document, Span
 from spanbert.decoding.clusters import components
 from spanbert.documents import MENTION, Cluster
@@ -50,8 +51,10 @@ class CoarseToFine(nn.Module):
         """Of pieces of each segment (special tokens included): kept spans M x 2, and for each its antecedents M x K,
         whether these are real, and the scores M x (1 + K), "none" first."""
         lengths = [len(segment) - 2 for segment in segments]
-        padded = nn.utils.rnn.pad_sequence(list(segments), batch_first=True)
-        mask = nn.utils.rnn.pad_sequence([torch.ones_like(segment) for segment in segments], batch_first=True)
+        padded = nn.utils.rnn.pad_sequence(list(segments), batch_first=True).to(DEVICE)
+        mask = nn.utils.rnn.pad_sequence([torch.ones_like(segment) for segment in segments], batch_first=True).to(
+            DEVICE
+        )
         states = self.encoder(input_ids=padded, attention_mask=mask).last_hidden_state.float()
         vectors = self.dropout(torch.cat([states[k, 1 : 1 + n] for k, n in enumerate(lengths)]))
         home = np.repeat(np.arange(len(lengths)), lengths)
@@ -60,17 +63,19 @@ class CoarseToFine(nn.Module):
         inside = (last < len(vectors)) & (home[first] == home[np.minimum(last, len(vectors) - 1)])
         first, last = first[inside], last[inside]
         spans = self.spans(vectors, first, last)
-        scores = self.mention(spans) + self.width_prior(self.width_scores(torch.from_numpy(last - first)))
+        scores = self.mention(spans) + self.width_prior(self.width_scores(torch.from_numpy(last - first).to(DEVICE)))
         best = scores.squeeze(1).topk(min(len(scores), max(2, int(SHARE * len(vectors))))).indices
-        best = best[np.lexsort((last[best.numpy()], first[best.numpy()]))]
-        kept = np.stack([first[best.numpy()], last[best.numpy()]], 1)
+        at = best.cpu().numpy()
+        order = np.lexsort((last[at], first[at]))
+        best, at = best[order], at[order]
+        kept = np.stack([first[at], last[at]], 1)
         return kept, *self.antecedents(spans[best], scores[best].squeeze(1))
 
     def spans(self, vectors: Tensor, first: np.ndarray, last: np.ndarray) -> Tensor:
         weights = self.attention(vectors).squeeze(1).float()
         weights = (weights - weights.max()).clamp(min=-15).exp()  # of a span the softmax, by sums up to its ends
         sums = F.pad(torch.cat([weights[:, None], weights[:, None] * vectors], 1).double().cumsum(0), (0, 0, 1, 0))
-        a, b = torch.from_numpy(first), torch.from_numpy(last)
+        a, b = (torch.from_numpy(column).to(DEVICE) for column in (first, last))
         total = (F.embedding(b + 1, sums) - F.embedding(a, sums)).float()
         width = self.dropout(self.widths(b - a))
         mean = total[:, 1:] / total[:, :1]
@@ -78,7 +83,7 @@ class CoarseToFine(nn.Module):
 
     def antecedents(self, spans: Tensor, mention: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         number = len(spans)
-        order = torch.arange(number)
+        order = torch.arange(number, device=DEVICE)
         gap = order[:, None] - order[None]
         coarse = mention[:, None] + mention[None] + self.dropout(self.coarse(spans)) @ spans.T
         coarse = coarse + self.far(bucket(gap.clamp(min=1))).squeeze(2)
@@ -105,7 +110,7 @@ def bucket(distance: Tensor) -> Tensor:
 
 
 def loss_of(kept: np.ndarray, chosen: Tensor, real: Tensor, scores: Tensor, gold: Gold) -> Tensor:
-    number = torch.tensor([gold.get((a, b), -1) for a, b in kept.tolist()])
+    number = torch.tensor([gold.get((a, b), -1) for a, b in kept.tolist()], device=DEVICE)
     same = (number[:, None] == number[chosen]) & (number[:, None] >= 0) & real
     right = torch.cat([~same.any(1, keepdim=True), same], 1)
     return (scores.logsumexp(1) - scores.masked_fill(~right, -math.inf).logsumexp(1)).sum()
@@ -126,7 +131,7 @@ def train_and_predict(
     """CoNLL F1 on dev at the best epoch, and the test documents with clusters by its weights. rate: the encoder's."""
     torch.manual_seed(seed)
     tokenizer, draw = Tokenizer.from_folder(encoder), np.random.default_rng(seed)
-    model = CoarseToFine(encoder)
+    model = CoarseToFine(encoder).to(DEVICE)
     theirs = set(model.encoder.parameters())
     groups = [
         {"params": list(theirs), "lr": rate},
@@ -144,7 +149,7 @@ def train_and_predict(
             first = int(draw.integers(0, max(1, len(listed) - TOGETHER + 1)))
             chosen = listed[first : first + TOGETHER]
             gold = gold_of(document, own, chosen[0][0])
-            with torch.autocast("cpu", dtype=torch.bfloat16):
+            with torch.autocast(DEVICE, dtype=torch.bfloat16):
                 loss = loss_of(*model([ids for _, ids in chosen]), gold)
             optimizer.zero_grad()
             loss.backward()
@@ -178,7 +183,7 @@ def predict(
     model.eval()
     found = []
     for document, own in zip(documents, pieces, strict=True):
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.autocast(DEVICE, dtype=torch.bfloat16):
             kept, chosen, _, scores = model([ids for _, ids in segments_of(own, tokenizer)])
         best = scores.float().argmax(1)
         links = [(k, int(chosen[k, b - 1])) for k, b in enumerate(best.tolist()) if b > 0]

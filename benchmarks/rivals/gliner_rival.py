@@ -45,13 +45,13 @@ def main() -> None:
             max_steps=job["epochs"] * -(-len(train) // batch),
             seed=job["seed"],
             bf16=job["bf16"],
-            use_cpu=True,
+            use_cpu=job["device"] == "cpu",
             save_strategy="no",
             dataloader_num_workers=0,
             disable_tqdm=True,
             logging_strategy="no",
         )
-    model.eval()
+    model.to(job["device"]).eval()
     dev = predict(model, job["dev"], job, min(THRESHOLDS))
     threshold = max(THRESHOLDS, key=lambda least: f1(job["dev"], kept(dev, least)))
     found = kept(predict(model, job["test"], job, threshold), threshold)

@@ -45,7 +45,7 @@ def main() -> None:
                 warmup_ratio=0.1,
                 seed=job["seed"],
                 bf16=job["bf16"],
-                use_cpu=True,
+                use_cpu=job["device"] == "cpu",
                 save_strategy="no",
                 report_to=[],
                 disable_tqdm=True,
@@ -54,6 +54,7 @@ def main() -> None:
             train_dataset=dataset(job["train"], names),
         )
         trainer.train()
+    model.to(job["device"])
     dev, found = (predict(model, job[part]) for part in ("dev", "test"))
     record = {"dev_f1": f1(job["dev"], dev), "found": found, "seconds": round(time.perf_counter() - start)}
     target.write_text(json.dumps(record))

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from spanbert.encoder import packed as module
 from spanbert.encoder.loading import to_stock
 from spanbert.encoder.packed import ACTIVATIONS, PLAIN_LENGTH, EncoderConfig, PackedBert, _attention, dropped, rounded
 from spanbert.packing import Batch, lay_out
@@ -69,6 +70,32 @@ def stock(ours: PackedBert) -> torch.nn.Module:
 def run_stock(model: torch.nn.Module, window: Window) -> Tensor:
     ids, types = (torch.from_numpy(column)[None] for column in (window.ids, window.token_types))
     return model(input_ids=ids, token_type_ids=types).last_hidden_state[0]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("copied", [True, False])
+def test_on_a_gpu_windows_of_all_lengths_are_one_call(copied: bool, monkeypatch: pytest.MonkeyPatch):
+    """In bfloat16, weights copied or autocast: vectors and gradients of one call for all windows are, to its three
+    digits, those in fp32 on the processor, and the same call by call where heads have an odd width."""
+    batch = packed(windows())
+    calls = []
+    for name in ("all_at_once", "run_by_run"):
+        real = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *a, name=name, real=real: calls.append(name) or real(*a))
+    for width, call in ((32, "all_at_once"), (24, "run_by_run")):
+        ours = encoder(hidden_size=width)
+        expected = ours(batch)
+        expected.square().mean().backward()
+        theirs = copy.deepcopy(ours).to("cuda", torch.bfloat16 if copied else None)
+        theirs.zero_grad()
+        with torch.autocast("cuda", dtype=torch.bfloat16, enabled=not copied):
+            found = theirs(batch)
+        assert calls[-2:] == ["run_by_run", call]
+        found.float().square().mean().backward()
+        near = (found.float().cpu() - expected).norm() / expected.norm()
+        assert near < 0.02
+        for (label, mine), other in zip(theirs.named_parameters(), ours.parameters(), strict=True):
+            assert (mine.grad.float().cpu() - other.grad).norm() / other.grad.norm() < 0.1, label
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)

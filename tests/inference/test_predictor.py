@@ -31,6 +31,7 @@ class FakeBackend:
 
     def __init__(self) -> None:
         self.batches: list[Batch] = []
+        self.room = 2048
 
     def run(self, batch: Batch, floors: Mapping[str, float]) -> Mapping[str, Table]:
         self.batches.append(batch)
@@ -263,8 +264,8 @@ def test_chunk_size_makes_no_difference(make, monkeypatch):
     documents = texts(20)
     whole = list(make()(documents))
     monkeypatch.setattr(module, "CHUNK_CHARACTERS", 100)
-    monkeypatch.setattr(module, "BATCH_POSITIONS", 64)
     predictor = make()
+    predictor.backend.room = 64
     assert list(predictor(documents)) == whole
     assert max(len(batch.ids) for batch in predictor.backend.batches) <= 64
 

@@ -35,6 +35,7 @@ class AnyModel:
 
     seed: int
     spread: float
+    room: int = 2048
 
     def run(self, batch: Batch, floors: Mapping[str, float]) -> Mapping[str, Table]:
         made = {SPANS: self._pairs, TAGS: self._tags}

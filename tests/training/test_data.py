@@ -16,7 +16,6 @@ from spanbert.documents import Cluster, Document, Question, Relation, Span
 from spanbert.errors import DataError
 from spanbert.tasks import settings_from, task_class
 from spanbert.tokenization import Tokenizer
-from spanbert.training import data
 from spanbert.training.data import Corpus, check, doubts, generator, hold_out, plan
 
 TASKS = ("span-classification", "token-classification")
@@ -88,13 +87,10 @@ def test_plan_has_every_window_once_within_the_budget(tokenizer: Tokenizer, corp
     assert order != sorted(order) and order != sorted(order, reverse=True)  # tasks are mixed
 
 
-def test_parts_hold_all_windows_and_their_own_targets(
-    tokenizer: Tokenizer, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
-):
+def test_parts_hold_all_windows_and_their_own_targets(tokenizer: Tokenizer, corpus: Corpus):
     step = plan(tasks(tokenizer, TASKS[1]), corpus, 0, 0, 200)[0]
     assert step.counts == {"tags": float(sum((w.pieces >= 0).sum() for e in step.examples for w in e.windows))}
-    monkeypatch.setattr(data, "PART_POSITIONS", 50)
-    parts = list(step.parts)
+    parts = list(step.parts(50))
     assert len(parts) > 2
     assert all(len(batch.ids) <= 50 for batch, _ in parts)
     assert sum(len(batch.ids) for batch, _ in parts) == sum(len(w.ids) for e in step.examples for w in e.windows)

@@ -1,7 +1,8 @@
 """Our own packed forward of encoders with BERT's layers, for training and prediction alike (Devlin et al. 2019).
 
-Shapes: T positions of all windows of the batch laid end to end, H hidden size. Attention stays inside each window:
-one unmasked call per run of windows of equal length, so that nothing is padded. Equal to the stock class by test.
+Shapes: T positions of all windows of the batch laid end to end, H hidden size. Attention stays inside each window,
+and nothing is padded: one unmasked call per run of windows of equal length, or on a GPU in bfloat16 one call for all
+windows, which takes where each begins. Equal to the stock class by test.
 """
 
 from __future__ import annotations
@@ -21,6 +22,12 @@ ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
     "silu": F.silu,
 }
+
+Attention = Callable[[Tensor, int], Tensor]
+"""Of query, key and value of each position, T x 3H, and the number of heads: T x H, each window for itself.
+
+Probabilities are never dropped, in training either: the fused kernel of the processor cannot.
+"""
 
 PLAIN_LENGTH = 512
 """Positions of the longest window whose attention is trained without the fused kernel."""
@@ -70,27 +77,44 @@ class Layer(nn.Module):
         self.down = nn.Linear(config.intermediate_size, width)
         self.attention_norm, self.output_norm = nn.LayerNorm(width, eps), nn.LayerNorm(width, eps)
 
-    def forward(self, x: Tensor, runs: list[tuple[int, int]]) -> Tensor:
+    def forward(self, x: Tensor, attention: Attention) -> Tensor:
         """T x H to T x H."""
-        x = self.attention_norm(x + dropped(self.out(self.attend(x, runs)), self.dropout, self.training))
+        attended = self.out(attention(self.qkv(x), self.heads))
+        x = self.attention_norm(x + dropped(attended, self.dropout, self.training))
         hidden = self.activation(self.up(x))
         normed: Tensor = self.output_norm(x + dropped(self.down(hidden), self.dropout, self.training))
         return normed
 
-    def attend(self, x: Tensor, runs: list[tuple[int, int]]) -> Tensor:
-        """T x H to T x H, each window for itself.
 
-        Attention probabilities are never dropped, in training either: the fused kernel of the processor cannot.
-        """
-        qkv = self.qkv(x)
-        sizes = [number * length for number, length in runs]
-        *parts, filling = qkv.split([*sizes, len(x) - sum(sizes)])
+def run_by_run(batch: Batch) -> Attention:
+    """One call per run of windows of equal length. Rows after the last window only fill up."""
+    runs = batch.runs
+    sizes = [number * length for number, length in runs]
+
+    def attention(qkv: Tensor, heads: int) -> Tensor:
+        *parts, filling = torch.split(qkv, [*sizes, len(qkv) - sum(sizes)])
         outputs = []
         for part, (number, length) in zip(parts, runs, strict=True):
-            q, k, v = part.view(number, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-            y = _attention(q, k, v)
-            outputs.append(y.transpose(1, 2).reshape(number * length, -1))
-        return torch.cat([*outputs, filling[:, : x.shape[1]]])
+            q, k, v = part.view(number, length, 3, heads, -1).permute(2, 0, 3, 1, 4)
+            outputs.append(_attention(q, k, v).transpose(1, 2).reshape(number * length, -1))
+        return torch.cat([*outputs, filling[:, : qkv.shape[1] // 3]])
+
+    return attention
+
+
+def all_at_once(batch: Batch, device: torch.device) -> Attention:
+    """One call for windows of all lengths, for a GPU in bfloat16 (flash attention: Dao 2024)."""
+    from torch.nn.attention.varlen import varlen_attn  # which brings the compiler along
+
+    begins, longest = torch.from_numpy(batch.cu_seqlens).to(device, torch.int32), int(batch.lengths.max())
+
+    def attention(qkv: Tensor, heads: int) -> Tensor:
+        q, k, v = qkv.view(len(qkv), 3, heads, -1).unbind(1)
+        attended = varlen_attn(q, k, v, begins, begins, longest, longest)
+        assert isinstance(attended, Tensor)  # more comes only where it is asked for
+        return attended.reshape(len(qkv), -1)
+
+    return attention
 
 
 def _attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -185,9 +209,12 @@ class PackedBert(nn.Module):
         if self.types is not None:
             x = x + self.types(types.clamp(max=self.config.type_vocab_size - 1))
         x = self.project(dropped(self.norm(x), self.dropout, self.training))
-        runs, rows = batch.runs, len(x)
-        if device.type == "cpu" and (x.dtype == torch.bfloat16 or torch.is_autocast_enabled("cpu")):
+        rows, half = len(x), x.dtype == torch.bfloat16 or torch.is_autocast_enabled(device.type)
+        if half and device.type == "cpu":
             x = F.pad(x, (0, 0, 0, rounded(rows) - rows))
+        # the kernel wants heads whose width is a multiple of 8
+        fused = half and device.type == "cuda" and self.width // self.config.num_attention_heads % 8 == 0
+        attention = all_at_once(batch, device) if fused else run_by_run(batch)
         for layer in [*self.layers] * (self.config.num_hidden_layers if self.config.shared_layers else 1):
-            x = layer(x, runs)
+            x = layer(x, attention)
         return x[:rows]

@@ -57,6 +57,11 @@ class Network(nn.Module):
         self.encoder.train(mode and not self.frozen)
         return self
 
+    @property
+    def device(self) -> torch.device:
+        """Where it is."""
+        return next(self.encoder.parameters()).device
+
     def head(self, task: str) -> Head:
         """The head of a task."""
         return cast(Head, self.heads[task])
@@ -64,8 +69,7 @@ class Network(nn.Module):
     def forward(self, task: str, batch: Batch, targets: Sequence[Any]) -> Mapping[str, Tensor]:
         """The summed losses of one batch of one task."""
         head = self.head(task)
-        device = next(self.encoder.parameters()).device.type
-        with torch.autocast(device, dtype=self.precision, enabled=self.precision != torch.float32):
+        with torch.autocast(self.device.type, dtype=self.precision, enabled=self.precision != torch.float32):
             with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
                 vectors = self.encoder(batch)
             words = self.encoder.words.weight

@@ -28,8 +28,6 @@ CHUNK_CHARACTERS = 400_000
 CHUNK_DOCUMENTS = 1_000
 POOL_POSITIONS = 200_000
 """Positions of windows that are held at a time."""
-BATCH_POSITIONS = 2_048
-"""Speed is flat from 1,024 to 8,192 positions a batch; small batches need less memory."""
 
 
 @dataclass(frozen=True)
@@ -229,7 +227,7 @@ def _read_pool(
     for names in sorted(set(pool.readers)):
         mine = [k for k, readers in enumerate(pool.readers) if readers == names]
         groups = [(pool.windows[k],) for k in mine]
-        for members in longest_first(groups, BATCH_POSITIONS):
+        for members in longest_first(groups, backend.room):
             batch = lay_out(groups, members)
             number_of = np.array(mine)[batch.members[batch.groups]]
             for name, table in backend.run(batch, {name: floors[name] for name in names}).items():

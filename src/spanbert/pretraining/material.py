@@ -172,6 +172,7 @@ class Blocks:
                     sampler=numbers,
                     num_workers=self.workers,
                     generator=own,
+                    pin_memory=torch.cuda.is_available(),  # for its thread, which fetches while the GPU computes
                 )
             )
 

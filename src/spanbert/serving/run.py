@@ -83,6 +83,10 @@ class _Watched:
     backend: Backend
     check: Check
 
+    @property
+    def room(self) -> int:
+        return self.backend.room
+
     def run(self, batch: Batch, floors: Mapping[str, float]) -> Mapping[str, Table]:
         self.check()
         return self.backend.run(batch, floors)

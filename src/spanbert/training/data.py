@@ -24,7 +24,7 @@ LONGEST_WORD = 100
 Annotations = Callable[[Document], Sequence[Span]]
 """What of a document's annotations is to be found."""
 PART_POSITIONS = 4096
-"""Positions that go through the network at once; a larger step is accumulated from several parts."""
+"""Positions that go through the network at once on a processor; a larger step is accumulated from several parts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +82,10 @@ class Step:
                 counts[name] = counts.get(name, 0.0) + count
         return counts
 
-    @property
-    def parts(self) -> Iterator[tuple[Batch, list[Any]]]:
-        """Batches of bounded size with the targets of their groups."""
+    def parts(self, room: int) -> Iterator[tuple[Batch, list[Any]]]:
+        """Batches of at most `room` positions, or one group, with the targets of their groups."""
         groups = [example.windows for example in self.examples]
-        for members in longest_first(groups, PART_POSITIONS):
+        for members in longest_first(groups, room):
             yield lay_out(groups, members), [self.examples[member].targets for member in members]
 
 

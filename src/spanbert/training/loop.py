@@ -20,7 +20,7 @@ from ..documents import Document
 from ..errors import DataError, MachineError
 from ..evaluation import seen
 from ..heads.head import Network
-from ..inference.precision import choose_device, choose_dtype
+from ..inference.precision import choose_device, choose_dtype, room
 from ..inference.span_model import SpanModel
 from . import data
 from .checkpoint import Checkpoints, State, other_run, output_folder, require_room
@@ -363,7 +363,7 @@ def take_step(
     optimizer.zero_grad(set_to_none=True)
     counts, means = step.counts, dict.fromkeys(step.counts, 0.0)
     weights = network.head(step.task).weights
-    for batch, targets in processes.share(step).parts:
+    for batch, targets in processes.share(step).parts(room(network.device, data.PART_POSITIONS)):
         losses = {name: total / max(counts[name], 1.0) for name, total in network(step.task, batch, targets).items()}
         torch.stack([weights[name] * loss for name, loss in losses.items()]).sum().backward()  # type: ignore[no-untyped-call]
         for name, loss in losses.items():

@@ -16,6 +16,7 @@ from ..bundle import Bundle
 from ..documents import JSON
 from ..evaluation.calibrate import calibrate
 from ..evaluation.evaluate import evaluate, evaluate_with, unreachable
+from ..inference.precision import room
 from ..inference.predictor import Predictor
 from ..inference.span_model import SpanModel
 from ..inference.torch_backend import TorchBackend
@@ -159,7 +160,7 @@ def held_out_losses(bundle: Bundle, steps: Sequence[Step] | Iterator[Step]) -> d
     for step in steps:
         for name, count in step.counts.items():
             counts[name] = counts.get(name, 0.0) + count
-        for batch, targets in step.parts:
+        for batch, targets in step.parts(room(bundle.network.device, data.PART_POSITIONS)):
             for name, total in bundle.network(step.task, batch, targets).items():
                 sums[name] = sums.get(name, 0.0) + float(total)
     return {name: sums[name] / max(counts[name], 1.0) for name in sums}
