@@ -5,7 +5,7 @@
     python -m benchmarks.inference single [--size base|mini]    # one short request at a time, p50
     python -m benchmarks.inference shares [--size base|mini]    # where the time goes
 
-On a GPU with DEVICE=cuda, where there are twenty times as many short texts. Weights are random (speed does not depend
+On a GPU with DEVICE=cuda, where there are eight times as many short texts. Weights are random (speed does not depend
 on them), with a bias that makes one piece in twenty something else than O.
 """
 
@@ -49,7 +49,7 @@ def short(folder: Path, size: str, facts: dict[str, Any], rounds: int) -> None:
     rivals = {"pipeline_32": "its batches of 32", "pipeline_1": "one at a time", "pipeline_sorted": "sorted, 32"}
     if DEVICE == "cuda":  # it would take minutes
         del rivals["pipeline_1"]
-    texts = {"number": SHORT_TEXTS[size] * (1 if DEVICE == "cpu" else 20)}
+    texts = {"number": SHORT_TEXTS[size] * (1 if DEVICE == "cpu" else 8)}
     table("short", folder, size, facts, rounds, rivals, texts)
 
 
