@@ -121,9 +121,7 @@ def encoder(variant: str, seed: int, work: Path, data: Path, tokens: int) -> Pat
     if settings is None:
         model.save_pretrained(folder)
         return folder
-    config = PretrainConfig(
-        tokens=tokens, workers=WORKERS, evaluations=4, seed=seed, output=str(folder), resume="auto"
-    )
+    config = PretrainConfig(tokens=tokens, workers=WORKERS, evaluations=4, seed=seed, output=str(folder), resume="auto")
     start = time.perf_counter()
     trained = pretrain(model, read_texts(files), config)
     held_out = trained.bundle.facts["report"]["perplexities"]

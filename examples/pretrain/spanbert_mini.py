@@ -8,7 +8,9 @@ on free English prose. It goes on where it was cut off, and writes the model wit
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
+from typing import Any
 
 from examples.encoder import minilm
 from rich.console import Console
@@ -30,7 +32,7 @@ SOURCES = {
     "wikipedia_squad_articles": "CC BY-SA 4.0",
 }
 SETTINGS = {"window": 256, "masking_rate": 0.2}
-RATES = {"learning_rate": 5e-4, "head_learning_rate": 1e-3}
+RUN = {"max_tokens": 4096, "evaluations": 12, "learning_rate": 5e-4, "head_learning_rate": 1e-3}
 TOKENS = 16_000_000
 
 
@@ -44,7 +46,7 @@ def main() -> None:
         tokenizer = train_vocabulary(read_texts(files), PIECES)
         write_vocabulary(tokenizer, vocabulary, 512)
     model = continued(minilm(), vocabulary=vocabulary, layers=LAYERS, settings=SETTINGS)
-    store(read_through(model, files, options, evaluations=12, rates=RATES), options.store)
+    store(read_through(model, files, options, RUN), options.store)
     console.print(f"{NAME} is in {options.store}")
 
 
@@ -59,16 +61,15 @@ def asked(description: str | None, name: str, tokens: int) -> argparse.Namespace
 
 
 def read_through(
-    model: SpanModel, files: list[str], options: argparse.Namespace, evaluations: int, rates: dict[str, float]
+    model: SpanModel, files: list[str], options: argparse.Namespace, settings: dict[str, Any]
 ) -> SpanModel:
     """The model after pre-training on these files, from where the run was cut off."""
     config = PretrainConfig(
         tokens=options.tokens,
-        max_tokens=4096,
-        evaluations=evaluations,
+        workers=min(3, (os.cpu_count() or 1) - 1),
         output=str(options.output),
         resume="auto",
-        **rates,
+        **settings,
     )
     with bar("pre-training") as progress:
         return pretrain(model, read_texts(files), config, [TrainingDisplay(progress, "evaluation")])
@@ -78,7 +79,7 @@ def store(model: SpanModel, folder: Path) -> None:
     """The model folder as it ships: bfloat16, with a card that says what it was made of."""
     parameters = sum(tensor.numel() for tensor in model.bundle.network.parameters())
     facts = model.bundle.facts
-    steps = f"{facts['training']['steps']:,} steps of 4,096 positions"
+    steps = f"{facts['training']['steps']:,} steps of {RUN['max_tokens']:,} positions"
     facts["about"] = {
         "title": NAME,
         "license": "apache-2.0",
