@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from spanbert.errors import UsageError
 from spanbert.inference import precision
-from spanbert.inference.precision import choose_device, choose_dtype, native_bf16
+from spanbert.inference.precision import choose_device, choose_dtype, native_bf16, room
 
 CPU = torch.device("cpu")
 
@@ -64,3 +65,13 @@ def test_devices_that_are_not_there(monkeypatch: pytest.MonkeyPatch, name: str):
         choose_device(name)
     assert caught.value.found.startswith(f"device {name!r} (")
     assert caught.value.expected == "auto, cpu or cuda"
+
+
+@pytest.mark.parametrize(("gigabytes", "positions"), [(4, 2048), (8, 2048), (24, 3 * 2048), (79, 9 * 2048)])
+def test_a_gpu_takes_more_at_once_the_more_memory_it_has(
+    monkeypatch: pytest.MonkeyPatch, gigabytes: int, positions: int
+):
+    card = SimpleNamespace(total_memory=gigabytes * 2**30)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: card)
+    assert room(torch.device("cuda"), 2048) == positions
+    assert room(torch.device("cpu"), 2048) == 2048
