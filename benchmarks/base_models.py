@@ -7,8 +7,8 @@ Candidates: `spanbert-mini`, the encoder in the package; `before`, its layers un
 pre-training; `random`, its shape with random weights; `minilm`, the encoder that all were made from (six layers,
 uncased, 30,522 pieces); `trimmed-16000` and `trimmed-22500`, that with so many of its pieces; `spanbert-minilm`, the
 last after its pre-training, on 64 million positions; kept as results alone, those after 12 million (`minilm-12m`) and
-after 100 million at a rate of 2.5e-4 (`minilm-100m`). Span classification, 25,000 words of training text a corpus, the same rate and epochs for
-all.
+after 100 million at a rate of 2.5e-4 (`minilm-100m`). Span classification, 25,000 words of training text a corpus, the
+same rate and epochs for all.
 """
 
 from __future__ import annotations

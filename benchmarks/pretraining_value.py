@@ -51,7 +51,7 @@ from spanbert.metrics.spans import Rate, recall
 from spanbert.pretraining.vocabulary import write_vocabulary
 
 RESULTS = Path(__file__).resolve().parent / "results" / "pretraining_value"
-SIZE, PIECES, WINDOW, WORKERS = "mini", 8000, 256, 2
+SIZE, PIECES, WINDOW, MAX_TOKENS = "mini", 8000, 256, 2048
 VARIANTS: dict[str, dict[str, object] | None] = {
     "random": None,
     "token": {"masking": "token", "boundary_weight": 0.0},
@@ -90,7 +90,7 @@ def main() -> None:
     parser.add_argument("verb", choices=("pretrain", "tune", "report"))
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--work", type=Path, default=ROOT / "build" / "pretraining_value")
-    parser.add_argument("--tokens", type=int, default=20_000_000)
+    parser.add_argument("--tokens", type=int, default=30_000_000)
     parser.add_argument("--corpora", nargs="*", default=list(CORPORA))
     options = parser.parse_args()
     if options.verb == "report":
@@ -121,7 +121,9 @@ def encoder(variant: str, seed: int, work: Path, data: Path, tokens: int) -> Pat
     if settings is None:
         model.save_pretrained(folder)
         return folder
-    config = PretrainConfig(tokens=tokens, workers=WORKERS, evaluations=4, seed=seed, output=str(folder), resume="auto")
+    config = PretrainConfig(
+        tokens=tokens, max_tokens=MAX_TOKENS, evaluations=4, seed=seed, output=str(folder), resume="auto"
+    )
     start = time.perf_counter()
     trained = pretrain(model, read_texts(files), config)
     held_out = trained.bundle.facts["report"]["perplexities"]

@@ -8,7 +8,6 @@ on free English prose. It goes on where it was cut off, and writes the model wit
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +65,6 @@ def read_through(
     """The model after pre-training on these files, from where the run was cut off."""
     config = PretrainConfig(
         tokens=options.tokens,
-        workers=min(3, (os.cpu_count() or 1) - 1),
         output=str(options.output),
         resume="auto",
         **settings,

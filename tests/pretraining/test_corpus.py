@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -166,3 +168,13 @@ def test_damage_to_any_file_is_seen(tokenizer: Tokenizer, tmp_path: Path, part: 
         assert part in (fault(tmp_path / "c") or ""), content
     path.unlink()
     assert part in (fault(tmp_path / "c") or "")
+
+
+def test_entropy_is_that_of_the_pieces(tmp_path: Path):
+    """Half of the pieces are one, a quarter each are two others: ln 2 / 2 + 2 ln 4 / 4 = 1.5 ln 2."""
+    np.array([7, 8, 7, 9, 7, 8, 7, 9], dtype=np.uint16).tofile(tmp_path / "pieces.bin")
+    np.zeros(8, dtype=np.bool_).tofile(tmp_path / "begins.bin")
+    np.array([0, 8]).tofile(tmp_path / "borders.bin")
+    about = {"kind": "uint16", "counts": {}, "tokenizer": "", "block": 8, "source": "", "fingerprint": "", "sums": {}}
+    (tmp_path / "corpus.json").write_text(json.dumps(about), encoding="utf-8")
+    assert BlockCorpus.read(tmp_path).entropy == pytest.approx(1.5 * math.log(2))

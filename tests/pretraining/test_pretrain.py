@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -265,6 +266,26 @@ def test_masking_and_objective_are_separate_settings(tiny_encoder: Path):
             assert {name for e in events if isinstance(e, Stepped) for name in e.losses} == names
 
 
+def test_an_encoder_that_has_learnt_nothing_is_not_passed_over_in_silence(tiny_encoder: Path):
+    """After one step it knows less than the frequencies do, after many it knows what follows what."""
+    for steps, warned in ((1, 1), (100, 0)):
+        _, events = run(tiny_encoder, replaced(CONFIG, steps=steps))
+        told = [event.message for event in events if isinstance(event, Warned)]
+        assert len(told) == warned and all("learnt nothing" in message for message in told)
+        report = next(event.report for event in reversed(events) if isinstance(event, Evaluated))
+        assert (min(report.losses.values()) >= report.frequencies) == bool(warned)
+        assert f"(of frequencies alone {math.exp(report.frequencies):.0f})" in report.summary
+
+
+@pytest.mark.parametrize(("cores", "gpu", "asked", "expected"), [
+    (16, False, None, 0), (16, True, None, 3), (2, True, None, 1), (1, True, None, 0), (16, True, 0, 0),
+    (1, False, 5, 5),
+])  # fmt: skip
+def test_processes_that_prepare_steps(monkeypatch, cores: int, gpu: bool, asked: int | None, expected: int):
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    assert replaced(CONFIG, workers=asked).readers(gpu) == expected
+
+
 def test_dropout_is_off_while_pretraining_and_back_afterwards(tiny_encoder: Path):
     seen = []
     model = continued(tiny_encoder, settings=SETTINGS)
@@ -291,10 +312,10 @@ def test_a_new_encoder_has_the_shape_of_its_size(tiny_encoder: Path):
 
 
 def test_rates_by_width_and_origin():
-    assert module.default_rate(384, scratch=True) == pytest.approx(1e-3)
-    assert module.default_rate(768, scratch=True) == pytest.approx(5e-4)
-    assert module.default_rate(768, scratch=False) == pytest.approx(5e-5)
-    assert module.default_rate(32, scratch=True) == module.default_rate(256, scratch=True)
+    assert module.default_rates(384, scratch=True) == pytest.approx((5e-4, 5e-4))
+    assert module.default_rates(768, scratch=True) == pytest.approx((2.5e-4, 2.5e-4))
+    assert module.default_rates(768, scratch=False) == pytest.approx((5e-5, 5e-4))
+    assert module.default_rates(32, scratch=True) == module.default_rates(256, scratch=True)
 
 
 @pytest.mark.parametrize(

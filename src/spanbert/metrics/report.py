@@ -47,7 +47,9 @@ class LossReport:
     """What can be said of a model that finds nothing: losses on held-out text, and exp of them, the perplexities."""
 
     documents: int
-    losses: Mapping[str, float] = field(default_factory=dict)
+    losses: Mapping[str, float]
+    frequencies: float
+    """The loss of one who knows nothing but how often each piece occurs."""
 
     def value(self, name: str) -> float:
         """The number called `loss/masked`, ..."""
@@ -59,12 +61,14 @@ class LossReport:
     @property
     def summary(self) -> str:
         """In one line."""
-        return "  ".join(f"perplexity {name} {_exp(loss):.2f}" for name, loss in self.losses.items())
+        values = "  ".join(f"perplexity {name} {_exp(loss):.2f}" for name, loss in self.losses.items())
+        return f"{values}  (of frequencies alone {_exp(self.frequencies):.0f})"
 
     def to_json(self) -> dict[str, JSON]:
         """Losses in nats, and perplexities."""
         perplexities: dict[str, JSON] = {name: _exp(loss) for name, loss in self.losses.items()}
-        return {"documents": self.documents, "losses": dict(self.losses), "perplexities": perplexities}
+        losses = {"losses": dict(self.losses), "perplexities": perplexities, "frequencies": self.frequencies}
+        return {"documents": self.documents, **losses}
 
 
 def _exp(loss: float) -> float:

@@ -89,6 +89,13 @@ class BlockCorpus:
         """Pieces as often as they occur in the corpus."""
         return np.asarray(self.pieces[draw.integers(len(self.pieces), size=size)], dtype=np.int64)
 
+    @property
+    def entropy(self) -> float:
+        """Of its pieces, in nats: what predicting them costs one who knows nothing but how often each occurs in it."""
+        counts = np.bincount(self.pieces)
+        shares = counts[counts > 0] / len(self.pieces)
+        return float(-(shares * np.log(shares)).sum())
+
     @classmethod
     def read(cls, folder: Path) -> BlockCorpus:
         """A corpus that was written before."""

@@ -181,7 +181,8 @@ class Blocks:
     def report(self, bundle: Bundle, device: torch.device, dtype: torch.dtype) -> LossReport:  # noqa: ARG002
         """The losses on all that was held out, hidden always in the same way."""
         stream = Stream(self.held_out, self.stream.name, self.stream.task, 0, self.stream.budget)
-        return LossReport(self.held_out.counts.documents, held_out_losses(bundle, stream.epoch()))
+        held_out = self.held_out
+        return LossReport(held_out.counts.documents, held_out_losses(bundle, stream.epoch()), held_out.entropy)
 
     def settle(self, model: SpanModel) -> tuple[SpanModel, None]:
         """Nothing: it finds no spans whose probabilities could be fitted."""

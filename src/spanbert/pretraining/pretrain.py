@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ from ..encoder.loading import Encoder
 from ..encoder.packed import EncoderConfig, PackedBert
 from ..errors import MachineError, UsageError, nearest
 from ..heads.masked import MaskedHead
+from ..inference.precision import choose_device
 from ..inference.span_model import SpanModel
 from ..tasks import settings_from, task_class
 from ..tasks.task import Task
@@ -35,7 +37,12 @@ from .material import Blocks, Stream
 from .transplant import transplanted
 
 CORPUS = "corpus"
-_SCRATCH, _ON = 1e-3, 1e-4  # peak rates at a width of 384
+_NOTHING = (
+    "it predicts hidden pieces no better than how often each occurs would let one: the encoder has learnt nothing; "
+    "start anew in another folder with a lower --learning-rate, or with more --steps"
+)
+_FROM_SCRATCH, _ON = (5e-4, 5e-4), (1e-4, 1e-3)
+"""Peak rates of encoder and heads at a width of 384. At twice that a new encoder may learn nothing but frequencies."""
 
 
 def new_model(
@@ -119,8 +126,7 @@ def pretrain(
     encoder = model.bundle.network.encoder
     assert isinstance(encoder, PackedBert)  # others have no head for hidden pieces
     scratch = "new_weights" in model.bundle.facts.get("base_model", {})
-    rates = (default_rate(encoder.width, scratch=new) for new in (scratch, True))
-    loop = config.for_loop(config.evaluations, *rates)
+    loop = config.for_loop(config.evaluations, *default_rates(encoder.width, scratch=scratch))
     with held(loop) as hold, ExitStack() as stack:
         output = Path(config.output or stack.enter_context(tempfile.TemporaryDirectory()))
         bundle = model.bundle
@@ -136,18 +142,21 @@ def pretrain(
         task = dataclasses.replace(bundle.tasks[TASK], noise=train.random_pieces)  # type: ignore[type-var]
         stream = Stream(train, TASK, task, config.seed, config.max_tokens)
         rounds, steps = config.plan(train.counts.pieces + 2 * train.counts.blocks, stream.length)
-        material = Blocks(stream, held_out, rounds, steps, config.workers, asked)
+        readers = config.readers(choose_device(config.device).type == "cuda")
+        material = Blocks(stream, held_out, rounds, steps, readers, asked)
         bundle.facts["pretraining"] = {**_settings(config), "asked": asked}
         encoder.set_dropout(config.dropout)
         trained = learn(bundle, material, dataclasses.replace(loop, epochs=rounds, patience=rounds), observers, hold)
+        report = trained.bundle.facts["report"]
+        if min(report["losses"].values()) >= report.get("frequencies", math.inf):  # runs of earlier versions have none
+            _tell(observers, _NOTHING)
         encoder.set_dropout(None)
         if config.output and hold.processes.first:
             shutil.rmtree(output / CORPUS)
             try:
                 draw_curves(output / "train.jsonl", output / "curves.svg")
             except MachineError as error:  # a picture is not worth the run
-                for observer in observers:
-                    observer(Warned(f"{error.found}; {error.fix}"))
+                _tell(observers, f"{error.found}; {error.fix}")
         return trained
 
 
@@ -169,9 +178,13 @@ def _finished(output: Path, asked: str, config: PretrainConfig, observers: Seque
     model = SpanModel.from_pretrained(output, config.device, config.dtype)
     if model.bundle.facts.get("pretraining", {}).get("asked") != asked:
         raise other_run(output)
-    for observer in observers:
-        observer(Warned(f"the pre-training in {output} had come to its end: this is its encoder"))
+    _tell(observers, f"the pre-training in {output} had come to its end: this is its encoder")
     return model
+
+
+def _tell(observers: Sequence[Observer], doubt: str) -> None:
+    for observer in observers:
+        observer(Warned(doubt))
 
 
 def _until_asked(documents: Iterable[Document], stop: Request) -> Iterator[Document]:
@@ -182,9 +195,10 @@ def _until_asked(documents: Iterable[Document], stop: Request) -> Iterator[Docum
         yield document
 
 
-def default_rate(width: int, *, scratch: bool) -> float:
-    """Narrow encoders want higher rates, and new ones much higher than trained ones."""
-    return float((_SCRATCH if scratch else _ON) * 384 / max(width, 256))
+def default_rates(width: int, *, scratch: bool) -> tuple[float, float]:
+    """Of encoder and heads. Narrow encoders want higher rates, and what is new higher ones than what is trained."""
+    encoder, heads = (rate * 384 / max(width, 256) for rate in (_FROM_SCRATCH if scratch else _ON))
+    return encoder, heads
 
 
 def _corpus(
