@@ -64,6 +64,8 @@ class Bundle:
     """Per calibrated task, what it decoded in the held-out documents: requirements are answered from it."""
     operating_points: dict[str, OperatingPoint] = field(default_factory=dict)
     """Thresholds by name."""
+    given: dict[str, tuple[Calibration, float]] = field(default_factory=dict)
+    """Curve and threshold of what a calibrated task finds between spans that are given."""
 
     @classmethod
     def build(cls, encoder: Encoder, tokenizer: Tokenizer, tasks: Mapping[str, Task], facts: dict[str, Any]) -> Bundle:
@@ -117,6 +119,7 @@ def read(folder: Path) -> Bundle:
             }
             calibrations = {name: _calibration(state["calibration"]) for name, state in states.items()}
             thresholds = {name: _threshold(state["threshold"]) for name, state in states.items()}
+            given = {name: _given(state["given"]) for name, state in states.items() if "given" in state}
             if not tasks:
                 raise ValueError("none")
             facts = _facts(record.get("facts", {}))
@@ -137,7 +140,7 @@ def read(folder: Path) -> Bundle:
     bundle = Bundle.build(encoder, tokenizer, tasks, facts)
     _load_heads(bundle.network, tasks, weights)
     bundle.calibrations, bundle.thresholds = calibrations, thresholds
-    bundle.outcomes, bundle.operating_points = outcomes, points
+    bundle.outcomes, bundle.operating_points, bundle.given = outcomes, points, given
     _check_told(bundle, folder)
     return bundle
 
@@ -206,6 +209,8 @@ def _fill(bundle: Bundle, folder: Path, dtype: torch.dtype) -> None:
         }
         for name, task in bundle.tasks.items()
     }
+    for name, (curve, threshold) in bundle.given.items():
+        states[name]["given"] = {"calibration": dataclasses.asdict(curve), "threshold": threshold}
     points = {name: dataclasses.asdict(point) for name, point in bundle.operating_points.items()}
     record = {"format": FORMAT, "tasks": states, "facts": bundle.facts, "operating_points": points}
     _write_json(folder / "spanbert.json", record)
@@ -275,6 +280,10 @@ def _threshold(value: object) -> float:
     if not isinstance(value, int | float) or not 0.0 <= value <= NEVER:
         raise ValueError(f"the threshold {value!r}")
     return float(value)
+
+
+def _given(state: Mapping[str, Any]) -> tuple[Calibration, float]:
+    return _calibration(state["calibration"]), _threshold(state["threshold"])
 
 
 def _calibration(values: Mapping[str, Any]) -> Calibration:

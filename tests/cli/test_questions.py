@@ -115,7 +115,7 @@ def test_ask(program: Program, reader: Path, tmp_path: Path):
     lines = program("ask", "--model", reader, "--document", tmp_path / "a text.txt", "--json", "--n-best", "2", "house")
     record = json.loads(lines.stdout)
     assert record["question"] == "house" and record["answers"][0]["text"] == "Acme Corp"
-    assert len(record["n_best"]) == 2 and 0 <= record["no_answer"] < 0.5
+    assert 1 <= len(record["n_best"]) <= 2 and 0 <= record["no_answer"] < 0.5  # where it is very sure there is one
 
 
 def test_ask_at_a_requirement(program: Program, reader: Path, tmp_path: Path):

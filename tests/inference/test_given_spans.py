@@ -11,6 +11,7 @@ from spanbert import Document, SpanModel
 from spanbert.calibration.requirements import OperatingPoint
 from spanbert.documents import Span
 from spanbert.errors import UsageError
+from spanbert.evaluation.calibrate import calibrate, summary
 from spanbert.heads import joint
 
 JOINT = "joint-extraction"
@@ -59,6 +60,27 @@ def test_what_was_fitted_for_found_spans_says_nothing_of_them(tiny_encoder: Path
     model.bundle.operating_points["strict"] = OperatingPoint("precision>=0.9", {JOINT: {"relation:works": 0.1}})
     with pytest.raises(UsageError, match="given spans"):
         model.predict(document, given_spans=True, operating_point="strict")
+
+
+def test_calibration_fits_a_curve_of_their_own(tiny_encoder: Path, tmp_path: Path):
+    """A model that is sure of all relations, of which half are right: 0.5 is what it comes to say of them. The curve is
+    kept with the model."""
+    model = model_of(tiny_encoder)
+    gold = []
+    for number in range(12):
+        document = replace(document_of(TEXT[:110]), id=str(number))
+        pairs = model.predict(document, given_spans=True, threshold=0.0).relations
+        gold.append(replace(document, relations=tuple(replace(pair, score=None) for pair in pairs[number % 2 :: 2])))
+    calibrated, done = calibrate(model, gold)
+    assert done[JOINT].given is not None and done[JOINT].given.after.count == 12 * len(pairs)
+    assert "joint-extraction, given spans: " in "\n".join(summary(done))
+    calibrated.save_pretrained(tmp_path)
+    for each in (calibrated, SpanModel.from_pretrained(tmp_path)):
+        scores = [r.score for r in each.predict(gold[0], given_spans=True, threshold=0.0).relations]
+        assert len(scores) == len(pairs) and sum(scores) / len(scores) == pytest.approx(0.5, abs=0.1)
+        curve, threshold = each.bundle.given[JOINT]
+        assert curve == done[JOINT].given.fit.calibration and threshold == done[JOINT].given.threshold
+    assert min(r.score for r in model.predict(gold[0], given_spans=True, threshold=0.0).relations) > 0.8
 
 
 def test_tasks_that_share_windows_still_read_them_once(tiny_encoder: Path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..bundle import Bundle
@@ -12,6 +12,7 @@ from ..calibration.fitting import Fit, Outcomes, fit
 from ..calibration.requirements import OperatingPoint, Promise, Requirement, best_threshold, label_thresholds, promises
 from ..documents import JSON, Document
 from ..errors import DataError
+from ..inference.predictor import in_one_pass
 from ..inference.span_model import SpanModel
 from ..metrics.probabilities import CalibrationReport, brier, calibration_report
 from . import seen
@@ -31,9 +32,12 @@ class TaskCalibration:
     """With the probabilities that the model had; None where these were fitted on some of the documents."""
     after: CalibrationReport
     """With the new ones, each from a fit that had not seen its document."""
+    given: TaskCalibration | None = None
+    """The same of what it finds between spans that are given; None where it takes none, or they were too few."""
 
     def to_json(self) -> dict[str, JSON]:
         return {
+            **({} if self.given is None else {"given_spans": self.given.to_json()}),
             "method": self.fit.method,
             "threshold": self.threshold,
             "before": None if self.before is None else self.before.to_json(),
@@ -52,6 +56,7 @@ def calibrate(model: SpanModel, documents: Iterable[Document]) -> tuple[SpanMode
     """
     bundle = model.bundle
     documents = list(documents)
+    takes_spans = in_one_pass(bundle.tasks)
     found = outcomes(model.predictor(), documents)
     again = seen.seen(bundle.facts, documents)[1] > 0
     done: dict[str, TaskCalibration] = {}
@@ -60,6 +65,8 @@ def calibrate(model: SpanModel, documents: Iterable[Document]) -> tuple[SpanMode
             continue  # nothing of its kind is annotated here: it stays as it is
         try:
             done[name] = _calibrated(bundle.calibrations[name], each, fitted=name in bundle.outcomes, again=again)
+            if name in takes_spans:
+                done[name] = dataclasses.replace(done[name], given=_between_given(model, name, documents, again=again))
         except DataError:  # of several tasks, one may have too little: it stays as it is
             if len(found) == 1:
                 raise
@@ -76,6 +83,8 @@ def calibrate(model: SpanModel, documents: Iterable[Document]) -> tuple[SpanMode
         calibrations=bundle.calibrations | {name: each.fit.calibration for name, each in done.items()},
         thresholds=bundle.thresholds | {name: each.threshold for name, each in done.items()},
         outcomes=bundle.outcomes | {name: found[name] for name in done},
+        given=bundle.given
+        | {n: (each.given.fit.calibration, each.given.threshold) for n, each in done.items() if each.given},
         operating_points={},  # they were thresholds on other probabilities
         facts={**bundle.facts, "learnt": {**bundle.facts.get("learnt", {}), seen.CALIBRATED: seen.marks(documents)}},
     )
@@ -116,6 +125,18 @@ def _calibrated(before: Calibration, found: Outcomes, *, fitted: bool, again: bo
     )
 
 
+def _between_given(
+    model: SpanModel, name: str, documents: Sequence[Document], *, again: bool
+) -> TaskCalibration | None:
+    predictor = model.predictor(given_spans=True)
+    alone = dataclasses.replace(predictor, tasks={name: predictor.tasks[name]})
+    found = outcomes(alone, [document for document in documents if document.spans])[name]
+    try:
+        return _calibrated(alone.calibrations[name], found, fitted=name in model.bundle.given, again=again)
+    except DataError:
+        return None
+
+
 def summary(done: Mapping[str, TaskCalibration]) -> list[str]:
     """In lines for people."""
     lines = []
@@ -133,4 +154,6 @@ def summary(done: Mapping[str, TaskCalibration]) -> list[str]:
             )
             how += "" if each.fit.method == KEPT else ", cross-validated"
         lines.append(f"{measured} ({how})")
+        if each.given is not None:
+            lines += summary({f"{name}, given spans": each.given})
     return lines

@@ -17,10 +17,11 @@ _LEAST = 1e-12
 
 
 def outcomes(predictor: Predictor, documents: Sequence[Document]) -> dict[str, Outcomes]:
-    """What each task decodes in gold documents, and whether it is right."""
+    """What each task decodes in gold documents, and whether it is right; between their spans, if these are given."""
     judged: dict[str, list[Judged]] = {}
     for name, task in predictor.tasks.items():  # each sees what it may of the documents
-        readings = replace(predictor, tasks={name: task}).decoded(task.visible(document) for document in documents)
+        seen = documents if predictor.given_spans else map(task.visible, documents)
+        readings = replace(predictor, tasks={name: task}).decoded(seen)
         judged[name] = [
             task.judged(document, decoded[name]) for document, (_, decoded) in zip(documents, readings, strict=True)
         ]

@@ -130,6 +130,11 @@ class Reading:
         self.read[real] = True
 
 
+def in_one_pass(tasks: Mapping[str, Task]) -> list[str]:
+    """Those that find spans and what relates them at once, so that spans can be given in the place of found ones."""
+    return [name for name, task in tasks.items() if "relations" in task.tells and not task.reads_spans]
+
+
 def chunks(documents: Iterable[Document]) -> Iterator[list[Document]]:
     """The stream in pieces of bounded size; a document larger than a chunk is one by itself."""
     chunk: list[Document] = []

@@ -25,7 +25,7 @@ from ..models import BASE
 from ..tasks import settings_from, settings_of, task_class
 from ..tasks.task import Task
 from .precision import DTYPES, choose_device, choose_dtype
-from .predictor import Predictor, read_chunk
+from .predictor import Predictor, in_one_pass, read_chunk
 from .torch_backend import TorchBackend
 
 
@@ -146,6 +146,7 @@ class SpanModel:
             calibrations={**mine.calibrations, **theirs.calibrations},
             thresholds={**mine.thresholds, **theirs.thresholds},
             outcomes={**mine.outcomes, **theirs.outcomes},
+            given={**mine.given, **theirs.given},
             facts={**mine.facts, "added": {**mine.facts.get("added", {}), **dict.fromkeys(theirs.tasks, told)}},
         )
         return SpanModel(bundle, str(self.device), self.precision)
@@ -181,9 +182,9 @@ class SpanModel:
     ) -> Document | list[Document]:
         """Documents with the predicted spans, for one text or a list of them; each may be of any length.
 
-        threshold: least probability; None: the model's own. policy: flat, nested, overlapping or arg-max (the one
-        best span, however improbable); None: the one it was trained for. operating_point: the thresholds that were
-        stored under this name. given_spans: take the spans that documents have as they are, and find what relates them.
+        threshold: least probability; None: the model's own. policy: flat, nested, overlapping or arg-max (the one best
+        span, however improbable); None: as trained. operating_point: thresholds stored under this name. given_spans:
+        take the spans that documents have as they are, and find what relates them.
         """
         if isinstance(texts, str | Document):
             return next(self.predict_stream([texts], **choices))
@@ -284,16 +285,16 @@ class SpanModel:
         if given_spans:
             if not any("relations" in task.tells for task in tasks.values()):
                 raise UsageError("given spans", "a model that relates spans", "leave it out: this model finds its own")
-            # what was fitted is about spans and relations that are found together
-            alone = [name for name, task in tasks.items() if "relations" in task.tells and not task.reads_spans]
+            alone = in_one_pass(tasks)  # whose other curves and thresholds are about what is found together
             if alone and operating_point is not None:
                 raise UsageError(
                     f"the operating point {operating_point!r} with given spans",
                     "spans that the model finds, as where its thresholds were found",
                     "give a threshold instead, or leave out the spans",
                 )
-            calibrations = {**calibrations, **{name: Calibration() for name in alone}}
-            thresholds = {**thresholds, **{name: tasks[name].threshold for name in alone}}
+            given = {name: self.bundle.given.get(name, (Calibration(), tasks[name].threshold)) for name in alone}
+            calibrations = calibrations | {name: curve for name, (curve, _) in given.items()}
+            thresholds = dict(thresholds) | {name: least for name, (_, least) in given.items()}
         if operating_point is not None:  # of a task without a promise nothing is told under one
             thresholds = {n: t if n in points[operating_point].thresholds else NEVER for n, t in thresholds.items()}
         return Predictor(
@@ -331,8 +332,7 @@ class SpanModel:
         document = Document("text", text)
         floors = {name: task.floor for name, task in self.bundle.tasks.items()}
         reading = read_chunk([document], self.bundle.tokenizer, self._tasks(None), self.backend, floors)[0]
-        found: list[Candidate] = []
-        odds: list[float] = []
+        found, odds = list[Candidate](), list[float]()
         for name, task in self.bundle.tasks.items():
             policy = getattr(task.settings, "policy", "")
             if "spans" not in task.tells and len(self.bundle.tasks) > 1:

@@ -206,11 +206,14 @@ class JointExtraction:
         return Decoded(found, relations=tuple(self._related(places, table)))
 
     def judged(self, document: Document, decoded: Decoded) -> Judged:
-        """A span is right when boundaries and label are, a relation when both its spans and its label are."""
+        """A span is right when boundaries and label are, a relation when both its spans and its label are. Spans that
+        were given are not judged.
+        """
         asked = document.annotated
         right = {_key(relation) for relation in related.wanted(document)}
         found = [each for each in decoded.relations if asked is None or each.label in asked]
-        spans = gold.judged(document, decoded)
+        given = any(span.logit == GIVEN for span in decoded.spans)
+        spans = Judged((), (), (), {}) if given else gold.judged(document, decoded)
         return Judged(
             labels=(*spans.labels, *(RELATION + each.label for each in found)),
             logits=(*spans.logits, *(each.logit for each in found)),
