@@ -50,6 +50,7 @@ def saved(request, tiny_encoder: Path, toy_documents: Callable, tmp_path_factory
     point = OperatingPoint("precision>=0.9 with confidence 0.95", {names[0]: {"ORG": 0.75, "PERSON": 2.0}})
     model.bundle.operating_points = {"strict": point}
     model.bundle.thresholds = {name: 0.01 * (n + 1) for n, name in enumerate(names)}
+    model.bundle.given = {names[0]: (Calibration(0.5, 0.25, 0.125, **curve), 0.75)}
     folder = tmp_path_factory.mktemp("bundle") / request.param
     model.save_pretrained(folder)
     return model, folder
@@ -101,6 +102,7 @@ def test_what_is_loaded_is_what_was_saved(saved: tuple):
         assert loaded.bundle.outcomes[name].to_json() == kept.to_json()
     for fact in ("calibrations", "thresholds", "facts", "operating_points"):
         assert getattr(loaded.bundle, fact) == json_like(getattr(model.bundle, fact))
+    assert loaded.bundle.given == model.bundle.given
     state = loaded.bundle.network.state_dict()
     for name, tensor in model.bundle.network.state_dict().items():
         assert torch.equal(state[name], tensor)
@@ -215,6 +217,9 @@ def test_unknown_setting(folder: Path):
         lambda record: first_task(record).pop("threshold"),
         lambda record: first_task(record).update(threshold="high"),
         lambda record: first_task(record)["calibration"].update(slop=1.0),
+        lambda record: first_task(record).update(given=[]),
+        lambda record: first_task(record)["given"].update(threshold="high"),
+        lambda record: first_task(record)["given"]["calibration"].update(slope=None),
         lambda record: first_task(record)["settings"].update(window="wide"),
         lambda record: record["tasks"].update(unheard={}),
     ],
