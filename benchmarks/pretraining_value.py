@@ -8,7 +8,8 @@ All variants have one architecture (4 layers of 256, from scratch), one vocabula
 read. Corpora: FIRE, the five domains of CrossNER (each fine-tuned by itself would be too little: they are one corpus,
 whose labels name the domain's kinds), and the clauses of those contracts of CUAD that are not in the pre-training
 corpus, for long spans; and SQuAD 1.1, of which 6,000 questions are for training. Predictions of the test parts are kept
-in benchmarks/results/pretraining_value.
+in benchmarks/results/pretraining_value; pretraining_value_20m beside it holds a first round, of 20 million positions in
+steps of 8,192 at a rate of 1.5e-3 (`report --results`).
 """
 
 from __future__ import annotations
@@ -79,10 +80,11 @@ class Run:
     variant: str
     pretraining_seed: int
     seed: int
+    results: Path
 
     @property
     def path(self) -> Path:
-        return RESULTS / f"{self.corpus}-{self.variant}-{self.pretraining_seed}-{self.seed}.json.gz"
+        return self.results / f"{self.corpus}-{self.variant}-{self.pretraining_seed}-{self.seed}.json.gz"
 
 
 def main() -> None:
@@ -92,9 +94,10 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=ROOT / "build" / "pretraining_value")
     parser.add_argument("--tokens", type=int, default=30_000_000)
     parser.add_argument("--corpora", nargs="*", default=list(CORPORA))
+    parser.add_argument("--results", type=Path, default=RESULTS)
     options = parser.parse_args()
     if options.verb == "report":
-        report(options.data, options.corpora)
+        report(options.data, options.corpora, options.results)
     elif options.verb == "pretrain":
         for seed, variant in product(PRETRAINING_SEEDS, VARIANTS):
             encoder(variant, seed, options.work, options.data, options.tokens)
@@ -102,7 +105,7 @@ def main() -> None:
         for seed, pretraining_seed, corpus, variant in product(
             TUNING_SEEDS, PRETRAINING_SEEDS, options.corpora, VARIANTS
         ):
-            run = Run(corpus, variant, pretraining_seed, seed)
+            run = Run(corpus, variant, pretraining_seed, seed, options.results)
             if not run.path.exists():
                 folder = encoder(variant, pretraining_seed, options.work, options.data, options.tokens)
                 execute(run, folder, parts(corpus, options.data), options.tokens)
@@ -142,7 +145,7 @@ def execute(run: Run, folder: Path, split: dict[str, list[Document]], tokens: in
     trained = train(model, split["train"], dev, config)
     found = predicted_by(trained, split["test"])
     record = {
-        **vars(run),
+        **{name: value for name, value in vars(run).items() if name != "results"},
         "tokens": tokens,
         "epochs": epochs,
         "dtype": trained.precision,
@@ -204,7 +207,7 @@ def labelled(title: str, paragraph: dict[str, Any]) -> Document:
     return Document(title, paragraph["context"], tuple(sorted(spans, key=lambda s: (s.start, -s.end, s.label))))
 
 
-def report(data: Path, corpora: Sequence[str]) -> None:
+def report(data: Path, corpora: Sequence[str], results: Path) -> None:
     """Mean F1 of the seeds by corpus (of SQuAD the official one), differences with intervals over documents, and recall
     (of SQuAD F1) by length of span.
     """
@@ -212,7 +215,7 @@ def report(data: Path, corpora: Sequence[str]) -> None:
     print("|---|" + "--:|" * len(VARIANTS) + ":-:|" * 3)
     for corpus in corpora:
         gold, rate = parts(corpus, data)["test"], kind(corpus).rate
-        counts = {variant: list(all_counts(corpus, variant, gold)) for variant in VARIANTS}
+        counts = {variant: list(all_counts(corpus, variant, gold, results)) for variant in VARIANTS}
         cells = [
             f"{np.mean([rate(c.sum(0)) for c in runs]):.3f} ({len(runs)})" if runs else "" for runs in counts.values()
         ]
@@ -229,16 +232,16 @@ def report(data: Path, corpora: Sequence[str]) -> None:
         rate = kind(corpus).rate if corpus == "squad" else recall
         cells = []
         for variant in VARIANTS:
-            runs = list(all_counts(corpus, variant, gold))
+            runs = list(all_counts(corpus, variant, gold, results))
             cells.append(f"{np.mean([rate(c.sum(0)) for c in runs]):.3f}" if runs and spans else "")
         shown = f"{least}" if least == most else f"{least} to {most}" if most < 10**9 else f"{least} and more"
         print(f"| {corpus} | {shown} | {spans} | " + " | ".join(cells) + " |")
 
 
-def all_counts(corpus: str, variant: str, gold: Sequence[Document]) -> Iterator[np.ndarray]:
+def all_counts(corpus: str, variant: str, gold: Sequence[Document], results: Path) -> Iterator[np.ndarray]:
     """What adds up over documents, [documents, K], of each seed that was run."""
     for pretraining_seed, seed in product(PRETRAINING_SEEDS, TUNING_SEEDS):
-        path = Run(corpus, variant, pretraining_seed, seed).path
+        path = Run(corpus, variant, pretraining_seed, seed, results).path
         if path.exists():
             found = [from_json(each) for each in packed_json.read(path)["found"]]
             asked = [{question.id for question in document.questions} for document in gold]
