@@ -21,6 +21,7 @@ from transformers import (
     DataCollatorWithPadding,
     Trainer,
     TrainingArguments,
+    set_seed,
 )
 
 from benchmarks.duel import DEVICE
@@ -140,6 +141,7 @@ def train_and_predict(
     members = {part: asked(documents) for part, documents in parts.items()}
     windows = {part: Windows(listed, tokenizer, longest) for part, listed in members.items()}
     mean = float(np.mean([len(row["input_ids"]) for row in windows["train"].rows]))
+    set_seed(seed)  # the trainer would set it after the head is drawn
     with tempfile.TemporaryDirectory() as folder:
         trainer = loop(
             encoder,

@@ -51,10 +51,8 @@ class CoarseToFine(nn.Module):
         """Of pieces of each segment (special tokens included): kept spans M x 2, and for each its antecedents M x K,
         whether these are real, and the scores M x (1 + K), "none" first."""
         lengths = [len(segment) - 2 for segment in segments]
-        padded = nn.utils.rnn.pad_sequence(list(segments), batch_first=True).to(DEVICE)
-        mask = nn.utils.rnn.pad_sequence([torch.ones_like(segment) for segment in segments], batch_first=True).to(
-            DEVICE
-        )
+        ones = [torch.ones_like(segment) for segment in segments]
+        padded, mask = (nn.utils.rnn.pad_sequence(each, batch_first=True).to(DEVICE) for each in (list(segments), ones))
         states = self.encoder(input_ids=padded, attention_mask=mask).last_hidden_state.float()
         vectors = self.dropout(torch.cat([states[k, 1 : 1 + n] for k, n in enumerate(lengths)]))
         home = np.repeat(np.arange(len(lengths)), lengths)
