@@ -148,7 +148,8 @@ def pretrain(
         encoder.set_dropout(config.dropout)
         trained = learn(bundle, material, dataclasses.replace(loop, epochs=rounds, patience=rounds), observers, hold)
         report = trained.bundle.facts["report"]
-        if min(report["losses"].values()) >= report.get("frequencies", math.inf):  # runs of earlier versions have none
+        nothing = min(report["losses"].values()) >= report.get("frequencies", math.inf)  # earlier versions tell none
+        if nothing and hold.processes.first:
             _tell(observers, _NOTHING)
         encoder.set_dropout(None)
         if config.output and hold.processes.first:
