@@ -112,10 +112,11 @@ def test_ask(program: Program, reader: Path, tmp_path: Path):
     assert "in a day Anna then with [Acme Corp]" in done.stdout
     assert "the river on" not in done.stdout  # another paragraph
     assert "[Anna]" in done.stdout
-    lines = program("ask", "--model", reader, "--document", tmp_path / "a text.txt", "--json", "--n-best", "2", "house")
-    record = json.loads(lines.stdout)
+    words = ("--document", tmp_path / "a text.txt", "--json", "--n-best", "2", "house", "met", "big", "day")
+    record, *others = map(json.loads, program("ask", "--model", reader, *words).stdout.splitlines())
     assert record["question"] == "house" and record["answers"][0]["text"] == "Acme Corp"
-    assert 1 <= len(record["n_best"]) <= 2 and 0 <= record["no_answer"] < 0.5  # where it is very sure there is one
+    assert 0 <= record["no_answer"] < 0.5
+    assert max(len(each["n_best"]) for each in (record, *others)) == 2  # where it is very sure it considers one alone
 
 
 def test_ask_at_a_requirement(program: Program, reader: Path, tmp_path: Path):
