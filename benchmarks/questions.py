@@ -86,7 +86,8 @@ def runs(sets: Sequence[str], systems: Sequence[str]) -> Iterator[Run]:
     """The rates first, then seed by seed, so that an unfinished table has all sets."""
     for rate in RATES:
         for system in systems:
-            yield Run(CHOSEN_ON, system, rate, 0)
+            if system != "shipped":  # it takes the rate of `ends`
+                yield Run(CHOSEN_ON, system, rate, 0)
     for seed in range(SEEDS):
         for name in sets:
             for system in systems:
@@ -94,8 +95,9 @@ def runs(sets: Sequence[str], systems: Sequence[str]) -> Iterator[Run]:
 
 
 def chosen_rate(system: str) -> float:
-    """The one with the best F1 on held-out questions."""
-    return max(RATES, key=lambda rate: Run(CHOSEN_ON, system, rate, 0).read()["dev_f1"])
+    """The one with the best F1 on held-out questions; for `shipped` that of `ends`, whose head it has."""
+    chosen_with = "ends" if system == "shipped" else system
+    return max(RATES, key=lambda rate: Run(CHOSEN_ON, chosen_with, rate, 0).read()["dev_f1"])
 
 
 def parts_of(name: str) -> dict[str, list[Document]]:
