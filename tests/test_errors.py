@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from spanbert.errors import CheckFailed, DataError, MachineError, SpanbertError, UsageError, at, nearest
+from spanbert.errors import CheckFailed, DataError, MachineError, SpanbertError, UsageError, at, nearest, not_among
 
 
 def fail(**inner: object) -> None:
@@ -65,14 +65,22 @@ def test_other_errors_pass_untouched():
 
 
 @pytest.mark.parametrize(
-    ("word", "choices", "answer"),
+    ("value", "choices", "answer"),
     [
-        ("flt", ("flat", "nested"), "did you mean 'flat'? "),
-        ("FLAT", ("Flat",), "did you mean 'Flat'? "),
-        ("conl", iter(["conll", "brat"]), "did you mean 'conll'? "),
-        ("zebra", ("flat", "nested"), ""),
-        ("flat", (), ""),
+        ("flt", ("flat", "nested"), "did you mean 'flat'?"),
+        ("FLAT", ("Flat",), "did you mean 'Flat'?"),
+        ("conl", iter(["conll", "brat"]), "did you mean 'conll'?"),
+        ("zebra", ("flat", "nested"), "leave it out"),
+        ("flat", (), "leave it out"),
+        (None, ("none", "all"), "did you mean 'none'?"),
+        (7, ("flat", "nested"), "leave it out"),
     ],
 )
-def test_nearest(word: str, choices: tuple[str, ...], answer: str):
-    assert nearest(word, choices) == answer
+def test_nearest(value: object, choices: tuple[str, ...], answer: str):
+    assert nearest(value, choices, "leave it out") == answer
+
+
+@pytest.mark.parametrize(("value", "fix"), [("nestd", "did you mean 'nested'?"), (None, "name one of these")])
+def test_a_value_that_is_no_choice(value: object, fix: str):
+    error = not_among("policy", value, iter(["flat", "nested"]))
+    assert (error.found, error.expected, error.fix) == (f"policy {value!r}", "one of flat, nested", fix)

@@ -91,11 +91,23 @@ def at(*, file: object = None, line: int | None = None, document: str | None = N
         raise
 
 
-def nearest(word: str, choices: Iterable[str]) -> str:
-    """`did you mean 'x'? ` for the choice most like `word`, or nothing where none is near."""
+def nearest(value: object, choices: Iterable[str], otherwise: str) -> str:
+    """What to do about a value that is no choice: `did you mean 'x'?`, or `otherwise` where none is like it."""
     original = {choice.lower(): choice for choice in choices}
-    close = difflib.get_close_matches(word.lower(), original, n=1, cutoff=0.6)
-    return f"did you mean {original[close[0]]!r}? " if close else ""
+    close = difflib.get_close_matches(str(value).lower(), original, n=1, cutoff=0.6)
+    return f"did you mean {original[close[0]]!r}?" if close else otherwise
+
+
+def not_among(
+    what: str, value: object, choices: Iterable[str], otherwise: str = "name one of these", *, where: str = ""
+) -> UsageError:
+    """The error for a value that is none of the choices.
+
+    what: what is to be chosen; where: what comes after the value; otherwise: as in `nearest`.
+    """
+    known = list(choices)
+    found = f"{what} {value!r} {where}".rstrip()
+    return UsageError(found, f"one of {', '.join(known)}", nearest(value, known, otherwise))
 
 
 def plain(text: str) -> str:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from .errors import DataError, UsageError, nearest
+from .errors import DataError, UsageError, not_among
 
 SCHEMES = ("iob1", "iob2", "iobes", "bilou")
 
@@ -145,7 +145,7 @@ def detect(sequences: Iterable[Sequence[str]]) -> str:
 
 def _known(scheme: str) -> str:
     if scheme not in SCHEMES:
-        raise UsageError(f"tag scheme {scheme!r}", ", ".join(SCHEMES), f"{nearest(scheme, SCHEMES)}name one of these")
+        raise not_among("tag scheme", scheme, SCHEMES)
     return scheme
 
 

@@ -152,8 +152,8 @@ def test_bad_lines_are_named(tmp_path: Path, record: str, found: str) -> None:
 def test_the_whole_message_of_an_unknown_key(tmp_path: Path) -> None:
     assert fault(lines(tmp_path, {"id": "a", "text": "x", "span": []})) == (
         "FILE:1: unknown key 'span' in a document\n"
-        "  expected: id, text, meta, spans, relations, clusters, questions, annotated, coverage\n"
-        "  do this:  did you mean 'spans'? put fields of your own under 'meta'"
+        "  expected: one of id, text, meta, spans, relations, clusters, questions, annotated, coverage\n"
+        "  do this:  did you mean 'spans'?"
     )
 
 

@@ -8,7 +8,7 @@ import orjson
 import typer
 
 from ..advice.findings import NOTE, SHOWN, WARNING, Example, Finding
-from ..errors import CheckFailed, UsageError, nearest, plain
+from ..errors import CheckFailed, UsageError, not_among, plain
 from ..formats import Reading, ReadReport, read_documents
 from ..models import BASE
 from .flags import with_settings
@@ -41,9 +41,7 @@ def command(
     Exit code 1 where training would stop, or more than 5 % of the spans are out of its reach.
     """
     if action not in ACTIONS:
-        raise UsageError(
-            f"data {action}", f"data {' or '.join(ACTIONS)}", f"{nearest(action, ACTIONS)}name one of them"
-        )
+        raise not_among("data", action, ACTIONS)
     if window is not None and window < 3:
         raise UsageError(f"a window of {window}", "at least 3 positions", "leave --window out")
     report = ReadReport(Reading(**settings))

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ..documents import Document
-from ..errors import DataError, UsageError, nearest
+from ..errors import DataError, UsageError, not_among
 from ..formats import Reading, write_documents
 from .flags import with_settings
 from .show import counted, number, read_all, talk, told_lost
@@ -33,7 +33,7 @@ def command(
 ) -> None:
     """Example: spanbert select --model my-model --input texts.jsonl --budget 100 --output annotate-these.jsonl"""
     if format not in FORMATS:
-        raise UsageError(f"format {format!r}", " or ".join(FORMATS), nearest(format, FORMATS) or f"use {FORMATS[0]}")
+        raise not_among("format", format, FORMATS)
     if budget < 1:
         raise UsageError(f"a budget of {budget}", "at least one document", "say how many you can annotate")
     if any(Path(name).exists() and Path(output).exists() and Path(name).samefile(output) for name in input):

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from ..errors import SpanbertWarning, UsageError, nearest
+from ..errors import SpanbertWarning, not_among
 from .flat import Disjoint, best_flat
 from .limited import Admitted, best_within
 from .limits import Place, Rules
@@ -46,8 +46,7 @@ POLICIES = {
 
 def policy_named(name: str) -> Policy:
     if name not in POLICIES:
-        choices = ", ".join(POLICIES)
-        raise UsageError(f"policy {name!r}", choices, f"{nearest(name, POLICIES)}name one of these")
+        raise not_among("policy", name, POLICIES)
     return POLICIES[name]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..errors import UsageError, nearest
+from ..errors import UsageError, not_among
 
 _FORM = '{"contains": {"ORG": ["LOC"]}, "at_most": {"DATE": 1}, "forbidden": [["ORG", "PER"]]}'
 _KEYS = ("contains", "at_most", "forbidden")
@@ -36,9 +36,7 @@ class Limits:
         record = _mapping(value, "limits")
         for key in record:
             if key not in _KEYS:
-                raise UsageError(
-                    f"limit {key!r}", f"one of {', '.join(_KEYS)}", nearest(str(key), _KEYS) or "leave it out"
-                )
+                raise not_among("limit", key, _KEYS, "leave it out")
         rows, pairs = record.get("contains"), record.get("forbidden", ())
         contains = None
         if rows is not None:
@@ -77,8 +75,7 @@ class Limits:
 
         def number(label: str) -> int:
             if label not in ids:
-                hint = nearest(label, ids) or "take it out of the limits"
-                raise UsageError(f"label {label!r} in the limits", f"one of {', '.join(labels)}", hint)
+                raise not_among("label", label, labels, "take it out", where="in the limits")
             return ids[label]
 
         inside = np.full((len(labels), len(labels)), self.contains is None)

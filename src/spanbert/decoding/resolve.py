@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ..documents import Span
-from ..errors import UsageError, nearest
+from ..errors import not_among
 from . import policy_named
 
 
@@ -31,7 +31,7 @@ def resolve(policy: str, spans: Sequence[Span], how: str) -> tuple[tuple[Span, .
     score counts as 1). Ties go by position, then label.
     """
     if how not in RESOLVERS:
-        raise UsageError(f"resolver {how!r}", ", ".join(RESOLVERS), f"{nearest(how, RESOLVERS)}name one of these")
+        raise not_among("resolver", how, RESOLVERS)
     rank = RESOLVERS[how]
     order = [(rank(span), span.start, span.end, span.label, index) for index, span in enumerate(spans)]
     chosen = policy_named(policy).chosen()

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..errors import DataError, UsageError, nearest
+from ..errors import DataError, not_among
 from ..tag_schemes import LETTERS, SCHEMES, split
 
 MAX_LOGIT = 30.0
@@ -124,8 +124,7 @@ def _parse(tag: str, scheme: str) -> tuple[str, str | None]:
     if scheme == MIXED:
         scheme = "iob2"
     if scheme not in SCHEMES:
-        choices = (*SCHEMES, "io", MIXED)
-        raise UsageError(f"tag scheme {scheme!r}", ", ".join(choices), f"{nearest(scheme, choices)}name one of these")
+        raise not_among("tag scheme", scheme, (*SCHEMES, "io", MIXED))
     prefix, label = split(tag)
     if prefix not in ("O", *LETTERS[scheme]):
         raise DataError(

@@ -51,7 +51,7 @@ def locate(name: str | Path) -> Path:
         f"{name} is not a folder",
         f"a model folder, {''.join(f'{model}, ' for model in inside)}"
         "or the name of a hub model such as SpanBERT/spanbert-base-cased",
-        nearest(str(name), inside) or "check the path",
+        nearest(name, inside, "check the path"),
     )
     if folder.exists() or not re.fullmatch(r"[\w.-]+/[\w.-]+", str(name)):
         raise no_folder

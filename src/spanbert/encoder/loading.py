@@ -65,7 +65,7 @@ def read_config(folder: Path) -> Config:
             raise DataError(
                 f"model_type {kind!r}",
                 f"one of {', '.join((*FAMILIES, *KINDS))}",
-                nearest(str(kind), (*FAMILIES, *KINDS)) or "use a checkpoint of one of these types",
+                nearest(kind, (*FAMILIES, *KINDS), "use a checkpoint of one of these types"),
             )
         return _shape(kind, record)
 

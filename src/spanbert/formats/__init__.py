@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import cast
 
 from ..documents import Document
-from ..errors import DataError, UsageError, at, nearest
+from ..errors import DataError, at, not_among
 from .composed import composed
 from .format import Format
 from .repair import survey_text
@@ -65,9 +65,7 @@ def write_documents(documents: Iterable[Document], path: str | Path, output_form
 def format_named(name: str) -> Format:
     """The module of a format. Raises UsageError with the nearest name."""
     if name not in FORMATS:
-        raise UsageError(
-            f"unknown format {name!r}", ", ".join(sorted(FORMATS)), f"{nearest(name, FORMATS)}name one of these"
-        )
+        raise not_among("unknown format", name, sorted(FORMATS))
     return cast(Format, importlib.import_module(FORMATS[name]))
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..documents import Document
-from ..errors import DataError, MachineError, UsageError, at, nearest
+from ..errors import DataError, MachineError, UsageError, at, nearest, not_among
 from . import strict_json
 from .report import ReadReport
 from .sources import Source, readable
@@ -35,8 +35,7 @@ class CorpusReading:
 
     def __post_init__(self) -> None:
         if self.document_border not in BORDERS:
-            hint = nearest(self.document_border, BORDERS) or "choose one of these"
-            raise UsageError(f"document_border {self.document_border!r}", f"one of {', '.join(BORDERS)}", hint)
+            raise not_among("document_border", self.document_border, BORDERS)
 
 
 def read_texts(
@@ -113,7 +112,7 @@ def _text(record: Mapping[str, Any], key: str) -> str:
     text = record.get(key)
     if key not in record or text is not None and not isinstance(text, str):
         found = f"no key {key!r}" if key not in record else f"{key} is a {type(text).__name__}"
-        raise DataError(found, f"text under {key!r}", f"{nearest(key, record)}name the key: --text-key KEY")
+        raise DataError(found, f"text under {key!r}", nearest(key, record, "name the key: --text-key KEY"))
     return text or ""
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ..errors import DataError, UsageError, at, nearest
+from ..errors import DataError, at, not_among
 from .offset_units import DETECTED, UNITS
 
 NOTES_KEPT = 10_000  # beyond it notes are still counted, so that a bad corpus cannot fill the memory
@@ -38,7 +38,7 @@ class Reading:
         ):
             value = getattr(self, name)
             if value not in words:
-                raise UsageError(f"{name} {value!r}", ", ".join(words), nearest(value, words) or "choose one of these")
+                raise not_among(name, value, words)
 
 
 class Note(NamedTuple):

@@ -286,4 +286,4 @@ def _damaged(error: Exception) -> DataError:
 def _missing(path: Path) -> UsageError:
     folder = path.parent
     beside = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
-    return UsageError("no such file or folder", "an existing path", f"{nearest(path.name, beside)}check the path")
+    return UsageError("no such file or folder", "an existing path", nearest(path.name, beside, "check the path"))

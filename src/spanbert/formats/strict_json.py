@@ -60,7 +60,7 @@ def known_keys(value: object, what: str, keys: Collection[str], instead: str) ->
     record = mapping(value, what)
     for key in record:
         if key not in keys:
-            raise DataError(f"unknown key {key!r} in {what}", ", ".join(keys), f"{nearest(key, keys)}{instead}")
+            raise DataError(f"unknown key {key!r} in {what}", f"one of {', '.join(keys)}", nearest(key, keys, instead))
     return record
 
 

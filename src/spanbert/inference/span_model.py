@@ -269,7 +269,7 @@ class SpanModel:
             raise UsageError(
                 f"the operating point {operating_point!r}" + (" and a threshold" if threshold is not None else ""),
                 f"one of {', '.join(points)}" if points else "no operating point, as this model has none",
-                f"{nearest(operating_point, points)}spanbert calibrate --require makes one",
+                nearest(operating_point, points, "spanbert calibrate --require makes one"),
             )
         if threshold is not None and not 0.0 <= threshold <= 1.0:
             raise UsageError(f"threshold {threshold}", "a probability from 0 to 1", "0.5 keeps what is likely right")

@@ -123,7 +123,7 @@ class Report:
             raise UsageError(
                 f"the report has no number {name!r}",
                 "one of " + ", ".join(values),
-                f"{nearest(name, values)}choose a number that this task reports",
+                nearest(name, values, "choose a number that this task reports"),
             )
         return values[name]
 

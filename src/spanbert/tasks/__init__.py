@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
-from ..errors import UsageError, nearest
+from ..errors import UsageError, nearest, not_among
 
 TASKS: dict[str, tuple[str, str, str]] = {
     "span-classification": ("span_classification", "SpanClassification", "SpanSettings"),
@@ -38,8 +38,7 @@ def settings_from(name: str, values: Mapping[str, Any]) -> Any:
     known = [field.name for field in dataclasses.fields(settings_class(name))]
     for key in values:
         if key not in known:
-            hint = nearest(key, known) or "leave it out"
-            raise UsageError(f"setting {key!r} of {name}", f"one of {', '.join(known)}", hint)
+            raise not_among("setting", key, known, "leave it out", where=f"of {name}")
     return settings_class(name)(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
 
@@ -52,7 +51,7 @@ def settings_of(names: Sequence[str], values: Mapping[str, Any]) -> dict[str, An
     known = {name: {field.name for field in dataclasses.fields(settings_class(name))} for name in names}
     for key in values:
         if not any(key in fields for fields in known.values()):
-            hint = nearest(key, set().union(*known.values())) or "leave it out"
+            hint = nearest(key, set().union(*known.values()), "leave it out")
             raise UsageError(f"setting {key!r} of {' and '.join(names)}", "a setting of one of them", hint)
     return {
         name: settings_from(
@@ -64,5 +63,5 @@ def settings_of(names: Sequence[str], values: Mapping[str, Any]) -> dict[str, An
 
 def _row(name: str) -> tuple[str, str, str]:
     if name not in TASKS:
-        raise UsageError(f"task {name!r}", f"one of {', '.join(TASKS)}", nearest(name, TASKS) or "pick one of these")
+        raise not_among("task", name, TASKS)
     return TASKS[name]

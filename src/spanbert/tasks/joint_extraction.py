@@ -23,7 +23,7 @@ import numpy.typing as npt
 from ..decoding import POLICIES, decode_spans
 from ..decoding.resolve import RESOLVERS
 from ..documents import Candidate, Decoded, Document, Judged, Relation, RelationCandidate, Span
-from ..errors import DataError, UsageError, nearest
+from ..errors import DataError, UsageError, not_among
 from ..metrics.relation_report import joint_report
 from ..metrics.report import Report
 from ..targets import JointTargets, PairTargets
@@ -58,8 +58,7 @@ class JointSettings(Settings):
         for name, choices in (("policy", POLICIES), ("resolve", tuple(RESOLVERS))):
             value = getattr(self, name)
             if value not in choices:
-                hint = nearest(str(value), choices) or "pick one"
-                raise UsageError(f"{name} {value!r}", f"one of {', '.join(choices)}", hint)
+                raise not_among(name, value, choices)
         related.check_settings(self.relations, self.types)
 
     @property

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import UsageError, nearest
+from ..errors import not_among
 
 _SPANBERT: dict[str, Any] = {
     "task": "question-answering",
@@ -38,5 +38,5 @@ PRESETS: dict[str, dict[str, Any]] = {
 def preset(name: str) -> Mapping[str, Any]:
     """Settings by name. Raises UsageError."""
     if name not in PRESETS:
-        raise UsageError(f"preset {name!r}", f"one of {', '.join(PRESETS)}", nearest(name, PRESETS) or "leave it out")
+        raise not_among("preset", name, PRESETS, "leave it out")
     return PRESETS[name]

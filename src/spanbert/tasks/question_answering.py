@@ -20,7 +20,7 @@ import numpy as np
 
 from ..decoding.answers import Chosen, one_answer, several_answers
 from ..documents import ANSWER, Answers, Candidate, Decoded, Document, Judged, Question, Span
-from ..errors import SpanbertWarning, UsageError, nearest
+from ..errors import SpanbertWarning, UsageError, not_among
 from ..metrics.answers import normalized
 from ..metrics.questions import accepted, answer_report, scored_questions
 from ..metrics.report import Report
@@ -62,8 +62,8 @@ class AnswerSettings(Settings):
     n_best: int = 20
     """Answers that are told of each question, the improbable ones included."""
     null_windows: int | None = 2
-    """Windows without an answer that are drawn of each question in an epoch, weighted so that they stand for all of
-    them; 0: all are read."""
+    """Windows without an answer that are drawn of each question in an epoch; 0: all are read. With the scorer ends they
+    are weighted so that they stand for all."""
     unanswerable: bool | None = None
     """Whether a question may have no answer; none given: whether one of the training data has none."""
 
@@ -72,11 +72,7 @@ class AnswerSettings(Settings):
         for name, choices in (("policy", POLICIES), ("scorer", SCORERS)):
             value = getattr(self, name)
             if value not in choices:
-                raise UsageError(
-                    f"{name} {value!r} for questions",
-                    f"one of {', '.join(choices)}",
-                    nearest(value, choices) or "pick one",
-                )
+                raise not_among(name, value, choices, where="for questions")
         if self.window < NARROWEST:
             raise UsageError(f"window = {self.window} for questions", f"at least {NARROWEST}", "leave it out")
         if self.labels != (ANSWER,):

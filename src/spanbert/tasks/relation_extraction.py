@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 
 from ..documents import Candidate, Decoded, Document, Judged, Relation, RelationCandidate, Span
-from ..errors import SpanbertWarning, UsageError, nearest
+from ..errors import SpanbertWarning, UsageError, nearest, not_among
 from ..metrics.relation_report import relation_report
 from ..metrics.relations import NO_RELATION
 from ..metrics.report import Report
@@ -71,10 +71,7 @@ class RelationSettings(Settings):
         for name, choices in (("arguments", ARGUMENTS), ("pairs", (*PAIRS, None))):
             value = getattr(self, name)
             if value not in choices:
-                words = [choice for choice in choices if choice]
-                raise UsageError(
-                    f"{name} {value!r}", f"one of {', '.join(words)}", nearest(str(value), words) or "pick one"
-                )
+                raise not_among(name, value, filter(None, choices))
         related.check_settings(self.labels, self.types)
         for name, lowest in (("negatives", 0), ("most_pairs", 1)):
             value = getattr(self, name)
@@ -138,14 +135,11 @@ class RelationExtraction:
         for pair in self.settings.types:
             for label in pair.split(">"):
                 if label not in labels:
-                    found = nearest(label, labels) or f"one of {', '.join(sorted(labels))}"
-                    raise UsageError(f"type {label!r} in {pair!r}", "labels of spans of the training data", found)
+                    raise not_among("type", label, sorted(labels), where=f"in {pair!r}")
 
     def annotations(self, document: Document) -> Sequence[Span]:
         """Of each relation the stretch from one argument to the other, under its label."""
-        return [
-            Span(min(r.head.start, r.tail.start), max(r.head.end, r.tail.end), r.label) for r in related.known(document)
-        ]
+        return [related.stretch(relation) for relation in related.known(document)]
 
     def visible(self, document: Document) -> Document:
         """Text and spans, and which pairs are asked where not all are."""
@@ -309,7 +303,10 @@ class RelationExtraction:
 
     def _shown(self, label: str, role: int) -> tuple[list[int], list[int]]:
         """Pieces before and after an argument of this type in this role."""
-        return self._pieces_of.setdefault((label, role), self._spelled(label, role))
+        key = (label, role)
+        if key not in self._pieces_of:
+            self._pieces_of[key] = self._spelled(label, role)
+        return self._pieces_of[key]
 
     @cached_property
     def _pieces_of(self) -> dict[tuple[str, int], tuple[list[int], list[int]]]:

@@ -25,7 +25,7 @@ from ..decoding import POLICIES, arg_max, decode_spans, decode_within
 from ..decoding.limits import Limits, Rules
 from ..decoding.resolve import RESOLVERS
 from ..documents import Candidate, Decoded, Document, Judged, Span
-from ..errors import UsageError, nearest
+from ..errors import not_among
 from ..metrics.report import Report, span_report
 from ..targets import PairTargets
 from ..tokenization import Pieces, Tokenizer
@@ -70,9 +70,7 @@ class SpanClassification:
         for name, choices in (("policy", (*POLICIES, ARG_MAX)), ("resolve", tuple(RESOLVERS))):
             value = getattr(self.settings, name)
             if value not in choices:
-                raise UsageError(
-                    f"{name} {value!r}", f"one of {', '.join(choices)}", nearest(value, choices) or "pick one"
-                )
+                raise not_among(name, value, choices)
         if self.settings.limits is not None:
             _ = self.rules if self.ready else self.limits  # raises UsageError for what cannot be read
 

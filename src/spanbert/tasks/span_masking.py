@@ -15,7 +15,7 @@ import numpy as np
 
 from .. import masking
 from ..documents import Candidate, Decoded, Document, Judged, Span
-from ..errors import UsageError, nearest
+from ..errors import UsageError, not_among
 from ..metrics.report import Report
 from ..targets import BoolArray, MaskTargets
 from ..tokenization import IntArray, Pieces, Tokenizer
@@ -55,9 +55,7 @@ class MaskingSettings(Settings):
         for name, known in choices.items():
             value = getattr(self, name)
             if value not in known:
-                raise UsageError(
-                    f"{name} {value!r}", f"one of {', '.join(known)}", nearest(str(value), known) or "pick one of these"
-                )
+                raise not_among(name, value, known)
         if not LOWEST_RATE <= self.masking_rate <= HIGHEST_RATE:
             raise UsageError(
                 f"masking_rate = {self.masking_rate}", f"a share from {LOWEST_RATE} to {HIGHEST_RATE}", "try 0.15"

@@ -21,7 +21,7 @@ from .. import tag_schemes
 from ..decoding.resolve import RESOLVERS
 from ..decoding.tags import TagLattice
 from ..documents import Candidate, Decoded, Document, Judged, Span
-from ..errors import DataError, UsageError, nearest
+from ..errors import DataError, UsageError, not_among
 from ..metrics.report import Report, span_report
 from ..targets import TagTargets
 from ..tokenization import Pieces, Tokenizer
@@ -80,7 +80,7 @@ class TokenClassification:
                 "train with --task span-classification for nested or overlapping spans",
             )
         if s.resolve not in RESOLVERS:
-            raise UsageError(f"resolve {s.resolve!r}", f"one of {', '.join(RESOLVERS)}", nearest(s.resolve, RESOLVERS))
+            raise not_among("resolve", s.resolve, RESOLVERS)
 
     @classmethod
     def adopted(cls, config: Mapping[str, object]) -> TagSettings:

@@ -253,8 +253,9 @@ def check(train: Sequence[Document], dev: Sequence[Document], labels: Sequence[s
                             f"label {span.label!r} in the {name} data",
                             f"one of {', '.join(sorted(known))}"
                             + ("" if labels else " (the labels of the training data)"),
-                            nearest(span.label, known)
-                            or "add training examples of it, or take it out of the held-out data",
+                            nearest(
+                                span.label, known, "add training examples of it, or take it out of the held-out data"
+                            ),
                         )
     if not any(document.text.strip() for document in train):
         raise DataError("training documents without any text", "text", "check the file that was given")
