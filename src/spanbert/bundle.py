@@ -264,7 +264,8 @@ def _load_heads(network: Network, tasks: Mapping[str, Task], weights: Mapping[st
         stored = loading.head_names(network.encoder.config, task.stock, name, wanted)
         missing = [stored[key] for key in wanted if stored[key] not in weights]
         if missing:
-            raise DataError(f"the weights lack {missing[0]}", f"the head of {name}", "copy the model folder again")
+            remedy = "copy the model folder again, or train it anew where an earlier version made it"
+            raise DataError(f"the weights lack {missing[0]}", f"the head of {name}", remedy)
         state = {key: weights[stored[key]] for key in wanted}
         wrong = [key for key in wanted if state[key].shape != wanted[key].shape]
         if wrong:

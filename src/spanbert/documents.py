@@ -232,6 +232,8 @@ class Decoded:
     links: tuple[LinkCandidate, ...] = ()
     singletons: bool = False
     """Whether a mention without any link is a cluster of its own."""
+    given: bool = False
+    """Whether the spans were given, and only what relates them was looked for."""
 
 
 @dataclass(frozen=True, slots=True)

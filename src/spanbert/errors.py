@@ -101,10 +101,7 @@ def nearest(value: object, choices: Iterable[str], otherwise: str) -> str:
 def not_among(
     what: str, value: object, choices: Iterable[str], otherwise: str = "name one of these", *, where: str = ""
 ) -> UsageError:
-    """The error for a value that is none of the choices.
-
-    what: what is to be chosen; where: what comes after the value; otherwise: as in `nearest`.
-    """
+    """The error for a value that is none of the choices. what: comes before it; where: after it."""
     known = list(choices)
     found = f"{what} {value!r} {where}".rstrip()
     return UsageError(found, f"one of {', '.join(known)}", nearest(value, known, otherwise))

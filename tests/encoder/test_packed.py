@@ -72,6 +72,20 @@ def run_stock(model: torch.nn.Module, window: Window) -> Tensor:
     return model(input_ids=ids, token_type_ids=types).last_hidden_state[0]
 
 
+@pytest.mark.parametrize(
+    ("kind", "card", "width", "fuses"),
+    [
+        ("cuda", (8, 0), 64, True), ("cuda", (9, 0), 256, True), ("cuda", (7, 5), 64, False),
+        ("cuda", (9, 0), 60, False), ("cuda", (9, 0), 264, False), ("cpu", (9, 0), 64, False),
+    ],
+)  # fmt: skip
+def test_where_windows_of_all_lengths_are_one_call(
+    monkeypatch: pytest.MonkeyPatch, kind: str, card: tuple[int, int], width: int, fuses: bool
+):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: card)
+    assert module._fuses(torch.device(kind), width) is fuses
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 @pytest.mark.parametrize("copied", [True, False])
 def test_on_a_gpu_windows_of_all_lengths_are_one_call(copied: bool, monkeypatch: pytest.MonkeyPatch):

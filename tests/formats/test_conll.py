@@ -207,3 +207,11 @@ def test_published_counts(shared: Path, file: str, documents: int, spans: dict[s
     assert report.documents == documents
     assert {label: labels[label] for label in spans} == spans
     assert not report.repaired
+
+
+def test_white_space_at_the_border_of_spans_is_counted(tmp_path: Path) -> None:
+    document = Document("d", "a b c", (Span(0, 2, "ORG"), Span(3, 5, "LOC"), Span(2, 3, "PER")))
+    lost = write_documents([document], tmp_path / "out.conll", "conll")
+    assert lost["white space at the border of spans"] == 2
+    again = next(iter(read_documents([tmp_path / "out.conll"])))
+    assert [(span.start, span.end) for span in again.spans] == [(0, 1), (2, 3), (4, 5)]

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from spanbert import Document, SpanModel
+from spanbert import Document, SpanModel, TrainConfig, train
+from spanbert.calibration.curve import Calibration
 from spanbert.calibration.requirements import OperatingPoint
-from spanbert.documents import Span
+from spanbert.documents import Relation, Span
 from spanbert.errors import UsageError
 from spanbert.evaluation.calibrate import calibrate, summary
+from spanbert.evaluation.outcomes import outcomes
 from spanbert.heads import joint
 
 JOINT = "joint-extraction"
@@ -73,7 +75,8 @@ def test_calibration_fits_a_curve_of_their_own(tiny_encoder: Path, tmp_path: Pat
         gold.append(replace(document, relations=tuple(replace(pair, score=None) for pair in pairs[number % 2 :: 2])))
     calibrated, done = calibrate(model, gold)
     assert done[JOINT].given is not None and done[JOINT].given.after.count == 12 * len(pairs)
-    assert "joint-extraction, given spans: " in "\n".join(summary(done))
+    told = "\n".join(summary(done)).partition("joint-extraction, given spans: ")[2]
+    assert f"({12 * len(pairs):,} relations, cross-validated)" in told
     calibrated.save_pretrained(tmp_path)
     for each in (calibrated, SpanModel.from_pretrained(tmp_path)):
         scores = [r.score for r in each.predict(gold[0], given_spans=True, threshold=0.0).relations]
@@ -81,6 +84,43 @@ def test_calibration_fits_a_curve_of_their_own(tiny_encoder: Path, tmp_path: Pat
         curve, threshold = each.bundle.given[JOINT]
         assert curve == done[JOINT].given.fit.calibration and threshold == done[JOINT].given.threshold
     assert min(r.score for r in model.predict(gold[0], given_spans=True, threshold=0.0).relations) > 0.8
+
+
+def test_of_a_document_without_spans_they_are_found_as_ever(tiny_encoder: Path):
+    """The curve for given spans is of relations alone: it says nothing of spans, nor of what is found with them."""
+    made = model_of(tiny_encoder)
+    made.bundle.network.heads[JOINT].spans.width_bias.data += 6.0
+    never = (Calibration(offset=-9.0), 0.99)
+    model = SpanModel(replace(made.bundle, given={JOINT: never}, thresholds={JOINT: 0.05}))
+    bare = Document("d", TEXT)
+    found = model.predict(bare)
+    assert found.spans and found.relations
+    assert model.predict(bare, given_spans=True) == found
+    assert not model.predict(document_of(), given_spans=True).relations
+    both = model.predict([bare, document_of()], given_spans=True)
+    assert both[0] == found and not both[1].relations
+
+
+def test_given_spans_that_no_window_holds_are_not_missed_gold(tiny_encoder: Path):
+    long = Span(0, 200, "PERSON")
+    lost = Document("d", TEXT, (long,))
+    found = outcomes(model_of(tiny_encoder).predictor(given_spans=True), [lost])[JOINT]
+    assert not len(found.right) and not sum(int(counts.sum()) for counts in found.gold.values())
+
+
+def test_further_training_keeps_what_was_fitted(tiny_encoder: Path):
+    """Where what is held out is too little to fit anew, curve and threshold of both kinds stay."""
+    curve = Calibration(offset=-1.0)
+    made = model_of(tiny_encoder).bundle
+    model = SpanModel(
+        replace(made, calibrations={JOINT: curve}, thresholds={JOINT: 0.37}, given={JOINT: (curve, 0.4)}), "cpu"
+    )
+    text = TEXT[:60]
+    person, org = document_of(text).spans[:2]
+    gold = [Document(str(n), text, (person, org), (Relation(person, org, "works"),)) for n in range(3)]
+    config = TrainConfig(epochs=1, device="cpu")
+    kept = train(model, gold, gold[:1], config, [lambda event: None]).bundle
+    assert (kept.calibrations[JOINT], kept.thresholds[JOINT], kept.given[JOINT]) == (curve, 0.37, (curve, 0.4))
 
 
 def test_tasks_that_share_windows_still_read_them_once(tiny_encoder: Path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -71,7 +70,9 @@ def test_devices_that_are_not_there(monkeypatch: pytest.MonkeyPatch, name: str):
 def test_a_gpu_takes_more_at_once_the_more_memory_it_has(
     monkeypatch: pytest.MonkeyPatch, gigabytes: int, positions: int
 ):
-    card = SimpleNamespace(total_memory=gigabytes * 2**30)
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: card)
-    assert room(torch.device("cuda"), 2048) == positions
+    """Of what is free and what this process holds already; not what others do."""
+    for held in (0, 3, gigabytes - 1):
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device, held=held: ((gigabytes - held) * 2**30, 2**40))
+        monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device, held=held: held * 2**30)
+        assert room(torch.device("cuda"), 2048) == positions
     assert room(torch.device("cpu"), 2048) == 2048

@@ -170,11 +170,23 @@ def test_damage_to_any_file_is_seen(tokenizer: Tokenizer, tmp_path: Path, part: 
     assert part in (fault(tmp_path / "c") or "")
 
 
-def test_entropy_is_that_of_the_pieces(tmp_path: Path):
-    """Half of the pieces are one, a quarter each are two others: ln 2 / 2 + 2 ln 4 / 4 = 1.5 ln 2."""
-    np.array([7, 8, 7, 9, 7, 8, 7, 9], dtype=np.uint16).tofile(tmp_path / "pieces.bin")
-    np.zeros(8, dtype=np.bool_).tofile(tmp_path / "begins.bin")
-    np.array([0, 8]).tofile(tmp_path / "borders.bin")
+def corpus_of(folder: Path, pieces: list[int]) -> BlockCorpus:
+    folder.mkdir()
+    np.array(pieces, dtype=np.uint16).tofile(folder / "pieces.bin")
+    np.zeros(len(pieces), dtype=np.bool_).tofile(folder / "begins.bin")
+    np.array([0, len(pieces)]).tofile(folder / "borders.bin")
     about = {"kind": "uint16", "counts": {}, "tokenizer": "", "block": 8, "source": "", "fingerprint": "", "sums": {}}
-    (tmp_path / "corpus.json").write_text(json.dumps(about), encoding="utf-8")
-    assert BlockCorpus.read(tmp_path).entropy == pytest.approx(1.5 * math.log(2))
+    (folder / "corpus.json").write_text(json.dumps(about), encoding="utf-8")
+    return BlockCorpus.read(folder)
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 1 << 22])
+def test_the_loss_of_frequencies(tmp_path: Path, monkeypatch, at_once: int):
+    """Six pieces are known, 1 and 3 twice as often as 0 and 2: with one more of each, and of 4, which is not known,
+    they are 2, 3, 2, 3 and 1 of eleven."""
+    monkeypatch.setattr(module, "COUNTED", at_once)
+    known = corpus_of(tmp_path / "known", [0, 1, 1, 2, 3, 3])
+    mine = corpus_of(tmp_path / "mine", [1, 0, 4, 4])
+    expected = -(math.log(3 / 11) + math.log(2 / 11) + 2 * math.log(1 / 11)) / 4
+    assert mine.loss_by_frequency(known) == pytest.approx(expected)
+    assert known.loss_by_frequency(corpus_of(tmp_path / "none", [])) == pytest.approx(math.log(4))

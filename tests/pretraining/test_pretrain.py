@@ -7,6 +7,9 @@ import math
 import os
 import shutil
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,8 +20,10 @@ import torch
 from spanbert import PretrainConfig, SpanModel, TrainConfig, continued, new_model, pretrain, train
 from spanbert.documents import Document
 from spanbert.errors import MachineError, SpanbertError, UsageError
+from spanbert.pretraining import material
 from spanbert.pretraining import pretrain as module
 from spanbert.pretraining.curves import draw_curves, read_log
+from spanbert.training import loop
 from spanbert.training.tracking import Evaluated, Event, Finished, Started, Stepped, Warned
 
 PHRASES = ("Anna met Acme Corp", "the big house on the river", "Bert went from the day", "Dora said of Core Ltd")
@@ -266,14 +271,20 @@ def test_masking_and_objective_are_separate_settings(tiny_encoder: Path):
             assert {name for e in events if isinstance(e, Stepped) for name in e.losses} == names
 
 
-def test_an_encoder_that_has_learnt_nothing_is_not_passed_over_in_silence(tiny_encoder: Path):
-    """After one step it knows less than the frequencies do, after many it knows what follows what."""
-    for steps, warned in ((1, 1), (100, 0)):
-        _, events = run(tiny_encoder, replaced(CONFIG, steps=steps))
+def test_an_encoder_that_has_learnt_nothing_is_not_passed_over_in_silence(
+    tiny_encoder: Path, tmp_path: Path, monkeypatch
+):
+    """After one step it knows less than the frequencies do, after many it knows what follows what. The log says it too;
+    nothing is said where too little is held out to tell."""
+    monkeypatch.setattr(material, "FEWEST_HELD_OUT", 100)
+    for steps, held_out, warned in ((1, 5, 1), (100, 5, 0), (1, 54, 0)):
+        output = tmp_path / f"{steps}-{held_out}"
+        _, events = run(tiny_encoder, replaced(CONFIG, steps=steps, held_out=held_out, output=str(output)))
         told = [event.message for event in events if isinstance(event, Warned)]
         assert len(told) == warned and all("learnt nothing" in message for message in told)
+        assert (output / "train.jsonl").read_text().count("learnt nothing") == warned
         report = next(event.report for event in reversed(events) if isinstance(event, Evaluated))
-        assert (min(report.losses.values()) >= report.frequencies) == bool(warned)
+        assert (min(report.losses.values()) >= report.frequencies) == (steps == 1)
         assert f"(of frequencies alone {math.exp(report.frequencies):.0f})" in report.summary
 
 
@@ -282,21 +293,52 @@ def test_an_encoder_that_has_learnt_nothing_is_not_passed_over_in_silence(tiny_e
     (1, False, 5, 5),
 ])  # fmt: skip
 def test_processes_that_prepare_steps(monkeypatch, cores: int, gpu: bool, asked: int | None, expected: int):
-    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(cores)))
     assert replaced(CONFIG, workers=asked).readers(gpu) == expected
 
 
-def test_dropout_is_off_while_pretraining_and_back_afterwards(tiny_encoder: Path):
+def test_dropout_is_off_while_pretraining_and_back_afterwards(tiny_encoder: Path, monkeypatch):
     seen = []
-    model = continued(tiny_encoder, settings=SETTINGS)
-    encoder = model.bundle.network.encoder
 
-    def look(event: Event) -> None:
-        seen.append((encoder.dropout, *(layer.dropout for layer in encoder.layers)))
+    def dropout(encoder: torch.nn.Module) -> tuple[float, ...]:
+        return (encoder.dropout, *(layer.dropout for layer in encoder.layers))
 
-    pretrain(model, texts(), replaced(CONFIG, steps=1), [look])
-    assert set(seen) == {(0.0, 0.0, 0.0)}
-    assert (encoder.dropout, encoder.layers[1].dropout) == (0.1, 0.1)
+    def take_step(network: torch.nn.Module, *rest: object) -> dict[str, float]:
+        seen.append(dropout(network.encoder))
+        return loop.take_step_(network, *rest)
+
+    monkeypatch.setattr(loop, "take_step_", loop.take_step, raising=False)
+    monkeypatch.setattr(loop, "take_step", take_step)
+    trained, _ = run(tiny_encoder, replaced(CONFIG, steps=2))
+    assert seen == [(0.0, 0.0, 0.0)] * 2
+    assert dropout(trained.bundle.network.encoder) == (0.1, 0.1, 0.1)
+
+
+def test_the_model_that_was_given_stays_as_it_was(tiny_encoder: Path):
+    model = continued(tiny_encoder, settings=SETTINGS, seed=1)
+    before, facts = {key: weight.clone() for key, weight in weights(model).items()}, dict(model.bundle.facts)
+    trained = pretrain(model, texts(), replaced(CONFIG, steps=2))
+    assert not same(trained, model)
+    assert all(torch.equal(weight, before[key]) for key, weight in weights(model).items())
+    assert model.bundle.facts == facts and model.bundle.network.encoder.dropout == 0.1
+
+
+@pytest.mark.parametrize("asked", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_all_processes_of_a_run_is_one_to_the_run(tiny_encoder: Path, tmp_path: Path, asked: int):
+    """As service managers and a terminal send it: those that read ahead do not die of it and take the run with them."""
+    corpus, out = tmp_path / "corpus.jsonl", tmp_path / "out"
+    corpus.write_text("".join(json.dumps({"text": document.text}) + "\n" for document in texts()))
+    program = [str(Path(sys.executable).parent / "spanbert"), "pretrain", "--corpus", str(corpus), "--workers", "2"]
+    form = ["--base-model", str(tiny_encoder), "--output", str(out), "--steps", "100000", "--window", "32"]
+    with subprocess.Popen([*program, *form], stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        while not (out / "train.jsonl").exists() or (out / "train.jsonl").read_text().count('"stepped"') < 5:
+            assert process.poll() is None
+            time.sleep(0.05)
+        os.killpg(process.pid, asked)
+        talk = process.communicate(timeout=60)[1]
+    assert process.returncode == 128 + asked, talk
+    assert "all saved; go on with --resume auto" in talk
+    assert list((out / "checkpoints").iterdir())
 
 
 def test_a_new_encoder_has_the_shape_of_its_size(tiny_encoder: Path):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spanbert.documents import Cluster, Document, Span
+from spanbert.documents import Candidate, Cluster, Decoded, Document, LinkCandidate, Span
 from spanbert.errors import SpanbertWarning, UsageError
 from spanbert.metrics.coreference_report import coreference_report
 from spanbert.targets import DISTANCES
@@ -92,6 +92,27 @@ def test_adapted_to_the_data(tokenizer: Tokenizer):
     with pytest.warns(SpanbertWarning, match=r"one mention do not count: 1 of 3"):
         made = task_of(tokenizer, singletons=False).adapted([document(*CLUSTERS)], 3).settings
     assert made.singletons is False
+
+
+def test_mentions_that_stand_alone_are_nothing_to_find_where_they_do_not_count(tokenizer: Tokenizer):
+    """Else documents of these alone would be held out, and every report on them would be 0."""
+    alone = document(Cluster((ANNA,)), Cluster((BERT,)))
+    assert task_of(tokenizer, singletons=False).annotations(alone) == []
+    assert [len(task_of(tokenizer, singletons=s).annotations(alone)) for s in (True, None)] == [2, 2]
+    assert [s.start for s in task_of(tokenizer, singletons=False).annotations(document(*CLUSTERS))] == [0, 29, 9, 55]
+
+
+@pytest.mark.parametrize("clusters", [((ANNA, CARL), (ANNA,)), ((ANNA,), (ANNA, CARL))])
+def test_a_mention_that_is_in_a_chain_and_alone_too_is_of_the_chain(tokenizer: Tokenizer, clusters: tuple):
+    """Where those that stand alone do not count, nothing refuses such gold."""
+    pieces, gold = tokenizer.pieces([TEXT])[0], document(*map(Cluster, clusters))
+    task = task_of(tokenizer, singletons=False)
+    targets = next(iter(task.examples(gold, pieces, np.random.default_rng(0)))).targets
+    assert targets.clusters.tolist() == [0, 0]
+    found = Decoded(
+        mentions=(Candidate(0, 4, "mention", 1.0), Candidate(29, 33, "mention", 1.0)), links=(LinkCandidate(1, 0, 1.0),)
+    )
+    assert task.judged(gold, found).right == (True,)
 
 
 def test_out_of_reach(tokenizer: Tokenizer):

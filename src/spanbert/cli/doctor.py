@@ -15,6 +15,7 @@ import typer
 
 from .. import __version__
 from ..errors import CheckFailed
+from ..machine import cores
 
 PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "numpy", "typer", "rich")
 LOWEST = {"torch": (2, 10), "transformers": (5, 10)}
@@ -48,7 +49,6 @@ def _machine() -> list[Check]:
 
     from ..inference.precision import native_bf16
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     busy = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     free = shutil.disk_usage(tempfile.gettempdir()).free / 1e9
     gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none"
@@ -56,7 +56,7 @@ def _machine() -> list[Check]:
     return [
         Check("spanbert", True, __version__),
         Check("python", True, f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
-        Check("processor", True, f"{cores} cores, {torch.get_num_threads()} threads, load {busy:.1f}"),
+        Check("processor", True, f"{cores()} cores, {torch.get_num_threads()} threads, load {busy:.1f}"),
         Check("bfloat16", True, "native" if native_bf16() else "not native here: fp32 is used"),
         Check("gpu", True, gpu),
         Check("free disk", free > 2.0, f"{free:.1f} GB for temporary files", "free some space"),

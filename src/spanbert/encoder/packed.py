@@ -102,6 +102,12 @@ def run_by_run(batch: Batch) -> Attention:
     return attention
 
 
+def _fuses(device: torch.device, width: int) -> bool:
+    """Whether there is a kernel for windows of all lengths at once: from the Ampere cards on, for heads so wide."""
+    able = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+    return able and width % 8 == 0 and width <= 256
+
+
 def all_at_once(batch: Batch, device: torch.device) -> Attention:
     """One call for windows of all lengths, for a GPU in bfloat16 (flash attention: Dao 2024)."""
     from torch.nn.attention.varlen import varlen_attn  # which brings the compiler along
@@ -212,8 +218,7 @@ class PackedBert(nn.Module):
         rows, half = len(x), x.dtype == torch.bfloat16 or torch.is_autocast_enabled(device.type)
         if half and device.type == "cpu":
             x = F.pad(x, (0, 0, 0, rounded(rows) - rows))
-        # the kernel wants heads whose width is a multiple of 8
-        fused = half and device.type == "cuda" and self.width // self.config.num_attention_heads % 8 == 0
+        fused = half and _fuses(device, self.width // self.config.num_attention_heads)
         attention = all_at_once(batch, device) if fused else run_by_run(batch)
         for layer in [*self.layers] * (self.config.num_hidden_layers if self.config.shared_layers else 1):
             x = layer(x, attention)

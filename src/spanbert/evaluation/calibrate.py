@@ -132,16 +132,16 @@ def _between_given(
     alone = dataclasses.replace(predictor, tasks={name: predictor.tasks[name]})
     found = outcomes(alone, [document for document in documents if document.spans])[name]
     try:
-        return _calibrated(alone.calibrations[name], found, fitted=name in model.bundle.given, again=again)
+        return _calibrated(alone.given[name][0], found, fitted=name in model.bundle.given, again=again)
     except DataError:
         return None
 
 
-def summary(done: Mapping[str, TaskCalibration]) -> list[str]:
-    """In lines for people."""
+def summary(done: Mapping[str, TaskCalibration], counted: str = "spans") -> list[str]:
+    """In lines for people. counted: what was judged."""
     lines = []
     for name, each in done.items():
-        before, after, how = each.before, each.after, f"{each.after.count:,} spans"
+        before, after, how = each.before, each.after, f"{each.after.count:,} {counted}"
         curve = "the probabilities stay as they were" if each.fit.method == KEPT else f"{each.fit.method} fits best"
         lines.append(f"{name}: {curve}; threshold {each.threshold:.3f} (best on these documents)")
         if before is None:
@@ -155,5 +155,5 @@ def summary(done: Mapping[str, TaskCalibration]) -> list[str]:
             how += "" if each.fit.method == KEPT else ", cross-validated"
         lines.append(f"{measured} ({how})")
         if each.given is not None:
-            lines += summary({f"{name}, given spans": each.given})
+            lines += summary({f"{name}, given spans": each.given}, "relations")
     return lines

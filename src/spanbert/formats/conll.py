@@ -111,6 +111,9 @@ def write(documents: Iterable[Document], target: str | Path) -> Counter[str]:
                 stream.write(written.encode("utf-8"))
             lost["words in one piece (a span ends inside)"] += split
             lost += not_held(document) - Counter({"meta fields": len({"detokenised", "tokens"} & document.meta.keys())})
+            lost["white space at the border of spans"] += sum(
+                text != text.strip() for text in (document.text[span.start : span.end] for span in document.spans)
+            )
             lost["texts between tokens"] += not document.meta.get("detokenised")
     return +lost
 

@@ -29,11 +29,12 @@ def choose_device(name: str) -> torch.device:
 
 def room(device: torch.device, positions: int) -> int:
     """Positions that go through the network at once, of those that suit a processor: more where a GPU has the memory,
-    which would else wait for the next call; as many again for every 8 GiB (a base encoder in training keeps 0.6 MB a
-    position)."""
+    which would else wait for the next call; as many again for every 8 GiB that no other process holds (a base encoder
+    in training keeps 0.6 MB a position)."""
     if device.type != "cuda":
         return positions
-    return positions * max(1, torch.cuda.get_device_properties(device).total_memory // 2**33)
+    ours = torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
+    return positions * max(1, ours // 2**33)
 
 
 def choose_dtype(name: str, device: torch.device) -> torch.dtype:

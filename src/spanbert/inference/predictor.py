@@ -43,6 +43,8 @@ class Predictor:
     """Per task, those of some labels, in the place of the task's."""
     given_spans: bool = False
     """Whether the spans that documents have are taken as they are, and only what relates them is looked for."""
+    given: Mapping[str, tuple[Calibration, float]] = field(default_factory=dict)
+    """Per task that finds both at once, curve and threshold where spans were given, in the place of its others."""
 
     def __call__(self, documents: Iterable[Document]) -> Iterator[Document]:
         """Predictions in the order of the documents, which stream in."""
@@ -70,9 +72,11 @@ class Predictor:
         return read_chunk(documents, self.tokenizer, tasks, self.backend, floors, given_spans=self.given_spans)
 
     def _decode(self, reading: Reading, tasks: Mapping[str, Task]) -> dict[str, Decoded]:
-        return {
+        given = self.given_spans and bool(reading.document.spans)
+        found = {
             name: task.decode(reading.document, reading.pieces, reading.tables[name]) for name, task in tasks.items()
         }
+        return {name: replace(each, given=True) for name, each in found.items()} if given else found
 
     def probable(self, reading: Reading, decoded: Mapping[str, Decoded]) -> Document:
         """The document with what is probable enough; of what several tasks find, the more probable.
@@ -87,7 +91,10 @@ class Predictor:
         clusters: list[Cluster] = []
         questions = document.questions
         for name in decoded:
-            judge = _Judge(self.calibrations[name], self.thresholds[name], self.label_thresholds.get(name, {}))
+            curve, threshold = self.calibrations[name], self.thresholds[name]
+            if decoded[name].given:
+                curve, threshold = self.given.get(name, (curve, threshold))
+            judge = _Judge(curve, threshold, self.label_thresholds.get(name, {}))
             spans.extend(_above(decoded[name], judge))
             relations.extend(_related(decoded[name], judge))
             clusters.extend(_linked(decoded[name], judge))
@@ -329,9 +336,7 @@ def _bare(each: Told) -> Told:
 
 def _of_spans(relations: Sequence[Relation], spans: Sequence[Span]) -> Iterator[Relation]:
     """Those whose two arguments are among the spans, with these, which have scores."""
-    known: dict[tuple[int, int, str], Span] = {}
-    for span in spans:
-        known.setdefault((span.start, span.end, span.label), span)
+    known = {(span.start, span.end, span.label): span for span in reversed(spans)}  # of equal ones the first
     for relation in relations:
         head, tail = (known.get((each.start, each.end, each.label)) for each in (relation.head, relation.tail))
         if head is not None and tail is not None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import heapq
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, TypedDict, Unpack, overload
@@ -22,7 +22,7 @@ from ..documents import Candidate, Document, Question, Span, check_text
 from ..encoder.files import locate
 from ..errors import UsageError, nearest
 from ..models import BASE
-from ..tasks import settings_from, settings_of, task_class
+from ..tasks import settings_of, task_class
 from ..tasks.task import Task
 from .precision import DTYPES, choose_device, choose_dtype
 from .predictor import Predictor, in_one_pass, read_chunk
@@ -79,7 +79,7 @@ class SpanModel:
         folder = locate(base_model)
         encoder, tokenizer = bundles.load_base(folder)
         tasks = {
-            name: task_class(name)(dataclasses.replace(each, window=min(each.window, encoder.longest)), tokenizer)
+            name: task_class(name)(replace(each, window=min(each.window, encoder.longest)), tokenizer)
             for name, each in chosen.items()
         }
         # a local path says nothing to others, and may say too much
@@ -103,13 +103,13 @@ class SpanModel:
             raise UsageError(f"task {task}, which this model has", "another task", "train it anew, or leave it out")
         chosen = settings_of([task], {**(settings or {}), **({"labels": tuple(labels)} if labels else {})})[task]
         window = min(chosen.window, known.network.encoder.longest)
-        made = task_class(task)(dataclasses.replace(chosen, window=window), known.tokenizer)
+        made = task_class(task)(replace(chosen, window=window), known.tokenizer)
         network = copy.deepcopy(known.network)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             if made.ready:
                 network.heads[task] = made.head(network.encoder)
-        bundle = dataclasses.replace(
+        bundle = replace(
             known,
             network=network,
             tasks={**known.tasks, task: made},
@@ -139,7 +139,7 @@ class SpanModel:
         told = {key: theirs.facts.get(key, {}) for key in ("training", "report", "learnt")}
         network = copy.deepcopy(mine.network)
         network.heads.update(dict(copy.deepcopy(theirs.network).heads.items()))
-        bundle = dataclasses.replace(
+        bundle = replace(
             mine,
             network=network,
             tasks={**mine.tasks, **theirs.tasks},
@@ -220,7 +220,7 @@ class SpanModel:
             check_text(question)
         listed = tuple(Question(f"question-{number}", question) for number, question in enumerate(asked))
         document = Document("text", text) if isinstance(text, str) else text
-        found = list(self.predict(dataclasses.replace(document, questions=listed), **choices).questions)
+        found = list(self.predict(replace(document, questions=listed), **choices).questions)
         if any(question.no_answer is None for question in found):
             raise UsageError("a model that answers no questions", "one trained for them", "see docs/questions.md")
         return found[0] if isinstance(questions, str) else found
@@ -281,7 +281,7 @@ class SpanModel:
             )
         tasks = self._tasks(policy)
         thresholds = self.bundle.thresholds if policy is None else {name: t.threshold for name, t in tasks.items()}
-        calibrations = self.bundle.calibrations
+        given: dict[str, tuple[Calibration, float]] = {}
         if given_spans:
             if not any("relations" in task.tells for task in tasks.values()):
                 raise UsageError("given spans", "a model that relates spans", "leave it out: this model finds its own")
@@ -292,19 +292,20 @@ class SpanModel:
                     "spans that the model finds, as where its thresholds were found",
                     "give a threshold instead, or leave out the spans",
                 )
-            given = {name: self.bundle.given.get(name, (Calibration(), tasks[name].threshold)) for name in alone}
-            calibrations = calibrations | {name: curve for name, (curve, _) in given.items()}
-            thresholds = dict(thresholds) | {name: least for name, (_, least) in given.items()}
+            for name in alone:
+                curve, least = self.bundle.given.get(name, (Calibration(), tasks[name].threshold))
+                given[name] = (curve, least if threshold is None else threshold)
         if operating_point is not None:  # of a task without a promise nothing is told under one
             thresholds = {n: t if n in points[operating_point].thresholds else NEVER for n, t in thresholds.items()}
         return Predictor(
             self.bundle.tokenizer,
             tasks,
             self.backend,
-            calibrations,
+            self.bundle.calibrations,
             thresholds if threshold is None else dict.fromkeys(tasks, threshold),
             points[operating_point].thresholds if operating_point else {},
             given_spans,
+            given,
         )
 
     def span_scores(self, text: str, top: int = 20) -> list[Span]:
@@ -380,12 +381,11 @@ class SpanModel:
                 )
         if policy is None:
             return self.bundle.tasks
-        return {
-            name: task_class(name)(settings_from(name, {**vars(task.settings), "policy": policy}), task.tokenizer)
-            if hasattr(task.settings, "policy")
-            else task  # pairs and clusters have none
-            for name, task in self.bundle.tasks.items()
-        }
+        chosen: dict[str, Task] = dict(self.bundle.tasks)
+        for name, task in self.bundle.tasks.items():
+            if hasattr(task.settings, "policy"):  # pairs and clusters have none
+                chosen[name] = replace(task, settings=replace(task.settings, policy=policy))  # type: ignore[type-var, call-arg]
+        return chosen
 
 
 def _documents(texts: Iterable[str | Document], *, bare: bool) -> Iterator[Document]:

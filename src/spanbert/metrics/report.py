@@ -49,7 +49,7 @@ class LossReport:
     documents: int
     losses: Mapping[str, float]
     frequencies: float
-    """The loss of one who knows nothing but how often each piece occurs."""
+    """The loss of one who knows nothing but how often each piece occurs in what was learnt from."""
 
     def value(self, name: str) -> float:
         """The number called `loss/masked`, ..."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
 
 from ..errors import UsageError
+from ..machine import cores
 from ..tasks import LEARNS_FROM_TEXT
 from ..training.config import TrainConfig
 
@@ -36,7 +36,8 @@ class PretrainConfig:
     learning_rate: float | None = None
     """Peak rate; none given: by the width, higher for an encoder from scratch."""
     head_learning_rate: float | None = None
-    """Peak rate of the layers that predict hidden pieces; none given: that of a new encoder of this width."""
+    """Peak rate of the layers that predict hidden pieces; none given: by the width, as for an encoder from scratch, and
+    twice that where a trained encoder goes on."""
     max_tokens: int = 8192
     """Positions in one step, special pieces included."""
     schedule: str = "linear"
@@ -99,7 +100,7 @@ class PretrainConfig:
         """Processes that prepare steps."""
         if self.workers is not None:
             return self.workers
-        return min(WORKERS, (os.cpu_count() or 1) - 1) if gpu else 0
+        return min(WORKERS, cores() - 1) if gpu else 0
 
     def plan(self, positions: int, steps: int) -> tuple[int, int]:
         """(rounds, steps in all) for a corpus of so many positions, which are read once in so many steps."""

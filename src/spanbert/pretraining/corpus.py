@@ -30,6 +30,8 @@ SHORTEST = 8
 """Pieces that a block needs to be worth hiding any of."""
 SLICE = 200_000
 """Characters that are tokenised at once; longer texts are cut at white space for it."""
+COUNTED = 1 << 22
+"""Pieces that are counted at once."""
 JOINED = 20_000
 """Characters that joined documents have at least."""
 PARTS = ("train", "held_out")
@@ -89,12 +91,16 @@ class BlockCorpus:
         """Pieces as often as they occur in the corpus."""
         return np.asarray(self.pieces[draw.integers(len(self.pieces), size=size)], dtype=np.int64)
 
-    @property
-    def entropy(self) -> float:
-        """Of its pieces, in nats: what predicting them costs one who knows nothing but how often each occurs in it."""
-        counts = np.bincount(self.pieces)
-        shares = counts[counts > 0] / len(self.pieces)
-        return float(-(shares * np.log(shares)).sum())
+    def loss_by_frequency(self, known: BlockCorpus) -> float:
+        """What predicting one of its pieces costs, in nats, if all that is known is how often each occurs in `known`
+        (each once more than it does, so that none is impossible)."""
+        size = 1 + max(int(corpus.pieces.max(initial=0)) for corpus in (self, known))
+        mine, theirs = self._occurrences(size), 1 + known._occurrences(size)
+        return float(-(mine / mine.sum()) @ np.log(theirs / theirs.sum()))
+
+    def _occurrences(self, size: int) -> IntArray:
+        parts = (self.pieces[begin : begin + COUNTED] for begin in range(0, len(self.pieces), COUNTED))
+        return sum((np.bincount(part, minlength=size) for part in parts), np.zeros(size, dtype=np.int64))
 
     @classmethod
     def read(cls, folder: Path) -> BlockCorpus:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +26,8 @@ from .permutation import permuted
 SHARD = 1 << 16
 """Blocks whose steps are laid out at once."""
 MOST_UNKNOWN = 0.02
+FEWEST_HELD_OUT = 1000
+"""Pieces that must be held out before a loss on them is taken as a sign that nothing was learnt."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,12 @@ def fill(positions: IntArray, budget: int) -> IntArray:
         cut = int(np.searchsorted(ends, ends[edges[-1]] + budget, side="right")) - 1
         edges.append(max(cut, edges[-1] + 1))
     return np.array(edges)
+
+
+def _undisturbed(_worker: int) -> None:
+    """A signal that asks a run to stop may go to all of its processes; the run itself ends those that read ahead."""
+    for asked in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(asked, signal.SIG_IGN)
 
 
 class _Ahead(Dataset[Step]):
@@ -172,6 +182,7 @@ class Blocks:
                     sampler=numbers,
                     num_workers=self.workers,
                     generator=own,
+                    worker_init_fn=_undisturbed,
                     pin_memory=torch.cuda.is_available(),  # for its thread, which fetches while the GPU computes
                 )
             )
@@ -181,12 +192,25 @@ class Blocks:
     def report(self, bundle: Bundle, device: torch.device, dtype: torch.dtype) -> LossReport:  # noqa: ARG002
         """The losses on all that was held out, hidden always in the same way."""
         stream = Stream(self.held_out, self.stream.name, self.stream.task, 0, self.stream.budget)
-        held_out = self.held_out
-        return LossReport(held_out.counts.documents, held_out_losses(bundle, stream.epoch()), held_out.entropy)
+        losses = held_out_losses(bundle, stream.epoch())
+        return LossReport(self.held_out.counts.documents, losses, self._loss_by_frequency)
+
+    @cached_property
+    def _loss_by_frequency(self) -> float:
+        return self.held_out.loss_by_frequency(self.stream.corpus)
 
     def settle(self, model: SpanModel) -> tuple[SpanModel, None]:
         """Nothing: it finds no spans whose probabilities could be fitted."""
         return model, None
+
+    def verdict(self, report: Mapping[str, Any]) -> Iterator[str]:
+        """Whether anything was learnt."""
+        enough = self.held_out.counts.pieces >= FEWEST_HELD_OUT
+        if enough and min(report["losses"].values()) >= self._loss_by_frequency:
+            yield (
+                "it predicts hidden pieces no better than how often each occurs would let one: the encoder has learnt "
+                "nothing; start anew in another folder with a lower --learning-rate, or with more --steps"
+            )
 
 
 _NO_TEXT = Document("block", "")

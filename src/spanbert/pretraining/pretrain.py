@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
-import math
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -37,10 +37,6 @@ from .material import Blocks, Stream
 from .transplant import transplanted
 
 CORPUS = "corpus"
-_NOTHING = (
-    "it predicts hidden pieces no better than how often each occurs would let one: the encoder has learnt nothing; "
-    "start anew in another folder with a lower --learning-rate, or with more --steps"
-)
 _FROM_SCRATCH, _ON = (5e-4, 5e-4), (1e-4, 1e-3)
 """Peak rates of encoder and heads at a width of 384. At twice that a new encoder may learn nothing but frequencies."""
 
@@ -114,7 +110,7 @@ def pretrain(
     *,
     source: str = "",
 ) -> SpanModel:
-    """Pre-train a model of `new_model` or `continued` on the texts of these documents, and return it.
+    """Pre-train a copy of a model of `new_model` or `continued` on the texts of these documents, and return it.
 
     documents: read once, in constant memory, where the output folder has no corpus yet. source: names what they come
     from; a resumed run must have the same. Raises DataError for text that cannot be learnt from, UsageError for an
@@ -123,13 +119,15 @@ def pretrain(
     config = config or PretrainConfig()
     if TASK not in model.bundle.tasks:
         raise UsageError("a model with another task", "a model of new_model or continued", "make it with one of these")
-    encoder = model.bundle.network.encoder
+    bundle = dataclasses.replace(
+        model.bundle, network=copy.deepcopy(model.bundle.network), facts=dict(model.bundle.facts)
+    )
+    encoder = bundle.network.encoder
     assert isinstance(encoder, PackedBert)  # others have no head for hidden pieces
-    scratch = "new_weights" in model.bundle.facts.get("base_model", {})
+    scratch = "new_weights" in bundle.facts.get("base_model", {})
     loop = config.for_loop(config.evaluations, *default_rates(encoder.width, scratch=scratch))
     with held(loop) as hold, ExitStack() as stack:
         output = Path(config.output or stack.enter_context(tempfile.TemporaryDirectory()))
-        bundle = model.bundle
         asked = _asked(bundle, config, source)
         if config.output and (output / CHECKSUMS).exists() and not (output / CORPUS).exists():
             return _finished(output, asked, config, observers)
@@ -147,10 +145,6 @@ def pretrain(
         bundle.facts["pretraining"] = {**_settings(config), "asked": asked}
         encoder.set_dropout(config.dropout)
         trained = learn(bundle, material, dataclasses.replace(loop, epochs=rounds, patience=rounds), observers, hold)
-        report = trained.bundle.facts["report"]
-        nothing = min(report["losses"].values()) >= report.get("frequencies", math.inf)  # earlier versions tell none
-        if nothing and hold.processes.first:
-            _tell(observers, _NOTHING)
         encoder.set_dropout(None)
         if config.output and hold.processes.first:
             shutil.rmtree(output / CORPUS)
@@ -197,7 +191,7 @@ def _until_asked(documents: Iterable[Document], stop: Request) -> Iterator[Docum
 
 
 def default_rates(width: int, *, scratch: bool) -> tuple[float, float]:
-    """Of encoder and heads. Narrow encoders want higher rates, and what is new higher ones than what is trained."""
+    """Of encoder and heads. Narrow encoders want higher rates, and heads on a trained encoder higher ones than it."""
     encoder, heads = (rate * 384 / max(width, 256) for rate in (_FROM_SCRATCH if scratch else _ON))
     return encoder, heads
 

@@ -78,7 +78,7 @@ class Coreference:
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """Mentions and links."""
+        """Mentions, the two views of links, and how far back each looks."""
         return ("mention", "later", "earlier", "recency")
 
     def stock_config(self) -> dict[str, object]:
@@ -100,8 +100,10 @@ class Coreference:
         return replace(self, settings=replace(s, singletons=alone > 0 if s.singletons is None else s.singletons))
 
     def annotations(self, document: Document) -> Sequence[Span]:
-        """All mentions."""
-        return [replace(span, label=MENTION) for cluster in document.clusters for span in cluster.spans]
+        """The mentions of clusters that count; others are taught too, but there is nothing of them to find."""
+        least = 2 if self.settings.singletons is False else 1
+        counted = (cluster for cluster in document.clusters if len(cluster.spans) >= least)
+        return [replace(span, label=MENTION) for cluster in counted for span in cluster.spans]
 
     def visible(self, document: Document) -> Document:
         """The text."""
@@ -125,9 +127,8 @@ class Coreference:
 
     def unreachable(self, document: Document, pieces: Pieces) -> tuple[tuple[Span, str], ...]:
         """Mentions with a border inside a piece, or longer than a window."""
-        s, least = self.settings, 2 if self.settings.singletons is False else 1
-        counted = replace(document, clusters=tuple(c for c in document.clusters if len(c.spans) >= least))
-        labelled = replace(document, spans=tuple(self.annotations(counted)), relations=(), annotated=None)
+        s = self.settings
+        labelled = replace(document, spans=tuple(self.annotations(document)), relations=(), annotated=None)
         windows = gold.windows(s, self.tokenizer, pieces)
         return gold.unreachable(labelled, pieces, s.labels, "overlapping", s.resolve, windows)
 
@@ -167,15 +168,14 @@ class Coreference:
         """A link is right when both mentions are of one gold cluster."""
         if not looked_for(document):
             return Judged((), (), ())
-        home = {
-            (span.start, span.end): number for number, cluster in enumerate(document.clusters) for span in cluster.spans
-        }
+        linked = [cluster for cluster in document.clusters if len(cluster.spans) > 1]
+        home = {(span.start, span.end): number for number, cluster in enumerate(linked) for span in cluster.spans}
         places = [home.get((each.start, each.end), -1) for each in decoded.mentions]
         return Judged(
             labels=(MENTION,) * len(decoded.links),
             logits=tuple(link.logit for link in decoded.links),
             right=tuple(places[link.later] == places[link.earlier] >= 0 for link in decoded.links),
-            gold=Counter({MENTION: sum(len(cluster.spans) - 1 for cluster in document.clusters)}),
+            gold=Counter({MENTION: sum(len(cluster.spans) - 1 for cluster in linked)}),
         )
 
     def scored(
@@ -190,7 +190,8 @@ class Coreference:
 
     def _targets(self, document: Document, pieces: Pieces) -> ClusterTargets:
         rows: dict[tuple[int, int], int] = {}
-        for number, cluster in enumerate(document.clusters):
+        # where singletons do not count, one of them may stand for a mention that is in a chain too
+        for number, cluster in enumerate(sorted(document.clusters, key=lambda cluster: len(cluster.spans) < 2)):
             for span in cluster.spans:
                 run = pieces.covering(span.start, span.end)
                 if run is not None:

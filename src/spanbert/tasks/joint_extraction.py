@@ -211,8 +211,7 @@ class JointExtraction:
         asked = document.annotated
         right = {_key(relation) for relation in related.wanted(document)}
         found = [each for each in decoded.relations if asked is None or each.label in asked]
-        given = any(span.logit == GIVEN for span in decoded.spans)
-        spans = Judged((), (), (), {}) if given else gold.judged(document, decoded)
+        spans = Judged((), (), (), {}) if decoded.given else gold.judged(document, decoded)
         return Judged(
             labels=(*spans.labels, *(RELATION + each.label for each in found)),
             logits=(*spans.logits, *(each.logit for each in found)),

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 
 from ..documents import Candidate, Decoded, Document, Judged, Relation, RelationCandidate, Span
-from ..errors import SpanbertWarning, UsageError, nearest, not_among
+from ..errors import SpanbertWarning, UsageError, not_among
 from ..metrics.relation_report import relation_report
 from ..metrics.relations import NO_RELATION
 from ..metrics.report import Report

@@ -158,7 +158,8 @@ class _Run:
         """Epoch by epoch: steps, evaluation, checkpoint; then the best weights and the model folder."""
         if self.checkpoints is not None and self.config.output is not None:
             require_room(Path(self.config.output), self.bundle.network)
-        self._tell(self._started())
+        facts, lines = self.material.about(self.bundle)
+        self._tell(Started(facts, tuple(lines), self.material.rounds, self.state.steps))
         for doubt in self.material.doubts(self.bundle):
             self._tell(Warned(doubt))
         while self.state.epoch < self.material.rounds and self.state.stale < self.config.patience:
@@ -257,15 +258,13 @@ class _Run:
             report = None
         if report is not None:
             state.best_report = model.bundle.facts["report"] = {**state.best_report, **report.to_json()}
+        for doubt in self.material.verdict(state.best_report):
+            self._tell(Warned(doubt))
         if self.checkpoints is not None and self.config.output is not None:
             model.save_pretrained(self.config.output)
             self.checkpoints.remove()
         self._tell(Finished(state.steps, state.epoch, state.seconds, state.best_report, reason))
         return model
-
-    def _started(self) -> Started:
-        facts, lines = self.material.about(self.bundle)
-        return Started(facts, tuple(lines), self.material.rounds, self.state.steps)
 
     def _open_output(self) -> None:
         if self.checkpoints is None or self.config.output is None:
@@ -382,11 +381,12 @@ def _adapted(bundle: Bundle, corpus: Corpus) -> Bundle:
         name: task.adapted(corpus.documents, corpus.longest_span(task.annotations))
         for name, task in bundle.tasks.items()
     }
-    network, calibrations = copy.deepcopy(bundle.network), dict(bundle.calibrations)
+    network, calibrations, given = copy.deepcopy(bundle.network), dict(bundle.calibrations), dict(bundle.given)
     for name, task in tasks.items():
         if name not in network.heads or task.outputs != bundle.tasks[name].outputs:
             network.heads[name] = task.head(network.encoder)  # type: ignore[assignment]
             calibrations[name] = Calibration()
+            given.pop(name, None)
         elif task.settings != bundle.tasks[name].settings:
             known = network.heads[name].state_dict()
             with torch.random.fork_rng():  # its first weights are not used
@@ -397,4 +397,4 @@ def _adapted(bundle: Bundle, corpus: Corpus) -> Bundle:
         name: tasks[name].threshold if threshold == bundle.tasks[name].threshold else threshold
         for name, threshold in bundle.thresholds.items()
     }
-    return Bundle(network, bundle.tokenizer, tasks, calibrations, thresholds, facts)
+    return Bundle(network, bundle.tokenizer, tasks, calibrations, thresholds, facts, given=given)

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 
@@ -74,6 +74,10 @@ class Material(Protocol):
 
         Raises DataError where what was held out is too little for it.
         """
+        ...
+
+    def verdict(self, report: Mapping[str, Any]) -> Iterator[str]:
+        """What a person should know of the best weights, by the report on them in its JSON form."""
         ...
 
 
@@ -149,6 +153,10 @@ class AnnotatedDocuments:
         """Probabilities and thresholds fitted on the held-out documents."""
         settled, _ = calibrate(model, self.held_out.documents)
         return settled, evaluate(settled, self.held_out.documents)
+
+    def verdict(self, report: Mapping[str, Any]) -> Iterator[str]:  # noqa: ARG002 - the report itself says it
+        """Nothing."""
+        return iter(())
 
 
 @torch.no_grad()
