@@ -163,6 +163,10 @@ class Document:
     def __hash__(self) -> int:
         return hash((self.id, self.text, self.spans))
 
+    def looked_for(self, label: str) -> bool:
+        """Whether what carries this label was looked for in it, so that its absence says that there is none."""
+        return self.annotated is None or label in self.annotated
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -282,7 +286,7 @@ def check_text(text: str) -> None:
 
 
 def to_json(document: Document) -> dict[str, JSON]:
-    """The JSON form of `design.md`: keys without content are left out, `id` and `text` never."""
+    """The JSON form of docs/data.md: keys without content are left out, `id` and `text` never."""
     text = document.text
     record: dict[str, JSON] = {"id": document.id, "text": text}
     if document.meta:

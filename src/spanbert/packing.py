@@ -52,6 +52,25 @@ class Batch:
         return np.repeat(np.arange(len(self.groups)), self.lengths)
 
     @property
+    def bounds(self) -> IntArray:
+        """W x 2, the first and the last piece of the document in each window; of one without any it says nothing."""
+        real, edges = self._real
+        return self.pieces[real[np.stack([edges[:-1], edges[1:] - 1], 1)]]
+
+    @property
+    def shift(self) -> IntArray:
+        """W, by how much a piece's position in the batch exceeds its number: a window's pieces are consecutive."""
+        real, edges = self._real
+        first = real[edges[:-1]]
+        return first - self.pieces[first]
+
+    @property
+    def _real(self) -> tuple[IntArray, IntArray]:
+        """Positions of pieces of the document, and one more; and W + 1, where those of each window begin among them."""
+        real = np.flatnonzero(self.pieces >= 0)
+        return np.append(real, 0), np.searchsorted(real, self.cu_seqlens)
+
+    @property
     def runs(self) -> list[tuple[int, int]]:
         """(number, length) of each run of neighbouring windows of one length, in order."""
         lengths = self.lengths

@@ -44,6 +44,9 @@ def test_positions_of_the_encoder(tmp_path: Path, reader: reach.Reader):
     for record, longest in (
         ({"model_type": "roberta", "max_position_embeddings": 514, "pad_token_id": 1}, 512),
         ({"model_type": "bert", "max_position_embeddings": 256, "pad_token_id": 0}, 256),
+        ({"model_type": "mpnet", "max_position_embeddings": 514}, 512),
+        ({"model_type": "roberta", "max_position_embeddings": 514, "pad_token_id": "x"}, 512),
+        ({"model_type": ["bert"], "max_position_embeddings": 256}, 512),
         ({"max_position_embeddings": None}, 512),
         ([], 512),
     ):

@@ -80,6 +80,17 @@ def test_impossible_settings(program: Program, tiny_encoder: Path, tmp_path: Pat
     check(program(*form, "--output", tmp_path / "out", *flags), 2, words)
 
 
+@pytest.mark.parametrize("name", ["device", "dtype"])
+def test_every_verb_with_a_model_heeds_the_environment(program: Program, tmp_path: Path, name: str):
+    (tmp_path / "a.jsonl").write_text(GOOD)
+    chosen = {f"SPANBERT_{name.upper()}": "abacus"}
+    for form in (
+        ("predict", "--input", tmp_path / "a.jsonl", "--output", tmp_path / "out.jsonl"),
+        ("evaluate", "--model", "spanbert-ner", "--data", tmp_path / "a.jsonl"),
+    ):
+        check(program(*form, **chosen), 2, f"{name} 'abacus'")
+
+
 def test_an_output_folder_that_is_not_empty(program: Program, tiny_encoder: Path, tmp_path: Path):
     (tmp_path / "train.jsonl").write_text(GOOD)
     (tmp_path / "out").mkdir()

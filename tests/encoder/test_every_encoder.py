@@ -15,8 +15,8 @@ import torch
 from spanbert import Document, Span, SpanModel, TrainConfig, train
 from spanbert.documents import Question
 from spanbert.encoder.families import FAMILIES
+from spanbert.encoder.kinds import KINDS
 from spanbert.encoder.loading import encoder_from, read_config, read_weights
-from spanbert.encoder.stock import KINDS
 from spanbert.errors import DataError
 from spanbert.inference.torch_backend import copied
 from spanbert.packing import Batch, lay_out

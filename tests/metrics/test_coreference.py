@@ -183,8 +183,12 @@ def test_documents():
 
 
 def test_other_documents_are_refused():
-    for predicted in ([document(id="e")], [], [document(), document()]):
-        with pytest.raises(DataError, match="number, ids or order"):
+    for predicted, found in (
+        ([document(id="e")], "'d' in gold and 'e' in the predictions"),
+        ([], "0 predicted documents for 1"),
+        ([document(), document()], "2 predicted documents for 1"),
+    ):
+        with pytest.raises(DataError, match=found):
             count_documents([document()], predicted)
 
 

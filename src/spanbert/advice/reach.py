@@ -11,7 +11,7 @@ from typing import NamedTuple
 from ..decoding import POLICIES
 from ..decoding.resolve import resolve
 from ..documents import Document, Span
-from ..encoder.families import FAMILIES
+from ..encoder.kinds import first_position
 from ..errors import UsageError
 from ..models import BASE, shipped
 from ..tasks import ANNOTATED, gold, settings_from, task_class
@@ -83,11 +83,8 @@ def _longest(config: Path) -> int:
     """Positions of the longest window; that of the settings where the folder does not say."""
     try:
         record = json.loads(config.read_text(encoding="utf-8"))
-        family = FAMILIES.get(record.get("model_type"))
-        longest = record.get("max_position_embeddings")
-        before = record.get("pad_token_id", 1) + 1 if family and family.counts_after_padding else 0
-        return max(3, int(longest) - before)
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        return max(3, int(record["max_position_embeddings"]) - int(first_position(record)))
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
         return Settings().window
 
 
@@ -155,8 +152,7 @@ def _fitting(corpus: Corpus, reader: Reader) -> dict[str, Annotations]:
 
 def _asked(document: Document) -> tuple[Span, ...]:
     """The spans, each once, whose labels were looked for: others are neither learnt nor scored."""
-    asked = document.annotated
-    return tuple(dict.fromkeys(span for span in document.spans if asked is None or span.label in asked))
+    return tuple(dict.fromkeys(span for span in document.spans if document.looked_for(span.label)))
 
 
 def _not_asked(documents: Sequence[Document]) -> Iterator[Lost]:

@@ -13,7 +13,7 @@ from rich.console import Console
 from ..documents import Question, to_json
 from ..errors import UsageError
 from ..formats import Reading
-from .flags import split, with_settings
+from .flags import Device, Dtype, InputFormat, split, with_settings
 from .show import answer_in_place, read_all
 from .thresholds import Thresholds
 
@@ -25,9 +25,9 @@ def command(
     model: Annotated[str, typer.Option(help="Folder of a model trained for questions, or a hub name.")],
     document: Annotated[str, typer.Option(help="File to read; - is standard input.")],
     n_best: Annotated[int, typer.Option(help="How many answers to show of each question.")] = 1,
-    input_format: Annotated[str | None, typer.Option(help="Format of the file; none: recognised.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    dtype: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+    input_format: InputFormat = None,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each question.")] = False,
     settings: dict[str, Any],
 ) -> None:

@@ -12,7 +12,7 @@ import typer
 from ..calibration.requirements import NEVER, Promise, Requirement
 from ..errors import UsageError
 from ..formats import Reading
-from .flags import with_settings
+from .flags import Device, Dtype, InputFormat, Verbose, with_settings
 from .show import read_all, talk, told_seen, told_unknown
 from .thresholds import CONFIDENCE
 
@@ -38,10 +38,10 @@ def command(
     operating_point: Annotated[
         str | None, typer.Option(help="Name to store these thresholds under; none: the requirement itself.")
     ] = None,
-    input_format: Annotated[str | None, typer.Option(help="Format of the files; none: recognised.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    dtype: Annotated[str, typer.Option(help="auto, float32 or bfloat16: what predictions will be made in.")] = "auto",
-    verbose: Annotated[bool, typer.Option("--verbose", help="List every repair of the data.")] = False,
+    input_format: InputFormat = None,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    verbose: Verbose = False,
     json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
     settings: dict[str, Any],
 ) -> None:

@@ -15,7 +15,7 @@ from ..errors import UsageError, plain
 from ..formats import FORMATS, Reading, format_named
 from ..formats.sources import readable
 from ..models import shipped
-from .flags import with_settings
+from .flags import Device, Dtype, InputFormat, Verbose, with_settings
 from .show import number, read_all, talk
 
 _OF_A_MODEL = ("config.json", "spanbert.json", "checksums.json", "checkpoints")
@@ -37,10 +37,10 @@ def command(
     report: Annotated[
         Path | None, typer.Option(help="Folder for compare.json, and compare.html with what changed in the texts.")
     ] = None,
-    input_format: Annotated[str | None, typer.Option(help="Format of the --data files; none: recognised.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    dtype: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
-    verbose: Annotated[bool, typer.Option("--verbose", help="List every repair of the data.")] = False,
+    input_format: InputFormat = None,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    verbose: Verbose = False,
     json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
     settings: dict[str, Any],
 ) -> None:

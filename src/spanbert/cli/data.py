@@ -11,7 +11,7 @@ from ..advice.findings import NOTE, SHOWN, WARNING, Example, Finding
 from ..errors import CheckFailed, UsageError, not_among, plain
 from ..formats import Reading, ReadReport, read_documents
 from ..models import BASE
-from .flags import with_settings
+from .flags import InputFormat, with_settings
 
 ACTIONS = ("check",)
 _LOOK = "look at these places and correct them in the file: the reader keeps them as they are"
@@ -32,7 +32,7 @@ def command(
         ),
     ] = None,
     window: Annotated[int | None, typer.Option(help="Window of training; none: as the spans want it.")] = None,
-    input_format: Annotated[str | None, typer.Option(help="Format of the files; none: recognised.")] = None,
+    input_format: InputFormat = None,
     json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
     settings: dict[str, Any],
 ) -> None:

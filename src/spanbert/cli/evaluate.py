@@ -13,7 +13,7 @@ from ..documents import Document
 from ..durable import on_disk
 from ..errors import UsageError, plain
 from ..formats import Reading
-from .flags import split, with_settings
+from .flags import Device, Dtype, InputFormat, split, with_settings
 from .show import LISTED, read_all, talk, told_seen
 from .thresholds import Thresholds
 
@@ -36,9 +36,9 @@ def command(
     train: Annotated[
         list[str] | None, typer.Option(help="What the model learned from; the report then tells seen from unseen.")
     ] = None,
-    input_format: Annotated[str | None, typer.Option(help="Format of the files; none: recognised.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    dtype: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+    input_format: InputFormat = None,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
     verbose: Annotated[bool, typer.Option("--verbose", help="List every repair and every span out of reach.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     settings: dict[str, Any],

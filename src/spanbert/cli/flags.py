@@ -40,6 +40,11 @@ ALIASES = {
 }
 """The `transformers` spellings; in any flag `_` may stand for `-`."""
 
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.", envvar="SPANBERT_DEVICE", show_envvar=False)]
+Dtype = Annotated[str, typer.Option(help="auto, float32 or bfloat16.", envvar="SPANBERT_DTYPE", show_envvar=False)]
+InputFormat = Annotated[str | None, typer.Option(help="Format of the files; none: recognised.")]
+Verbose = Annotated[bool, typer.Option("--verbose", help="List every repair of the data.")]
+
 
 def spelled(arguments: Sequence[str]) -> list[str]:
     """The command line with aliases replaced and `--train a b` written as `--train a --train b`."""

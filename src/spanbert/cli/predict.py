@@ -17,7 +17,7 @@ from ..errors import UsageError, plain
 from ..formats import FORMATS, Reading, ReadReport, read_documents, write_documents
 from ..formats.sinks import STDOUT, sink
 from ..models import EXTRACTOR
-from .flags import split, with_settings
+from .flags import Device, Dtype, InputFormat, Verbose, split, with_settings
 from .show import answer_in_place, counted, highlighted, number, talk, told, told_lost, told_relations
 from .thresholds import Thresholds
 
@@ -42,13 +42,13 @@ def command(
         bool, typer.Option("--given-spans", help="Take the spans of the documents as they are, and relate them.")
     ] = False,
     format: Annotated[str, typer.Option(help=f"{', '.join(FORMATS)} or {HIGHLIGHT} (for people).")] = "jsonl",
-    input_format: Annotated[str | None, typer.Option(help="Format of the files; none: recognised.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    dtype: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+    input_format: InputFormat = None,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
     report_coverage: Annotated[
         bool, typer.Option("--report-coverage", help="Say what was read of which document, and what is out of reach.")
     ] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", help="List every repair of the data.")] = False,
+    verbose: Verbose = False,
     settings: dict[str, Any],
 ) -> None:
     """Example: spanbert predict --input report.txt --output spans.jsonl"""

@@ -10,7 +10,7 @@ import typer
 from ..documents import Document
 from ..errors import DataError, UsageError, not_among
 from ..formats import Reading, write_documents
-from .flags import with_settings
+from .flags import Device, Dtype, InputFormat, Verbose, with_settings
 from .show import counted, number, read_all, talk, told_lost
 
 FORMATS = ("jsonl", "label-studio")
@@ -25,10 +25,10 @@ def command(
     budget: Annotated[int, typer.Option(help="How many documents you can annotate.")],
     output: Annotated[str, typer.Option(help="File to write; - is standard output.")],
     format: Annotated[str, typer.Option(help=f"{' or '.join(FORMATS)} (tasks with predictions).")] = FORMATS[0],
-    input_format: Annotated[str | None, typer.Option(help="Format of the files; none: recognised.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    dtype: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
-    verbose: Annotated[bool, typer.Option("--verbose", help="List every repair of the data.")] = False,
+    input_format: InputFormat = None,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    verbose: Verbose = False,
     settings: dict[str, Any],
 ) -> None:
     """Example: spanbert select --model my-model --input texts.jsonl --budget 100 --output annotate-these.jsonl"""

@@ -12,7 +12,7 @@ import typer
 from ..errors import MachineError, plain
 from ..models import EXTRACTOR
 from ..serving.limits import Limits
-from .flags import split, with_settings
+from .flags import Device, Dtype, split, with_settings
 from .show import talk
 from .thresholds import Thresholds
 
@@ -26,8 +26,8 @@ def command(
     model: Annotated[
         str, typer.Option(help="Folder of a trained model, one inside the package, or a hub name.")
     ] = EXTRACTOR,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    dtype: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+    device: Device = "auto",
+    dtype: Dtype = "auto",
     settings: dict[str, Any],
 ) -> None:
     """Example: spanbert serve --model my-model --operating-point strict"""

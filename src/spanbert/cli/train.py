@@ -15,7 +15,7 @@ from ..tasks import ANNOTATED, settings_class, task_class
 from ..tasks.presets import PRESETS
 from ..tasks.presets import preset as find_preset
 from ..training.config import TrainConfig
-from .flags import kinds_of_values, read_config, split, with_settings
+from .flags import InputFormat, Verbose, kinds_of_values, read_config, split, with_settings
 from .show import TrainingDisplay, bar, read_all, talk
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ def command(
         str | None, typer.Option(help=f"A published recipe, which other settings win over: {', '.join(PRESETS)}.")
     ] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file with any of these settings.")] = None,
-    input_format: Annotated[str | None, typer.Option(help="Format of the files; none: recognised.")] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", help="List every repair of the data.")] = False,
+    input_format: InputFormat = None,
+    verbose: Verbose = False,
     json: Annotated[bool, typer.Option("--json", help="Print the held-out report as JSON.")] = False,
     settings: dict[str, Any],
 ) -> None:

@@ -14,8 +14,9 @@ from torch.overrides import TorchFunctionMode
 from ..errors import DataError, at, nearest
 from .families import FAMILIES, Family
 from .files import read_json, read_tensors
+from .kinds import KINDS, Kind, first_position
 from .packed import ACTIVATIONS, EncoderConfig, PackedBert
-from .stock import KINDS, Kind, StockConfig, StockEncoder
+from .stock import StockConfig, StockEncoder
 
 _BOUNDS = {
     "vocab_size": 1_000_000,
@@ -81,9 +82,7 @@ def _shape(kind: str, record: Mapping[str, object]) -> EncoderConfig:
             values[field.name] = record[key]
         elif field.default is dataclasses.MISSING:
             raise DataError(f"{key} is missing", f"the shape of a {family.stock}", "use the checkpoint's own config")
-    if family.counts_after_padding:
-        padding = record.get("pad_token_id", 1)
-        values["first_position"] = padding + 1 if type(padding) is int else padding
+    values["first_position"] = first_position(record)
     if not family.projection or values.get("embedding_size") == values["hidden_size"] and not family.always_projects:
         values["embedding_size"] = None
     config = EncoderConfig(**values)  # type: ignore[arg-type]

@@ -15,54 +15,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..packing import Batch
+from .kinds import KINDS
 
 PACKED = "spanbert_packed"
 _WASTE = 0.08  # share of padding in a batch at most
 _RUNS: ContextVar[list[tuple[int, int]]] = ContextVar("runs")
-_COMMON = (
-    "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
-    "max_position_embeddings", "initializer_range", "pad_token_id",
-)  # fmt: skip
-_POST_NORM = ("hidden_act", "hidden_dropout_prob", "attention_probs_dropout_prob", "layer_norm_eps")
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A model type that `transformers` runs."""
-
-    stock: str
-    """First part of the names of the stock classes."""
-    prefix: str
-    """What stands before the encoder's weights in a checkpoint that has a head too."""
-    keys: tuple[str, ...]
-    """The keys of config.json that are read; all others are left out."""
-    first_position: int = 0
-    plain_head: bool = True
-    """Its token classification is one matrix on the vectors, as ours is."""
-
-
-KINDS: Mapping[str, Kind] = {
-    "mpnet": Kind("MPNet", "mpnet", (*_COMMON, *_POST_NORM, "relative_attention_num_buckets"), first_position=2),
-    "deberta-v2": Kind(
-        "DebertaV2",
-        "deberta",
-        (
-            *_COMMON, *_POST_NORM, "type_vocab_size", "relative_attention", "max_relative_positions",
-            "position_biased_input", "pos_att_type", "position_buckets", "norm_rel_ebd", "share_att_key",
-            "conv_kernel_size", "conv_act", "conv_groups", "embedding_size", "attention_head_size",
-        ),
-    ),
-    "modernbert": Kind(
-        "ModernBert",
-        "model",
-        (
-            *_COMMON, "hidden_activation", "initializer_cutoff_factor", "norm_eps", "norm_bias", "attention_bias",
-            "attention_dropout", "layer_types", "rope_parameters", "global_attn_every_n_layers", "local_attention",
-            "global_rope_theta", "local_rope_theta", "rope_theta", "embedding_dropout", "mlp_bias", "mlp_dropout",
-        ),
-        plain_head=False,
-    ),
-}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from ..documents import JSON, Document, Question, Span
 from ..errors import DataError, UsageError, at
 from ..inference.span_model import SpanModel
 from ..metrics import bootstrap, significance
-from ..metrics.report import Report
+from ..metrics.report import Report, aligned
 from ..metrics.significance import Difference, differences, holm
 from .evaluate import alone
 from .kinds import Error, Kind, Table, kind_of
@@ -135,10 +135,8 @@ class Comparison:
 
     def to_text(self) -> str:
         """A table for people of what got better and what worse; rates from 0 to 1."""
-        rows = self.rows()
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = [f"{side}: {name}" for side, name in zip("AB", self.names, strict=True)] + [""]
-        lines += ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
+        lines += aligned(self.rows())
         lines += ["", self.verdict]
         lines += ["", f"documents: {self.a.documents}, of which {len(self.changed)} have errors fixed or broken"]
         for change in self.changed[:_SHOWN]:
@@ -303,7 +301,7 @@ def _spread(table: Table, labels: Sequence[str]) -> np.ndarray:
 
 
 def _change(kind: Kind, document: Document, a: Document, b: Document) -> Change:
-    gold, first, second = (_sorted(_scored(each, document.annotated)) for each in (document, a, b))
+    gold, first, second = (_sorted(_scored(each.spans, document)) for each in (document, a, b))
     errors = kind.errors(document, a), kind.errors(document, b)
     keys = [{error.key for error in each} for each in errors]
     return Change(
@@ -315,9 +313,9 @@ def _change(kind: Kind, document: Document, a: Document, b: Document) -> Change:
     )
 
 
-def _scored(document: Document, annotated: frozenset[str] | None) -> set[Span]:
+def _scored(spans: Sequence[Span], gold: Document) -> set[Span]:
     """Distinct spans of labels that were looked for, without their scores."""
-    return {replace(span, score=None) for span in document.spans if annotated is None or span.label in annotated}
+    return {replace(span, score=None) for span in spans if gold.looked_for(span.label)}
 
 
 def _sorted(spans: Iterable[Span]) -> tuple[Span, ...]:

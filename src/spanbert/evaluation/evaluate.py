@@ -110,5 +110,5 @@ def unreachable(task: Task, documents: Sequence[Document], pieces: Sequence[Piec
         Unreachable(document.id, span, reason)
         for document, found in zip(documents, pieces, strict=True)
         for span, reason in task.unreachable(document, found)
-        if document.annotated is None or span.label in document.annotated
+        if document.looked_for(span.label)
     )

@@ -83,7 +83,7 @@ def kind_of(gold: Sequence[Document], name: str | None = None) -> Kind:
         kinds = [*KINDS, "spans"] if not _of_pronouns(gold) else ["clusters"]
         name = next((kind for kind in kinds if any(getattr(document, kind) for document in gold)), kinds[-1])
     elif name not in KINDS:
-        raise not_among("comparison of", name, KINDS, "leave it out: spans first")
+        raise not_among("kind", name, KINDS, "leave it out: spans first", where="to compare")
     elif gold and not any(getattr(document, name) for document in gold) and not _of_pronouns(gold):
         raise DataError(
             f"no {name} in the annotated documents", f"documents with {name}", "give others, or another --of"
@@ -142,7 +142,7 @@ def _conll(counts: np.ndarray) -> np.ndarray:
 
 def _span_errors(gold: Document, found: Document) -> tuple[Error, ...]:
     def scored(spans: Sequence[Span]) -> set[Span]:
-        return {replace(s, score=None) for s in spans if gold.annotated is None or s.label in gold.annotated}
+        return {replace(s, score=None) for s in spans if gold.looked_for(s.label)}
 
     right, told = scored(gold.spans), scored(found.spans)
     return tuple(
@@ -164,7 +164,7 @@ def _relation_errors(gold: Document, found: Document) -> tuple[Error, ...]:
         return {
             (replace(r.head, score=None), replace(r.tail, score=None), r.label): r
             for r in relations
-            if r.label != NO_RELATION and (gold.annotated is None or r.label in gold.annotated)
+            if r.label != NO_RELATION and gold.looked_for(r.label)
         }
 
     right, told = scored(gold.relations), scored(found.relations)

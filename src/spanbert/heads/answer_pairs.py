@@ -36,13 +36,7 @@ class AnswerPairs(nn.Module):
         columns = {name: rows[name] for name in ("window", "first", "last", "logit")}
         return {**columns, "unit": torch.from_numpy(batch.unit)[rows["window"]]}
 
-    def loss(
-        self,
-        vectors: Tensor,
-        batch: Batch,
-        targets: Sequence[AnswerTargets],
-        words: Tensor | None = None,  # noqa: ARG002 - answers are no words
-    ) -> Mapping[str, Tensor]:
+    def loss(self, vectors: Tensor, batch: Batch, targets: Sequence[AnswerTargets]) -> Mapping[str, Tensor]:
         """Binary cross-entropy summed over all pairs of all windows; each window counts once, whatever its weight."""
         taught = np.ones(1, dtype=bool)
         spans = [PairTargets(np.pad(target.answers, ((0, 0), (0, 1))), taught) for target in targets]

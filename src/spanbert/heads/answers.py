@@ -53,13 +53,7 @@ class AnswerHead(nn.Module):
         unit = torch.from_numpy(batch.unit)[window]
         return {"window": window, "unit": unit, "first": first, "last": last, "logit": logit}
 
-    def loss(
-        self,
-        vectors: Tensor,
-        batch: Batch,
-        targets: Sequence[AnswerTargets],
-        words: Tensor | None = None,  # noqa: ARG002 - positions are no words
-    ) -> Mapping[str, Tensor]:
+    def loss(self, vectors: Tensor, batch: Batch, targets: Sequence[AnswerTargets]) -> Mapping[str, Tensor]:
         """-log of the probability that start and end are those of any of the answers, summed over windows.
 
         The distributions are over the pieces of the document and the first position; the latter is the answer of a
@@ -162,11 +156,8 @@ def _places(batch: Batch, targets: Sequence[AnswerTargets]) -> tuple[IntArray, n
     And which of the A are there (W x A); where there is none, the first is the window's first position.
     """
     rows: list[list[tuple[int, int]]] = []
-    for window, group in enumerate(batch.groups.tolist()):
-        begin, end = int(batch.cu_seqlens[window]), int(batch.cu_seqlens[window + 1])
-        real = np.flatnonzero(batch.pieces[begin:end] >= 0)
-        low, high = batch.pieces[begin + real[0]], batch.pieces[begin + real[-1]]
-        shift = begin + int(real[0] - low)  # pieces of a window are consecutive
+    columns = (batch.groups, batch.cu_seqlens[:-1], batch.bounds, batch.shift)
+    for group, begin, (low, high), shift in zip(*(column.tolist() for column in columns), strict=True):
         inside = [(a + shift, b + shift) for a, b in targets[group].answers.tolist() if low <= a and b <= high]
         rows.append(inside or [(begin, begin)])
     places = np.zeros((len(rows), max(map(len, rows)), 2), dtype=np.int64)

@@ -59,13 +59,7 @@ class CoreferenceHead(nn.Module):
         table = {name: rows[name] for name in ("window", "first", "last", "logit")}
         return table | dict(zip(("later", "earlier", "recency"), views, strict=True))
 
-    def loss(
-        self,
-        vectors: Tensor,
-        batch: Batch,
-        targets: Sequence[ClusterTargets],
-        words: Tensor | None = None,  # noqa: ARG002 - mentions are no words
-    ) -> Mapping[str, Tensor]:
+    def loss(self, vectors: Tensor, batch: Batch, targets: Sequence[ClusterTargets]) -> Mapping[str, Tensor]:
         """Cross-entropy of mentions over all pairs; of links, -log of the probability of any right antecedent, over the
         gold mentions and those that are found now, summed.
         """
@@ -119,10 +113,9 @@ def _together(batch: Batch, group: int, target: ClusterTargets, found: Mapping[s
         (a, b): cluster for (a, b), cluster in zip(target.mentions.tolist(), target.clusters.tolist(), strict=True)
     }
     rows: dict[tuple[int, int], tuple[int, int]] = {}
+    bounds = batch.bounds.tolist()
     for window in np.flatnonzero(batch.groups == group).tolist():
-        begin, end = batch.cu_seqlens[window : window + 2]
-        real = batch.pieces[begin:end][batch.pieces[begin:end] >= 0]
-        low, high = int(real[0]), int(real[-1])
+        low, high = bounds[window]
         for (a, b), cluster in known.items():
             if low <= a and b <= high and batch.low[window] < a + b <= batch.high[window]:
                 rows[a, b] = window, cluster

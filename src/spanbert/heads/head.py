@@ -18,7 +18,7 @@ class Head(Protocol):
     weights: Mapping[str, float]
     """Weight of each named loss in the total."""
     over_vocabulary: bool
-    """It scores the whole vocabulary, which takes so long that its loss runs in the encoder's precision."""
+    """Whether it is an `OverVocabulary`."""
 
     def __call__(self, vectors: Tensor, batch: Batch, floor: float) -> Mapping[str, Tensor]:
         """Predicting: a Table of the rows that its windows own, at most a stated number per piece.
@@ -27,14 +27,19 @@ class Head(Protocol):
         """
         ...
 
-    def loss(self, vectors: Tensor, batch: Batch, targets: Sequence[Any], words: Tensor) -> Mapping[str, Tensor]:
-        """Training: the *sum* of each named loss; `targets` one per group, as the task made them.
-
-        words: vectors of the encoder's vocabulary, V x E.
-        """
+    def loss(self, vectors: Tensor, batch: Batch, targets: Sequence[Any]) -> Mapping[str, Tensor]:
+        """Training: the *sum* of each named loss; `targets` one per group, as the task made them."""
         ...
 
     def parameters(self) -> Iterator[nn.Parameter]: ...
+
+
+class OverVocabulary(Protocol):
+    """A head that scores the whole vocabulary, which takes so long that its loss runs in the encoder's precision."""
+
+    def loss(self, vectors: Tensor, batch: Batch, targets: Sequence[Any], words: Tensor) -> Mapping[str, Tensor]:
+        """As of other heads. words: vectors of the encoder's vocabulary, V x E."""
+        ...
 
 
 class Network(nn.Module):
@@ -72,7 +77,6 @@ class Network(nn.Module):
         with torch.autocast(self.device.type, dtype=self.precision, enabled=self.precision != torch.float32):
             with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
                 vectors = self.encoder(batch)
-            words = self.encoder.words.weight
             if head.over_vocabulary:
-                return head.loss(vectors, batch, targets, words)
-        return head.loss(vectors.float(), batch, targets, words)
+                return cast(OverVocabulary, head).loss(vectors, batch, targets, self.encoder.words.weight)
+        return head.loss(vectors.float(), batch, targets)

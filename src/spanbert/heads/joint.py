@@ -80,13 +80,7 @@ class JointHead(nn.Module):
             "odds": torch.cat([odds.new_zeros(len(alone), odds.shape[1]), odds[kept]]),
         }
 
-    def loss(
-        self,
-        vectors: Tensor,
-        batch: Batch,
-        targets: Sequence[JointTargets],
-        words: Tensor | None = None,  # noqa: ARG002 - labels are no words
-    ) -> Mapping[str, Tensor]:
+    def loss(self, vectors: Tensor, batch: Batch, targets: Sequence[JointTargets]) -> Mapping[str, Tensor]:
         """Of spans as in the span scorer; of relations over all pairs of gold spans and of those that are found now."""
         spans = self.spans.loss(vectors, batch, [target.spans for target in targets])["spans"]
         with torch.no_grad():
@@ -190,10 +184,9 @@ def _with_given(rows: Mapping[str, Tensor], batch: Batch) -> Mapping[str, Tensor
         return rows
     found = ~torch.isin(rows["window"], torch.tensor(list(batch.given)))
     told: list[tuple[int, int, int, int]] = []
+    bounds = batch.bounds
     for window, spans in batch.given.items():
-        real = batch.pieces[batch.cu_seqlens[window] : batch.cu_seqlens[window + 1]]
-        real = real[real >= 0]
-        inside = (spans[:, 0] >= real[0]) & (spans[:, 1] <= real[-1])
+        inside = (spans[:, 0] >= bounds[window, 0]) & (spans[:, 1] <= bounds[window, 1])
         told += [(window, *row) for row in spans[inside].tolist()]
     columns = torch.tensor(told, dtype=torch.int64).reshape(-1, 4).T
     added = dict(zip(("window", "first", "last", "label"), columns, strict=True))
@@ -237,11 +230,9 @@ def _taught(batch: Batch, targets: Sequence[JointTargets], found: Mapping[str, I
 
 def _gold(batch: Batch, targets: Sequence[JointTargets]) -> Iterator[tuple[int, list[tuple[int, int, int]]]]:
     """Of each window the gold spans that stand whole in it, `MOST` at most, those that are related first."""
-    for window, group in enumerate(batch.groups.tolist()):
-        real = batch.pieces[batch.cu_seqlens[window] : batch.cu_seqlens[window + 1]]
-        real = real[real >= 0]
+    for window, (group, (low, high)) in enumerate(zip(batch.groups.tolist(), batch.bounds.tolist(), strict=True)):
         spans = targets[group].spans.spans
-        inside = [(a, b, c) for a, b, c in spans[(spans[:, 0] >= real[0]) & (spans[:, 1] <= real[-1])].tolist()]
+        inside = [(a, b, c) for a, b, c in spans[(spans[:, 0] >= low) & (spans[:, 1] <= high)].tolist()]
         ends = {tuple(row) for pair in targets[group].relations.tolist() for row in (pair[:3], pair[3:6])}
         yield window, sorted(inside, key=lambda row: row not in ends)[:MOST]
 

@@ -91,13 +91,7 @@ class PairHead(nn.Module):
             "logit": logit[kept],
         }
 
-    def loss(
-        self,
-        vectors: Tensor,
-        batch: Batch,
-        targets: Sequence[PairTargets],
-        words: Tensor | None = None,  # noqa: ARG002 - labels are no words
-    ) -> Mapping[str, Tensor]:
+    def loss(self, vectors: Tensor, batch: Batch, targets: Sequence[PairTargets]) -> Mapping[str, Tensor]:
         """Binary cross-entropy summed over all pairs of pieces and all taught labels of all windows."""
         terms = self._terms(self.dropout(vectors))
         gold = _gold_cells(batch, targets)
@@ -193,17 +187,12 @@ def bucket(widths: Tensor) -> Tensor:
 def _gold_cells(batch: Batch, targets: Sequence[PairTargets]) -> IntArray:
     """Gold spans that stand whole in a window: rows of (window, position of first, position of last, label)."""
     cells = []
-    for window, group in enumerate(batch.groups.tolist()):
+    shifts = batch.shift - batch.cu_seqlens[:-1]
+    for window, (group, (low, high), shift) in enumerate(zip(batch.groups, batch.bounds, shifts, strict=True)):
         spans = targets[group].spans
-        index = batch.pieces[batch.cu_seqlens[window] : batch.cu_seqlens[window + 1]]
-        real = np.flatnonzero(index >= 0)
-        low, high = index[real[0]], index[real[-1]]
         inside = spans[(spans[:, 0] >= low) & (spans[:, 1] <= high)]
-        if len(inside):
-            # pieces of a window are consecutive, so a position is a shift of the piece
-            shift = real[0] - low
-            rows = np.concatenate([np.full((len(inside), 1), window), inside], axis=1)
-            cells.append(rows + np.array([0, shift, shift, 0]))
+        rows = np.concatenate([np.full((len(inside), 1), window), inside], axis=1)
+        cells.append(rows + np.array([0, shift, shift, 0]))
     return np.concatenate(cells) if cells else np.zeros((0, 4), dtype=np.int64)
 
 
@@ -219,10 +208,5 @@ def best_of_each(window: Tensor, logit: Tensor, limits: Tensor) -> Tensor:
 
 
 def positions(batch: Batch, window: np.ndarray, first: np.ndarray, last: np.ndarray) -> IntArray:
-    """M x 2: positions in the batch of the pieces of each span; pieces of a window are consecutive."""
-    shift = np.zeros(len(batch.groups), dtype=np.int64)
-    for number in np.unique(window).tolist():
-        begin = int(batch.cu_seqlens[number])
-        real = int(np.flatnonzero(batch.pieces[begin : batch.cu_seqlens[number + 1]] >= 0)[0])
-        shift[number] = begin + real - int(batch.pieces[begin + real])
-    return np.stack([first + shift[window], last + shift[window]], 1)
+    """M x 2: positions in the batch of the first and the last piece of each span."""
+    return np.stack([first, last], 1) + batch.shift[window, None]

@@ -43,13 +43,7 @@ class RelationHead(nn.Module):
             "odds": logits[:, 1:] - logits[:, :1],
         }
 
-    def loss(
-        self,
-        vectors: Tensor,
-        batch: Batch,
-        targets: Sequence[RelationTargets],
-        words: Tensor | None = None,  # noqa: ARG002 - labels are no words
-    ) -> Mapping[str, Tensor]:
+    def loss(self, vectors: Tensor, batch: Batch, targets: Sequence[RelationTargets]) -> Mapping[str, Tensor]:
         """Labels that hold against "none", and "none" against those that do not, summed over pairs."""
         logits = self._logits(vectors, batch)
         holds = torch.from_numpy(np.stack([targets[group].holds for group in batch.groups])).to(logits.device)

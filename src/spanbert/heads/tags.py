@@ -44,13 +44,7 @@ class TagHead(nn.Module):
             "emission": self.classifier(vectors[rows]),
         }
 
-    def loss(
-        self,
-        vectors: Tensor,
-        batch: Batch,
-        targets: Sequence[TagTargets],
-        words: Tensor | None = None,  # noqa: ARG002 - labels are no words
-    ) -> Mapping[str, Tensor]:
+    def loss(self, vectors: Tensor, batch: Batch, targets: Sequence[TagTargets]) -> Mapping[str, Tensor]:
         """Cross-entropy summed over all pieces; pieces in the overlap of two windows count in each."""
         tags = np.full(len(batch.ids), _NOT_A_PIECE)
         taught = np.ones((len(targets), self.classifier.out_features), dtype=bool)

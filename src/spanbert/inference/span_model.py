@@ -153,7 +153,7 @@ class SpanModel:
 
     @classmethod
     def from_pretrained(cls, path: str | Path, device: str = "auto", dtype: str = "auto") -> SpanModel:
-        """A trained model: "spanbert-ner", a folder of ours, or a stock token-classification checkpoint.
+        """A trained model: "spanbert-ner", a folder of ours, or a stock checkpoint for tags or questions.
 
         device: auto, cpu or cuda. dtype: auto (bf16 where the processor computes it natively), float32, bfloat16.
         """

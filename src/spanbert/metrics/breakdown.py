@@ -81,7 +81,7 @@ class Row:
 
 def differences(gold: Document, predicted: Document) -> Differences:
     """What two versions of a document have in common, and what not; scores of predicted spans are kept."""
-    right, found = (_distinct(document.spans, gold.annotated) for document in (gold, predicted))
+    right, found = (_distinct(document.spans, gold) for document in (gold, predicted))
     return Differences(
         right=tuple(span for key, span in found.items() if key in right),
         wrong=tuple(span for key, span in found.items() if key not in right),
@@ -202,11 +202,11 @@ def confusion(found: Sequence[Differences]) -> Counter[tuple[str | None, str | N
     return pairs
 
 
-def _distinct(spans: Sequence[Span], annotated: frozenset[str] | None) -> dict[tuple[object, ...], Span]:
-    """Those that count, in the order of the text; of equal ones the first."""
+def _distinct(spans: Sequence[Span], gold: Document) -> dict[tuple[object, ...], Span]:
+    """Those of labels that were looked for, in the order of the text; of equal ones the first."""
     known: dict[tuple[object, ...], Span] = {}
     for span in sorted(spans, key=lambda span: (span.start, span.end, span.label, span.parts)):
-        if annotated is None or span.label in annotated:
+        if gold.looked_for(span.label):
             known.setdefault((*_place(span), span.label), span)
     return known
 

@@ -21,6 +21,7 @@ import numpy as np
 from ..documents import Document, Span
 from ..errors import DataError, at
 from .assignment import best_pairs
+from .spans import check_matched
 
 Mention = tuple[int, ...]  # (start, end, whatever else tells it from others), in any one unit and kind of end
 Chains = Sequence[Sequence[Mention]]
@@ -82,12 +83,7 @@ def count_documents(gold: Sequence[Document], predicted: Sequence[Document]) -> 
 
     DataError: the documents are not the same, or as `count_chains`.
     """
-    if [document.id for document in gold] != [document.id for document in predicted]:
-        raise DataError(
-            "gold and predicted documents that differ in number, ids or order",
-            "the same documents in the same order",
-            "predict the very documents that are evaluated",
-        )
+    check_matched(gold, predicted)
     return count_chains(
         [_chains(document) for document in gold],
         [_chains(document) for document in predicted],

@@ -76,7 +76,7 @@ def scored_clusters(
 
 def looked_for(document: Document) -> bool:
     """Whether it was annotated with mentions, if it has any."""
-    return document.annotated is None or MENTION in document.annotated
+    return document.looked_for(MENTION)
 
 
 def _with(document: Document, least: int) -> Document:

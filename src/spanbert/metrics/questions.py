@@ -24,6 +24,7 @@ from .answers import (
 from .clauses import clause_scores
 from .probabilities import brier, ece
 from .report import Report, counted_report
+from .spans import check_matched
 
 ONE = "arg-max"
 """The policy under which a question has one answer or none."""
@@ -171,12 +172,13 @@ def _asked(gold: Sequence[Document], predicted: Sequence[Document]) -> list[Aske
     found: list[Asked] = []
     taken = {question.id for document in gold for question in document.questions}
     seen: set[str] = set()
+    check_matched(gold, predicted)
     for number, (document, other) in enumerate(zip(gold, predicted, strict=True)):
-        if document.id != other.id or len(document.questions) != len(other.questions):
+        if len(document.questions) != len(other.questions):
             raise DataError(
-                f"document {number} is {document.id!r} with {len(document.questions)} questions in gold, and "
-                f"{other.id!r} with {len(other.questions)} in the predictions",
-                "the same documents and questions in the same order",
+                f"document {document.id!r} has {len(document.questions)} questions in gold, {len(other.questions)} in "
+                "the predictions",
+                "the same questions in the same order",
                 "predict the very documents that are evaluated",
             )
         for question, answered in zip(document.questions, other.questions, strict=True):

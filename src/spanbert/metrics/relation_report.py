@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ..documents import Document, Relation
-from ..errors import DataError
 from .bootstrap import Interval, interval
 from .relations import (
     LABELS,
@@ -21,7 +20,7 @@ from .relations import (
     tacred_micro,
 )
 from .report import Report, counted_report
-from .spans import Item, SpanCounts, count_documents, count_items, f1, precision, recall
+from .spans import Item, SpanCounts, check_matched, count_documents, count_items, f1, precision, recall
 
 
 def relation_report(gold: Sequence[Document], predicted: Sequence[Document], *, asked: bool) -> Report:
@@ -29,13 +28,7 @@ def relation_report(gold: Sequence[Document], predicted: Sequence[Document], *, 
     are. `boundaries`: the same with the types of the arguments ignored. asked: gold lists every pair that was to be
     judged.
     """
-    for number, (document, other) in enumerate(zip(gold, predicted, strict=True)):
-        if document.id != other.id:
-            raise DataError(
-                f"document {number} is {document.id!r} in gold and {other.id!r} in the predictions",
-                "the same documents in the same order",
-                "predict the very documents that are evaluated",
-            )
+    check_matched(gold, predicted)
     counts = relation_counts(gold, predicted)
     untyped = relation_counts(gold, predicted, typed=False).by_label.sum(axis=1, keepdims=True)
     by_label = np.concatenate([counts.by_label, untyped], axis=1)
@@ -61,16 +54,16 @@ def relation_counts(gold: Sequence[Document], predicted: Sequence[Document], *, 
     typed: whether the labels of the arguments must be right too.
     """
     return count_items(
-        [_items(document, document.annotated, typed=typed) for document in gold],
-        [_items(other, document.annotated, typed=typed) for document, other in zip(gold, predicted, strict=True)],
+        [_items(document.relations, document, typed=typed) for document in gold],
+        [_items(other.relations, document, typed=typed) for document, other in zip(gold, predicted, strict=True)],
     )
 
 
-def _items(document: Document, annotated: frozenset[str] | None, *, typed: bool) -> list[Item]:
+def _items(relations: Iterable[Relation], gold: Document, *, typed: bool) -> list[Item]:
     return [
         (_pair(relation, typed=typed), relation.label)
-        for relation in document.relations
-        if relation.label != NO_RELATION and (annotated is None or relation.label in annotated)
+        for relation in relations
+        if relation.label != NO_RELATION and gold.looked_for(relation.label)
     ]
 
 

@@ -175,8 +175,7 @@ class Report:
         """A table for people; rates from 0 to 1."""
         head = ("", "precision", "recall", "F1", f"{bootstrap.LEVEL:.0%} interval", "correct", "predicted", "gold")
         rows = [head, *(_row(name.removeprefix("per_label/"), estimate) for name, estimate in self._sections().items())]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
+        lines = aligned(rows)
         for scorer, scores in self.scores.items():
             drawn = {
                 key: f" [{ends[0]:.4g}, {ends[1]:.4g}]" for key, ends in self.intervals.get(scorer, {}).items() if ends
@@ -189,7 +188,7 @@ class Report:
             rates = (f"{key} F1 {value['f1']:.4g}" for key, value in scores.items() if isinstance(value, dict))
             lines += ["", f"{scorer}: " + "  ".join([*shown, *rates])]
         for name, parts in self.groups.items():
-            lines += ["", *_group_table(group_rows(name, parts))]
+            lines += ["", *aligned(group_rows(name, parts))]
         lines += ["", f"documents: {self.documents}", f"unreachable gold spans: {len(self.unreachable)}"]
         lines += [f"loss {name}: {loss:.4f}" for name, loss in self.losses.items()]
         if self.calibration is not None and self.calibration.count:
@@ -268,7 +267,8 @@ def group_rows(name: str, parts: Sequence[Mapping[str, Any]]) -> list[list[str]]
     return rows
 
 
-def _group_table(rows: Sequence[Sequence[str]]) -> list[str]:
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """A line for each row, in columns: names to the left, numbers to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
 

@@ -72,7 +72,7 @@ def _scored(gold: Document, predicted: Document) -> tuple[list[Span], list[Span]
     """Spans of both with labels that were looked for, in the order of the text."""
     right, found = (
         sorted(
-            (span for span in document.spans if gold.annotated is None or span.label in gold.annotated),
+            (span for span in document.spans if gold.looked_for(span.label)),
             key=lambda span: (span.start, span.end, span.label),
         )
         for document in (gold, predicted)

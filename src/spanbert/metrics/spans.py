@@ -30,8 +30,8 @@ class SpanCounts:
     """[documents, 3], the label ignored"""
 
 
-def count_documents(gold: Sequence[Document], predicted: Sequence[Document]) -> SpanCounts:
-    """Counts of documents matched by position; spans with labels that were not annotated in one are not scored."""
+def check_matched(gold: Sequence[Document], predicted: Sequence[Document]) -> None:
+    """Raises DataError where the documents are not as many, with the same ids in the same order."""
     if len(gold) != len(predicted):
         raise DataError(
             f"{len(predicted)} predicted documents for {len(gold)}",
@@ -45,9 +45,14 @@ def count_documents(gold: Sequence[Document], predicted: Sequence[Document]) -> 
                 "the same documents in the same order",
                 "sort both files alike, or predict again",
             )
+
+
+def count_documents(gold: Sequence[Document], predicted: Sequence[Document]) -> SpanCounts:
+    """Counts of documents matched by position; spans with labels that were not annotated in one are not scored."""
+    check_matched(gold, predicted)
     return count_items(
-        [_items(document.spans, document.annotated) for document in gold],
-        [_items(other.spans, document.annotated) for document, other in zip(gold, predicted, strict=True)],
+        [_items(document.spans, document) for document in gold],
+        [_items(other.spans, document) for document, other in zip(gold, predicted, strict=True)],
     )
 
 
@@ -98,9 +103,5 @@ def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     return ratio
 
 
-def _items(spans: Iterable[Span], annotated: frozenset[str] | None) -> list[Item]:
-    return [
-        ((span.start, span.end, span.parts), span.label)
-        for span in spans
-        if annotated is None or span.label in annotated
-    ]
+def _items(spans: Iterable[Span], gold: Document) -> list[Item]:
+    return [((span.start, span.end, span.parts), span.label) for span in spans if gold.looked_for(span.label)]

@@ -61,8 +61,7 @@ def text_only(document: Document) -> Document:
 
 def teachable(document: Document, labels: Sequence[str], policy: str, how: str) -> tuple[Span, ...]:
     """The gold spans to learn from: of known labels that were looked for, and together legal under the policy."""
-    asked = document.annotated
-    known = [span for span in document.spans if span.label in labels and (asked is None or span.label in asked)]
+    known = [span for span in document.spans if span.label in labels and document.looked_for(span.label)]
     return _resolved(policy, known, how)[0]
 
 
@@ -76,14 +75,13 @@ def runs(spans: Sequence[Span], pieces: Pieces, labels: Sequence[str]) -> IntArr
 
 def taught(document: Document, labels: Sequence[str]) -> npt.NDArray[np.bool_]:
     """C: which labels were looked for in this document; the absence of the others says nothing."""
-    return np.array([document.annotated is None or label in document.annotated for label in labels], dtype=bool)
+    return np.array([document.looked_for(label) for label in labels], dtype=bool)
 
 
 def judged(document: Document, decoded: Decoded) -> Judged:
     """Spans are right when start, end and label are; discontinuous ones are missed."""
-    asked = document.annotated
-    gold = {(s.start, s.end, s.label, s.parts) for s in document.spans if asked is None or s.label in asked}
-    found = [candidate for candidate in decoded.spans if asked is None or candidate.label in asked]
+    gold = {(s.start, s.end, s.label, s.parts) for s in document.spans if document.looked_for(s.label)}
+    found = [candidate for candidate in decoded.spans if document.looked_for(candidate.label)]
     return Judged(
         labels=tuple(candidate.label for candidate in found),
         logits=tuple(candidate.logit for candidate in found),

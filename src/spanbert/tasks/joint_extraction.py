@@ -208,9 +208,8 @@ class JointExtraction:
         """A span is right when boundaries and label are, a relation when both its spans and its label are. Spans that
         were given are not judged.
         """
-        asked = document.annotated
         right = {_key(relation) for relation in related.wanted(document)}
-        found = [each for each in decoded.relations if asked is None or each.label in asked]
+        found = [each for each in decoded.relations if document.looked_for(each.label)]
         spans = Judged((), (), (), {}) if decoded.given else gold.judged(document, decoded)
         return Judged(
             labels=(*spans.labels, *(RELATION + each.label for each in found)),

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
-from ..decoding.answers import Chosen, one_answer, several_answers
+from ..decoding.answers import FARTHEST, Chosen, one_answer, several_answers
 from ..documents import ANSWER, Answers, Candidate, Decoded, Document, Judged, Question, Span
 from ..errors import SpanbertWarning, UsageError, not_among
 from ..metrics.answers import normalized
@@ -278,7 +278,7 @@ class QuestionAnswering:
         exclusive = self.settings.policy == ARG_MAX
         most = 1 if exclusive else self.settings.n_best
         if not rows or not len(rows["first"]):
-            return Answers((), 50.0, most, exclusive)
+            return Answers((), FARTHEST, most, exclusive)
         pairs = rows["first"] >= 0
         first, last, odds = (rows[name][pairs] for name in ("first", "last", "logit"))
         short = last - first < self.longest_answer

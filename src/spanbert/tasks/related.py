@@ -24,8 +24,7 @@ def learnable(document: Document) -> list[Relation]:
 
 def wanted(document: Document) -> list[Relation]:
     """Of these, those whose label was looked for."""
-    asked = document.annotated
-    return [relation for relation in known(document) if asked is None or relation.label in asked]
+    return [relation for relation in known(document) if document.looked_for(relation.label)]
 
 
 def stretch(relation: Relation) -> Span:

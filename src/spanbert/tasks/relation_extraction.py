@@ -213,9 +213,8 @@ class RelationExtraction:
 
     def judged(self, document: Document, decoded: Decoded) -> Judged:
         """A relation is right when arguments, direction and label are."""
-        asked = document.annotated
         gold_items = {(r.head, r.tail, r.label) for r in related.wanted(document)}
-        found = [each for each in decoded.relations if asked is None or each.label in asked]
+        found = [each for each in decoded.relations if document.looked_for(each.label)]
         return Judged(
             labels=tuple(each.label for each in found),
             logits=tuple(each.logit for each in found),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self, cast
 
 import numpy as np
 
@@ -143,7 +143,7 @@ class SpanMasking:
         """The two ways to predict what is hidden."""
         from ..heads.masked import MaskedHead
 
-        return MaskedHead.on(encoder, self.settings.boundary_weight)
+        return cast("Head", MaskedHead.on(encoder, self.settings.boundary_weight))  # an `OverVocabulary`
 
     def candidates(self, document: Document, pieces: Pieces, table: Table) -> tuple[Candidate, ...]:  # noqa: ARG002
         """None."""

@@ -193,7 +193,7 @@ class TokenClassification:
                 rows.append((first, last + 1, labels[label]))
         number = {tag: n for n, tag in enumerate(self.tags)}
         names = tag_schemes.encode(rows, len(pieces), self.settings.scheme)
-        taught = [tag == "O" or document.annotated is None or _label(tag) in document.annotated for tag in self.tags]
+        taught = [tag == "O" or document.looked_for(_label(tag)) for tag in self.tags]
         return TagTargets(np.array([number[name] for name in names], dtype=np.int64), np.array(taught, dtype=bool))
 
 

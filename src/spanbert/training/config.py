@@ -59,8 +59,8 @@ class TrainConfig:
             "checkpoint_minutes": self.checkpoint_minutes,
         }
         for name, value in positive.items():
-            if value is not None and not 0 < value < math.inf:
-                raise UsageError(f"{name} = {value}", "a number above 0", "leave it out for the default")
+            if value is not None and not (isinstance(value, int | float) and 0 < value < math.inf):
+                raise UsageError(f"{name} = {value!r}", "a number above 0", "leave it out for the default")
         for name, value in {"epochs": self.epochs, "max_tokens": self.max_tokens, "patience": self.patience}.items():
             if value is not None and int(value) != value:
                 raise UsageError(f"{name} = {value}", "a whole number", "leave it out for the default")

@@ -135,7 +135,7 @@ def hold_out(documents: Sequence[Document], *kinds: Annotations) -> tuple[list[D
     wanted = max(1, len(documents) // 10)
     bare = bare[: wanted * len(bare) // len(documents)]
     if not any(labels):
-        _refuse_bare("training", documents)
+        _refuse_bare(documents)
     held: set[int] = set()
     _hold(held, order, wanted - len(bare), labels)
     for kind in kinds:
@@ -162,11 +162,11 @@ def _hold(held: set[int], order: Sequence[int], most: int, labels: Sequence[Set[
     return len(held) - before
 
 
-def _refuse_bare(which: str, documents: Sequence[Document]) -> NoReturn:
+def _refuse_bare(documents: Sequence[Document]) -> NoReturn:
     """Raises DataError: nothing is annotated that the task could learn to find; it tells what else is."""
     others = _instead(documents)
     raise DataError(
-        f"none of the {len(documents)} {which} documents has a span{others}",
+        f"none of the {len(documents)} training documents has a span{others}",
         "annotated documents",
         "choose the task for what they have (--task), or check that all annotations were exported"
         if others
@@ -234,7 +234,7 @@ def check(train: Sequence[Document], dev: Sequence[Document], labels: Sequence[s
         which = "training" if not train else "held-out"
         raise DataError(f"no {which} documents", "at least one document", "check the file that was given")
     if not any(annotations(document) for document in train):
-        _refuse_bare("training", train)
+        _refuse_bare(train)
     if not any(annotations(document) for document in dev):
         raise DataError(
             f"none of the {len(dev)} held-out documents has a span{_instead(dev)}",
