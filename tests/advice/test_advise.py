@@ -11,7 +11,7 @@ import pytest
 from spanbert.advice import reach
 from spanbert.advice.advise import advise
 from spanbert.advice.findings import ERROR, Finding
-from spanbert.documents import Cluster, Document, Span
+from spanbert.documents import ANSWER, Cluster, Document, Question, Span
 from spanbert.tasks import gold
 
 from .marked import marked
@@ -147,6 +147,26 @@ def test_order_and_what_readers_said(tiny_encoder: Path):
     assert kinds == sorted(kinds, key=["error", "warning", "note"].index)
     (finding,) = (finding for finding in advice.findings if finding.kind == "vocabulary")
     assert "100% of the pieces are unknown" in finding.what
+
+
+def test_answers_out_of_reach_are_told_too(tiny_encoder: Path):
+    """Of questions alone, as in a file of SQuAD."""
+    text = "Anna was in the house " * 3
+    asked = (
+        Question("1", "Who?", (Span(0, 4, ANSWER),)),
+        Question("2", "Where?", (Span(9, 13, ANSWER),)),
+        Question("3", "What?", (Span(0, 3, ANSWER),)),
+        Question("4", "\u200b", (Span(17, 22, ANSWER),)),
+    )
+    told = advise([Document(str(n), text, questions=asked) for n in range(4)], base_model=str(tiny_encoder))
+    lost = {f.what.rpartition(": ")[2]: f for f in told.findings if f.kind == "unreachable"}
+    assert lost.keys() == {gold.INSIDE_PIECE, gold.NO_QUESTION}
+    assert "4 of 16 spans (25.0%)" in lost[gold.NO_QUESTION].what
+
+
+def test_there_is_advice_for_every_reason():
+    reasons = {value for name, value in vars(gold).items() if name.isupper() and isinstance(value, str)}
+    assert reasons - {gold.ARG_MAX, gold.PIPELINE, gold.EXAMPLE, gold.COMMAND} <= reach._FIXES.keys()
 
 
 def test_clusters_are_annotations_too():

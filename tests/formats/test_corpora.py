@@ -58,7 +58,7 @@ def test_parquet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert [d.id for d in read_texts([path])][-1] == "a.parquet:5"
     with pytest.raises(DataError, match="no key 'body'"):
         found(path, text_key="body")
-    with pytest.raises(DataError, match="n is a int"):
+    with pytest.raises(DataError, match="'n' holds a value of type int"):
         found(path, text_key="n")
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(DataError, match="damaged Parquet"):
@@ -123,7 +123,7 @@ def test_bad_input(tmp_path: Path):
         ("c.jsonl", b"", "0 bytes"),
         ("d.jsonl", b'{"text": ', "invalid JSON"),
         ("e.jsonl", b'["text"]\n', "a JSON object"),
-        ("f.jsonl", b'{"text": 1}\n', "text is a int"),
+        ("f.jsonl", b'{"text": 1}\n', "'text' holds a value of type int"),
     ):
         path = tmp_path / name
         path.write_bytes(content)

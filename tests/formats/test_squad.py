@@ -277,3 +277,13 @@ def test_the_real_files_need_no_repair():
         questions = [question for document in documents for question in document.questions]
         assert (len(documents), len(questions), sum(q.answers == () for q in questions)) == expected
         assert not report.repaired
+
+
+@pytest.mark.parametrize(
+    "before",
+    ['"version": "1.1", ', '"version": 2.0, "made": "by \\"us\\", [then]", ', '"meta": {"a": 1, "b": null}, ', ""],
+)
+def test_what_else_stands_before_the_articles(tmp_path: Path, before: str) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(f'{{{before}"data": [{{"title": "t", "paragraphs": [{{"context": "x", "qas": []}}]}}]}}')
+    assert [document.text for document in read_documents(path)] == ["x"]

@@ -35,8 +35,9 @@ def pieces_in(corpus: BlockCorpus) -> list[int]:
     return [id for block in range(len(corpus)) for id in corpus.block_pieces(block).ids.tolist()]
 
 
-def test_blocks_hold_every_piece_once_and_do_not_cross_documents(tokenizer: Tokenizer, tmp_path: Path):
+def test_blocks_hold_every_piece_once_and_do_not_cross_documents(tokenizer: Tokenizer, tmp_path: Path, monkeypatch):
     given = documents(100, 31, 9, 64, 40)
+    monkeypatch.setattr(module, "LEAST_HELD_OUT", 0)
     train, held_out = write_corpus(given, tokenizer, tmp_path / "c", block=30, held_out=5)
     assert fault(tmp_path / "c") is None
     expected = [tokenizer.pieces([d.text])[0] for d in given]
@@ -92,6 +93,19 @@ def test_few_documents_hold_out_their_last_blocks(tokenizer: Tokenizer, tmp_path
     assert held_out.counts.pieces == len(held_out.pieces) and train.counts.blocks == len(train)
     assert int(held_out.borders[0]) == 0 and int(held_out.borders[-1]) == len(held_out.pieces)
     assert len(train.begins) == len(train.pieces) and len(held_out.begins) == len(held_out.pieces)
+
+
+def test_at_least_a_tenth_is_held_out_of_little_text(tokenizer: Tokenizer, tmp_path: Path):
+    """One short document in a hundred would be a handful of hidden pieces, by which the best weights are chosen."""
+    given = [*documents(*[60] * 60), Document("odd", "Ж Ω " * 60)]
+    train, held_out = write_corpus(given, tokenizer, tmp_path / "c", block=20, held_out=100)
+    assert fault(tmp_path / "c") is None
+    pieces = sum(len(tokenizer.pieces([d.text])[0]) for d in given)
+    assert train.counts.pieces + held_out.counts.pieces == pieces == len(pieces_in(train)) + len(pieces_in(held_out))
+    assert pieces / 10 <= held_out.counts.pieces <= pieces / 10 + 40
+    assert held_out.lengths(np.arange(len(held_out))).max() <= 20
+    assert held_out.counts.unknown == held_out.counts.unknown == (held_out.pieces == tokenizer.ids["unk"]).sum() == 120
+    assert train.counts.unknown == 0
 
 
 def test_enough_is_held_out_and_no_more(tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

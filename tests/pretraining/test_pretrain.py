@@ -276,10 +276,10 @@ def test_an_encoder_that_has_learnt_nothing_is_not_passed_over_in_silence(
 ):
     """After one step it knows less than the frequencies do, after many it knows what follows what. The log says it too;
     nothing is said where too little is held out to tell."""
-    monkeypatch.setattr(material, "FEWEST_HELD_OUT", 100)
-    for steps, held_out, warned in ((1, 5, 1), (100, 5, 0), (1, 54, 0)):
-        output = tmp_path / f"{steps}-{held_out}"
-        _, events = run(tiny_encoder, replaced(CONFIG, steps=steps, held_out=held_out, output=str(output)))
+    for steps, fewest, warned in ((1, 100, 1), (100, 100, 0), (1, 10_000, 0)):
+        monkeypatch.setattr(material, "FEWEST_HELD_OUT", fewest)
+        output = tmp_path / f"{steps}-{fewest}"
+        _, events = run(tiny_encoder, replaced(CONFIG, steps=steps, held_out=5, output=str(output)))
         told = [event.message for event in events if isinstance(event, Warned)]
         assert len(told) == warned and all("learnt nothing" in message for message in told)
         assert (output / "train.jsonl").read_text().count("learnt nothing") == warned
@@ -351,6 +351,18 @@ def test_a_new_encoder_has_the_shape_of_its_size(tiny_encoder: Path):
     assert not same(mini, new_model("mini", tiny_encoder, settings={"window": 600}, seed=1))
     with pytest.raises(UsageError, match="size 'medium'"):
         new_model("medium", tiny_encoder)
+
+
+def test_only_positions_that_learn_are_there(tiny_encoder: Path):
+    """A longer window of fine-tuning would read with vectors that no step of pre-training has touched."""
+    made = new_model("mini", tiny_encoder, settings={"window": 64})
+    assert made.bundle.network.encoder.longest == 64
+
+
+def test_a_vocabulary_that_is_the_checkpoints_own_changes_nothing(tiny_encoder: Path, learnt: tuple):
+    output, _ = learnt
+    alone, given = (continued(output, vocabulary=v, settings=SETTINGS) for v in (None, tiny_encoder))
+    assert same(alone, given) and "transplanted" not in given.bundle.facts["base_model"]
 
 
 def test_rates_by_width_and_origin():

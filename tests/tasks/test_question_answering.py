@@ -166,6 +166,12 @@ def test_out_of_reach(tokenizer: Tokenizer):
     )
 
 
+def test_what_chooses_the_weights(tokenizer: Tokenizer):
+    """Where a question may have several answers most have none: their F1 is best where nothing is ever said."""
+    assert task_of(tokenizer).selection == "squad_v2/best_f1"
+    assert task_of(tokenizer, policy="flat").selection == "cuad/aupr"
+
+
 def test_answers_to_nothing_that_could_be_read_are_out_of_reach(tokenizer: Tokenizer):
     document = asked(Question("q", " \u200b", (ANNA,)))
     assert task_of(tokenizer).unreachable(document, tokenizer.pieces([TEXT])[0]) == (

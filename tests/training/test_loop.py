@@ -661,16 +661,55 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable:
 
 @pytest.mark.parametrize("with_output", [False, True])
 def test_the_best_evaluation_gives_the_weights(tiny_encoder, few, tmp_path, scripted, with_output):
-    """Of two equally good ones the first."""
+    """Of two equally good ones that with the lower held-out loss."""
     seen = scripted([0.2, 0.9, 0.5, 0.9])
     output = str(tmp_path) if with_output else None
-    model = SpanModel.create(tiny_encoder, task=TAGS)
-    trained = train(model, *few, TrainConfig(**{**SHORT, "epochs": 4}, output=output))
+    model, events = SpanModel.create(tiny_encoder, task=TAGS), []
+    trained = train(model, *few, TrainConfig(**{**SHORT, "epochs": 4}, output=output), [events.append])
+    losses = [event.report.losses["tags"] for event in events if isinstance(event, Evaluated)]
     assert len(seen) == 4 and not same(seen[1], seen[3])
-    assert same(weights(trained), seen[1])
+    best = min(1, 3, key=losses.__getitem__)
+    assert same(weights(trained), seen[best])
     assert trained.bundle.facts["report"]["micro"]["f1"] == 0.9
     if with_output:
-        assert same(weights(SpanModel.from_pretrained(tmp_path)), seen[1])
+        assert same(weights(SpanModel.from_pretrained(tmp_path)), seen[best])
+
+
+@pytest.mark.parametrize(("losses", "best"), [([3.0, 1.0, 2.0], 1), ([3.0, 2.0, 1.0], 2), ([1.0, 2.0, 3.0], 0)])
+def test_equal_scores_are_told_apart_by_their_losses(tiny_encoder, few, scripted, monkeypatch, losses, best):
+    """As of a reader that says nothing, which is right for most questions: its score stays, and its loss falls."""
+    seen = scripted([0.7] * 3)
+    report = material.AnnotatedDocuments.report
+    left = iter(losses)
+    monkeypatch.setattr(
+        material.AnnotatedDocuments,
+        "report",
+        lambda *given: dataclasses.replace(report(*given), losses={"tags": next(left)}),
+    )
+    trained = train(SpanModel.create(tiny_encoder, task=TAGS), *few, TrainConfig(**{**SHORT, "epochs": 3}))
+    assert same(weights(trained), seen[best])
+
+
+def test_a_held_out_loss_that_is_no_number_is_never_the_best(tiny_encoder, few, tmp_path, monkeypatch):
+    """The run ends, and what was best until then is the model in the folder; nothing is where nothing was good."""
+    model = SpanModel.create(tiny_encoder, task=TAGS)
+    monkeypatch.setattr(type(model.bundle.tasks[TAGS]), "selection", "loss/tags")
+    report = material.AnnotatedDocuments.report
+    for name, losses, kept in (("late", (2.0, math.nan), True), ("soon", (math.nan,), False)):
+        left, seen = iter(losses), []
+
+        def told(mine, bundle, *given, left=left, seen=seen):
+            seen.append(copy.deepcopy(bundle.network.state_dict()))
+            return dataclasses.replace(report(mine, bundle, *given), losses={"tags": next(left)})
+
+        monkeypatch.setattr(material.AnnotatedDocuments, "report", told)
+        config = TrainConfig(**{**SHORT, "epochs": 3}, output=str(tmp_path / name))
+        with pytest.raises(MachineError, match="the held-out loss is not a number") as caught:
+            train(model, *few, config)
+        assert ("the model in" in caught.value.found) is kept
+        assert (tmp_path / name / "checksums.json").exists() is kept
+        if kept:
+            assert same(weights(SpanModel.from_pretrained(tmp_path / name)), seen[0])
 
 
 def test_a_loss_is_better_when_lower(tiny_encoder, few, scripted, monkeypatch):
@@ -688,7 +727,7 @@ def test_early_stop(tiny_encoder, few, scripted):
     """Best in epoch 2, then nothing better for two epochs: five would do, four are run. Epochs that score nothing
     before anything was learnt do not count."""
     events: list = []
-    seen = scripted([0.0, 0.0, 0.0, 0.5, 0.4, 0.5, 0.9])
+    seen = scripted([0.0, 0.0, 0.0, 0.5, 0.4, 0.3, 0.9])
     config = TrainConfig(**{**SHORT, "epochs": 7}, patience=2)
     train(SpanModel.create(tiny_encoder, task=TAGS), few[0][:4], few[1], config, [events.append])
     assert len(seen) == 6

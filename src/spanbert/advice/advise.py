@@ -29,7 +29,7 @@ def advise(
     """
     reader = reach.reader_of(base_model)
     documents = [*train, *(dev or ())]
-    spans = sum(len(set(document.spans)) for document in documents)
+    spans = sum(len(set(_annotated(document))) for document in documents)
     choice = reach.best_choice(documents, reader, window)
     counts = consistency.label_counts(train)
     findings: list[Finding] = [*_refusals(train, dev), *reach.out_of_reach(choice, spans), *reading]

@@ -34,6 +34,10 @@ _FIXES = {
     gold.NO_WINDOW: "train with a larger --window, as far as the encoder reads, or shorten the spans",
     gold.POLICY: "say with --resolve which of them is learnt, or choose a looser --policy",
     gold.IN_PARTS: "annotate the parts as spans of their own",
+    gold.UNKNOWN_LABEL: "add the label to those that are learnt, or take it out",
+    gold.TOO_LONG: "train with a larger --longest-answer, or shorten the answers",
+    gold.NO_QUESTION: "write the question out",
+    gold.NO_PAIR: "train with a larger --window, or see whether the arguments can be found",
     NOT_ASKED: "add the label to `annotated` in these documents, or take that key out",
 }
 
@@ -162,7 +166,7 @@ def _not_asked(documents: Sequence[Document]) -> Iterator[Lost]:
 
 
 def out_of_reach(choice: Choice, spans: int) -> Iterator[Finding]:
-    """A finding for each reason; errors where all together are too many of the `spans`."""
+    """A finding for each reason; errors where all together are too many of the `spans` that could be learnt."""
     severity = ERROR if len(choice.lost) > MOST_LOST * spans else WARNING
     for reason in dict.fromkeys(lost.reason for lost in choice.lost):
         found = [(lost.document, lost.span) for lost in choice.lost if lost.reason == reason]

@@ -100,7 +100,7 @@ def answer_in_place(question: Question, text: str, name: str = "") -> Iterator[T
         yield line
     if not answers:
         silent = question.no_answer or 0.0
-        yield Text(f"  no answer that is probable enough (none at all: {silent:.2f})", style="yellow")
+        yield Text(f"  no answer that is probable enough (that the text has none: {silent:.2f})", style="yellow")
 
 
 def _readable(text: str) -> str:

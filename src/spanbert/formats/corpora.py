@@ -111,8 +111,11 @@ def _parquet(path: Path, reading: CorpusReading, report: ReadReport) -> Iterator
 def _text(record: Mapping[str, Any], key: str) -> str:
     text = record.get(key)
     if key not in record or text is not None and not isinstance(text, str):
-        found = f"no key {key!r}" if key not in record else f"{key} is a {type(text).__name__}"
-        raise DataError(found, f"text under {key!r}", nearest(key, record, "name the key: --text-key KEY"))
+        found = f"no key {key!r}" if key not in record else f"{key!r} holds a value of type {type(text).__name__}"
+        others = record.keys() - {key}
+        raise DataError(
+            found, f"text under {key!r}", nearest(key, others, "name the key that holds it: --text-key KEY")
+        )
     return text or ""
 
 

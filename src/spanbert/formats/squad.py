@@ -22,7 +22,9 @@ from .sources import Source
 
 SUFFIXES: tuple[str, ...] = ()
 TITLE = "title"
-_BEGINNING = re.compile(r'\s*\{\s*("version"\s*:\s*"?[^",]*"?\s*,\s*)?"data"\s*:\s*\[\s*(\{|\])')
+_TEXT = r'"(?:[^"\\]|\\.)*"'
+_MEMBER = rf"{_TEXT}\s*:\s*(?:{_TEXT}|[-+.\w]+|\{{[^{{}}\[\]]*\}})\s*,\s*"
+_BEGINNING = re.compile(rf'\s*\{{\s*(?:{_MEMBER})*"data"\s*:\s*\[\s*(?:\{{|\])')
 
 
 def recognises(source: Source) -> bool:

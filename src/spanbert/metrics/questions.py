@@ -28,6 +28,7 @@ from .spans import check_matched
 
 ONE = "arg-max"
 """The policy under which a question has one answer or none."""
+_HEADLINE = ("squad_v2/exact", "squad_v2/f1", "squad_v2/best_f1")
 _TYPES = ("who", "whom", "whose", "what", "which", "when", "where", "why", "how")
 _LENGTHS = ((1, "1 word"), (3, "2-3 words"), (7, "4-7 words"), (10**9, "8 or more words"))
 _CONTEXTS = ((100, "up to 100 words"), (200, "101-200 words"), (400, "201-400 words"), (10**9, "more than 400 words"))
@@ -109,8 +110,10 @@ def answer_report(gold: Sequence[Document], predicted: Sequence[Document], *, po
             "mrqa": {"exact_match": mrqa.exact, "f1": mrqa.f1},
         }
         intervals["squad_v1"] = {"exact_match": exact, "f1": overlap}
+    headline: tuple[str, ...] = ("squad_v1/exact_match", "squad_v1/f1") if "squad_v1" in scores else _HEADLINE
     if policy != ONE:
         scores["cuad"] = clause_scores([(each.accepted, _guesses(each)) for each in asked])
+        headline = ("cuad/aupr", *_HEADLINE)
     counts = _counts(asked, len(gold), several=policy != ONE)
     return replace(
         counted_report(counts, (ANSWER,), "answers:exact-text", policy),
@@ -121,7 +124,7 @@ def answer_report(gold: Sequence[Document], predicted: Sequence[Document], *, po
             "answer length": _group(asked, points, _answer_length, len(gold)),
             "context length": _group(asked, points, _context_length, len(gold)),
         },
-        headline=("squad_v2/exact", "squad_v2/f1", "squad_v2/best_f1"),
+        headline=headline,
     )
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
@@ -148,7 +149,7 @@ def write_corpus(
     """Read the documents once, in constant memory, and write `folder`/train and `folder`/held_out.
 
     block: most pieces of a block. held_out: in every so many documents one is held out, until that part has
-    HELD_OUT_PIECES; where there are too few documents for that, the last blocks are.
+    HELD_OUT_PIECES. Where that is less than LEAST_HELD_OUT pieces, or a tenth of all, the last blocks are held out too.
     Raises DataError where nothing is left to learn from.
     """
     with durable.staged(folder) as staging, ExitStack() as stack:
@@ -156,8 +157,10 @@ def write_corpus(
         for number, document in enumerate(documents):
             kept = number % held_out == held_out // 2 and aside.pieces < HELD_OUT_PIECES
             (aside if kept else train).add(document.text, block)
-        if not aside.blocks and train.blocks > 1:
-            train.give(aside, -(-train.blocks // held_out))
+        lacking = min(LEAST_HELD_OUT, HELD_OUT_PIECES, (train.pieces + aside.pieces) // 10) - aside.pieces
+        if train.blocks > 1 and (lacking > 0 or not aside.blocks):
+            share = max(lacking / train.pieces, 0 if aside.blocks else 1 / held_out)
+            train.give(aside, min(train.blocks - 1, math.ceil(share * train.blocks)))
         if not train.blocks or not aside.blocks:
             raise DataError(
                 f"{train.documents + train.too_short} documents with {train.pieces} pieces of text in all",
@@ -169,6 +172,8 @@ def write_corpus(
     return BlockCorpus.read(folder / "train"), BlockCorpus.read(folder / "held_out")
 
 
+LEAST_HELD_OUT = 2_000
+"""Pieces: on fewer the losses say little, and the best weights are chosen by them."""
 HELD_OUT_PIECES = 200_000
 """More text than that does not make the held-out losses more certain, only slower."""
 
@@ -250,14 +255,18 @@ class _Part:
         borders = np.fromfile(self._folder / "borders.bin", dtype=np.int64)
         cut = int(borders[-blocks])
         for name, kind in (("pieces", self._kind), ("begins", np.dtype(np.bool_))):
-            path = self._folder / f"{name}.bin"
-            other._files[name].write(np.fromfile(path, dtype=kind, offset=cut * kind.itemsize).tobytes())
+            moved = np.fromfile(self._folder / f"{name}.bin", dtype=kind, offset=cut * kind.itemsize)
+            other._files[name].write(moved.tobytes())
             self._files[name].truncate(cut * kind.itemsize)
+            other._hash.update(moved.tobytes())
+            unknown = int((moved == self._tokenizer.ids["unk"]).sum()) if name == "pieces" else 0
+            self.unknown, other.unknown = self.unknown - unknown, other.unknown + unknown
         self._files["borders"].truncate((len(borders) - blocks) * 8)
         for file in self._files.values():
             file.seek(0, 2)
-        other._files["borders"].write((borders[-blocks:] - cut).tobytes())
-        other.blocks, other.pieces, other.documents = blocks, self.pieces - cut, 1
+        other._files["borders"].write((borders[-blocks:] - cut + other.pieces).tobytes())
+        other.blocks, other.pieces = other.blocks + blocks, other.pieces + self.pieces - cut
+        other.documents = max(1, other.documents)
         self.blocks, self.pieces = self.blocks - blocks, cut
 
     def _write(self, ids: IntArray, begins: np.ndarray, block: int) -> None:

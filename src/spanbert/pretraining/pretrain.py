@@ -56,7 +56,7 @@ def new_model(
         num_hidden_layers=layers,
         num_attention_heads=width // 64,
         intermediate_size=4 * width,
-        max_position_embeddings=max(512, chosen.window),
+        max_position_embeddings=chosen.window,  # others would be there, and never have learnt anything
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -79,6 +79,9 @@ def continued(
     another encoder of it (`transplanted`), whose heads are new.
     """
     folder = locate(base_model)
+    new = None if vocabulary is None else Tokenizer.from_folder(locate(vocabulary))
+    if new is not None and new.fingerprint == Tokenizer.from_folder(folder).fingerprint:
+        new = None  # it is its own
 
     def tasks(encoder: Encoder, tokenizer: Tokenizer) -> Mapping[str, Task]:
         chosen = settings_from(TASK, settings or {})
@@ -88,11 +91,11 @@ def continued(
     facts: dict[str, object] = {"name": folder.resolve().name}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        if vocabulary is None and layers is None:
+        if new is None and layers is None:
             bundle = bundles.pretrained(folder, tasks)
         else:
             encoder, old = bundles.load_base(folder)
-            new = old if vocabulary is None else Tokenizer.from_folder(locate(vocabulary))
+            new = new or old
             MaskedHead.on(encoder, 0)  # which refuses encoders that cannot be pre-trained
             assert isinstance(encoder, PackedBert)
             encoder = transplanted(encoder, old, new, layers)

@@ -32,6 +32,9 @@ NO_WINDOW = "longer than a window"
 POLICY = "in conflict with another gold span under this policy (span classification with --policy nested may keep both)"
 UNKNOWN_LABEL = "a label this model does not have"
 IN_PARTS = "in several parts"
+TOO_LONG = "longer than the longest answer"
+NO_QUESTION = "the question has no word that could be read"
+NO_PAIR = "a pair that no window holds, of other types, or with an argument that cannot be found"
 
 
 def adapted(settings: S, documents: Sequence[Document], longest_span: int) -> S:

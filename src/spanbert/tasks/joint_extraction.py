@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 RELATION = "relation:"
 """Before the label of a relation, where spans are named too."""
-NO_PAIR = "a pair that no window holds, of other types, or with an argument that cannot be found"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,7 +165,7 @@ class JointExtraction:
                 or {relation.head, relation.tail} & lost
                 or related.types(relation) not in s.types
             ):
-                found.append((stretch, NO_PAIR))
+                found.append((stretch, gold.NO_PAIR))
         return tuple(dict.fromkeys(found))
 
     def head(self, encoder: Encoder) -> Head:

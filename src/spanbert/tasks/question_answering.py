@@ -41,8 +41,6 @@ SHORTEST = 30
 """Pieces that an answer may have at least, whatever the training data."""
 NARROWEST = 9
 """Positions of a window, so that question and text both have room."""
-TOO_LONG = "longer than the longest answer"
-NO_QUESTION = "the question has no word that could be read"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +88,6 @@ class QuestionAnswering:
 
     settings: AnswerSettings
     tokenizer: Tokenizer
-    selection = "squad_v2/best_f1"
     tells: ClassVar[tuple[str, ...]] = ("questions",)
     reads_spans = False
     weighs_sets = False
@@ -122,6 +119,13 @@ class QuestionAnswering:
     def ready(self) -> bool:
         """Always."""
         return True
+
+    @property
+    def selection(self) -> str:
+        """Of one answer the official F1 at its best threshold; of several the area under precision and recall, as most
+        questions have none, so that always saying nothing would look good.
+        """
+        return "squad_v2/best_f1" if self.settings.policy == ARG_MAX else "cuad/aupr"
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -248,9 +252,9 @@ class QuestionAnswering:
         if not pieces.exact(answer.start, answer.end):
             return gold.INSIDE_PIECE
         if run[1] - run[0] >= self.longest_answer:
-            return TOO_LONG
+            return gold.TOO_LONG
         whole = any(_holds(window, np.array([run])) for window in windows)
-        return "" if whole else gold.NO_WINDOW if windows else NO_QUESTION
+        return "" if whole else gold.NO_WINDOW if windows else gold.NO_QUESTION
 
     def _windows(self, pieces: Pieces, question: IntArray, unit: int) -> list[Window]:
         """Of one question; one without any piece has none."""

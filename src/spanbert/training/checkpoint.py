@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import math
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -40,6 +41,8 @@ class State:
     steps: int = 0
     seconds: float = 0.0
     best: float | None = None
+    best_loss: float = math.inf
+    """The sum of its held-out losses."""
     best_step: int = -1
     best_report: dict[str, Any] = field(default_factory=dict)
     stale: int = 0

@@ -12,25 +12,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from ..bundle import CHECKSUMS, Bundle
 from ..calibration.curve import Calibration
 from ..documents import Document
 from ..errors import DataError, MachineError
 from ..evaluation import seen
-from ..heads.head import Network
-from ..inference.precision import choose_device, choose_dtype, room
+from ..inference.precision import choose_device, choose_dtype
 from ..inference.span_model import SpanModel
 from . import data
 from .checkpoint import Checkpoints, State, other_run, output_folder, require_room
 from .config import TrainConfig
-from .data import Corpus, Step
+from .data import Corpus
 from .identity import deciding, digest
 from .material import AnnotatedDocuments, Material
 from .optimizer import default_rate, make_optimizer, set_rates
-from .processes import ALONE, Processes, joined
+from .processes import Processes, joined
 from .signals import Request, leave, stop_request
+from .step import take_step
 from .tracking import Evaluated, Event, Finished, JsonLog, Observer, Started, Stepped, Warned
 
 MOST_SKIPPED = 3
@@ -98,6 +97,10 @@ def learn(
     return run.finished() or run.train(hold.stop)
 
 
+class _Diverged(Exception):
+    """The weights are past learning; says by which loss."""
+
+
 @dataclass(slots=True)
 class _Run:
     """Everything a run holds; `state` is what moves."""
@@ -162,12 +165,15 @@ class _Run:
         self._tell(Started(facts, tuple(lines), self.material.rounds, self.state.steps))
         for doubt in self.material.doubts(self.bundle):
             self._tell(Warned(doubt))
-        while self.state.epoch < self.material.rounds and self.state.stale < self.config.patience:
-            self._epoch(stop)
-            self._evaluate()
-            self.state.epoch, self.state.position = self.state.epoch + 1, 0
-            self._save()
-            self._leave_if_asked(stop)
+        try:
+            while self.state.epoch < self.material.rounds and self.state.stale < self.config.patience:
+                self._epoch(stop)
+                self._evaluate()
+                self.state.epoch, self.state.position = self.state.epoch + 1, 0
+                self._save()
+                self._leave_if_asked(stop)
+        except _Diverged as fault:
+            raise self._ended_early(str(fault)) from None
         stale = self.state.epoch < self.material.rounds
         return self._finish(f"no better report for {self.state.stale} epochs" if stale else "all epochs done")
 
@@ -225,14 +231,15 @@ class _Run:
         report = self.material.report(bundle, self.device, self.dtype)
         name = next(iter(bundle.tasks.values())).selection
         value = self.processes.agreed(report.value(name))  # or one might stop without the others
+        if math.isnan(value):
+            raise _Diverged("the held-out loss is not a number")
         goodness = -value if name.startswith("loss/") else value
-        # a score of nothing tells nothing: among such weights the longer trained ones are the better bet
-        known = math.nan if state.best is None else state.best
-        best = math.isnan(known) or goodness > known or goodness == known == 0.0
-        if len(self.bundle.tasks) > 1:  # of equal reports of the first task the later: the others have learnt on
-            best = best or goodness == state.best
+        # of equal scores the lower loss decides; of none at all, which tells nothing, the longer training
+        loss = self.processes.agreed(sum(report.losses.values()))
+        best = state.best is None or (goodness, -loss) > (state.best, -state.best_loss)
+        best = best or goodness == state.best == 0.0
         if best:
-            state.best, state.best_step, state.stale = goodness, state.steps, 0
+            state.best, state.best_loss, state.best_step, state.stale = goodness, loss, state.steps, 0
             state.best_report = report.to_json()
             self._keep_best()
         else:
@@ -301,11 +308,16 @@ class _Run:
     def _count_skipped(self, losses: dict[str, float]) -> None:
         self.skipped = 0 if all(map(math.isfinite, losses.values())) else self.skipped + 1
         if self.skipped > MOST_SKIPPED:
-            raise MachineError(
-                f"the loss was not a number for {self.skipped} steps in a row",
-                "a finite loss",
-                "start anew in another folder with a lower --learning-rate, or with --dtype float32",
-            )
+            raise _Diverged(f"the loss was not a number for {self.skipped} steps in a row")
+
+    def _ended_early(self, fault: str) -> MachineError:
+        """What to raise where a run cannot go on; the best weights until then become the model in the output folder."""
+        kept = ""
+        if self.state.best is not None:
+            self._finish(fault)
+            kept = f"; the model in {self.config.output} is that of step {self.state.best_step}, the best until then"
+        remedy = "start anew in another folder with a lower --learning-rate, or with --dtype float32"
+        return MachineError(fault + kept * (self.config.output is not None), "a finite loss", remedy)
 
     def _keep_best(self) -> None:
         """On disk where there is an output folder and room in it, else in memory."""
@@ -349,30 +361,6 @@ class _Run:
             except MachineError as error:  # the log cannot be written: the run is worth more than its log
                 self.observers.remove(observer)
                 self._tell(Warned(f"this log ends here: {error.found}"))
-
-
-def take_step(
-    network: Network, step: Step, optimizer: torch.optim.Optimizer, clip: float, processes: Processes = ALONE
-) -> dict[str, float]:
-    """One update of the weights: the mean of each named loss over the whole step, whatever parts it ran in.
-
-    Where a loss or the gradient is not finite the weights are left alone; the losses say so.
-    """
-    network.train()
-    optimizer.zero_grad(set_to_none=True)
-    counts, means = step.counts, dict.fromkeys(step.counts, 0.0)
-    weights = network.head(step.task).weights
-    for batch, targets in processes.share(step).parts(room(network.device, data.PART_POSITIONS)):
-        losses = {name: total / max(counts[name], 1.0) for name, total in network(step.task, batch, targets).items()}
-        torch.stack([weights[name] * loss for name, loss in losses.items()]).sum().backward()  # type: ignore[no-untyped-call]
-        for name, loss in losses.items():
-            means[name] += float(loss.detach())
-    means = processes.add_up(network, means)
-    norm = nn.utils.clip_grad_norm_(network.parameters(), clip)
-    if torch.isfinite(norm) and all(map(math.isfinite, means.values())):
-        optimizer.step()
-        return means
-    return {name: math.nan for name in means}
 
 
 def _adapted(bundle: Bundle, corpus: Corpus) -> Bundle:
