@@ -132,7 +132,10 @@ def test_without_answers(tmp_path: Path):
         ('{"data": [{"title": "x", "paragraphs": [{"qas": []}]}]}', "a paragraph without 'context'"),
         ('{"data": [{"paragraphs": [{"context": "x", "qas": [{"question": "y"}]}]}]}', "id None of a question"),
         ('{"data": [{"paragraphs": [{"context": "x", "qas": [{"id": "y"}]}]}]}', "a question without 'question'"),
-        (squad(question(), {"id": "r", "question": "?", "answers": [{"text": "won"}]}), "answer_start None"),
+        (
+            squad(question(), {"id": "r", "question": "?", "answers": [{"text": "won", "answer_start": 0.5}]}),
+            "answer_start 0.5",
+        ),
         ('{"data": [{"paragraphs": {}}]}', "'paragraphs' is an object"),
         ('{"data": [{"paragraphs": [{"context": "x", "qas": [', "invalid JSON"),
     ],
@@ -287,3 +290,13 @@ def test_what_else_stands_before_the_articles(tmp_path: Path, before: str) -> No
     path = tmp_path / "a.json"
     path.write_text(f'{{{before}"data": [{{"title": "t", "paragraphs": [{{"context": "x", "qas": []}}]}}]}}')
     assert [document.text for document in read_documents(path)] == ["x"]
+
+
+def test_answers_in_columns_and_without_a_start(tmp_path: Path) -> None:
+    """As the `datasets` library has them; and where a start is missing the text says where it is."""
+    columns = {"text": ["Denver Broncos", "Santa Clara"], "answer_start": [5, None]}
+    (document,), report = read(tmp_path, squad({"id": "q", "question": "Who?", "answers": columns}))
+    assert document.questions[0].answers == (BRONCOS, Span(27, 38, ANSWER))
+    assert report.repaired["answers moved to where their text stands"] == 1
+    with pytest.raises(DataError, match="2 texts of answers and 1 starts"):
+        read(tmp_path, squad({"id": "q", "question": "Who?", "answers": {**columns, "answer_start": [5]}}))

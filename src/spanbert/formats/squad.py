@@ -142,10 +142,11 @@ def _question(record: dict[str, object], text: str, report: ReadReport) -> Quest
     if record.get("answers") is None and not impossible:
         return Question(identifier, question)
     spans, texts = [], []
-    for item in strict_json.items(record, "answers"):
-        answer = strict_json.mapping(item, "an answer")
+    for answer in _answers(record):
         said = strict_json.string(answer, "text", "an answer")
-        start = whole_number(answer.get("answer_start"), "answer_start", report)
+        start = (
+            -1 if answer.get("answer_start") is None else whole_number(answer["answer_start"], "answer_start", report)
+        )
         found = placed(text, said, start, report)
         if found is not None:
             spans.append(found)
@@ -157,6 +158,17 @@ def _question(record: dict[str, object], text: str, report: ReadReport) -> Quest
     unusable = not spans and (texts or (bool(record.get("answers")) and not impossible))
     answers = None if unusable else tuple(dict.fromkeys(spans))
     return Question(identifier, question, answers, texts=tuple(texts))
+
+
+def _answers(record: Mapping[str, object]) -> list[dict[str, object]]:
+    """One object each, also where they stand as columns, as in the `datasets` library. Raises DataError."""
+    given = record.get("answers")
+    if isinstance(given, dict):
+        texts, starts = (strict_json.items(given, name) for name in ("text", "answer_start"))
+        if len(texts) != len(starts):
+            raise DataError(f"{len(texts)} texts of answers and {len(starts)} starts", "as many", "correct the record")
+        return [{"text": text, "answer_start": start} for text, start in zip(texts, starts, strict=True)]
+    return [strict_json.mapping(item, "an answer") for item in strict_json.items(record, "answers")]
 
 
 def _impossible(record: Mapping[str, object], report: ReadReport) -> bool:
