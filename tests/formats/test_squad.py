@@ -300,3 +300,13 @@ def test_answers_in_columns_and_without_a_start(tmp_path: Path) -> None:
     assert report.repaired["answers moved to where their text stands"] == 1
     with pytest.raises(DataError, match="2 texts of answers and 1 starts"):
         read(tmp_path, squad({"id": "q", "question": "Who?", "answers": {**columns, "answer_start": [5]}}))
+
+
+def test_where_every_question_is_answered_no_list_names_no_answer(tmp_path: Path) -> None:
+    """As in the lists of the reference scripts for SQuAD 1.1, which begin with the prediction."""
+    (document,) = predicted()
+    answered = replace(document, questions=document.questions[:1])
+    write_documents([answered], tmp_path / "out", "squad-predictions")
+    files = {path.name: json.loads(path.read_text()) for path in (tmp_path / "out").iterdir()}
+    assert "" not in [row["text"] for row in files["nbest_predictions.json"]["q"]]
+    assert files["nbest_predictions.json"]["q"][0]["text"] == files["predictions.json"]["q"]

@@ -77,7 +77,8 @@ def command(
     with bar("pre-training") as progress:
         display = TrainingDisplay(progress, "evaluation")
         trained = pretrain(model, texts, pretrain_config, [display], source=_source(paths, values))
-    told(report, "corpus", verbose=False)
+    if report.documents:  # a run that is gone on with has read them before
+        told(report, "corpus", verbose=False)
     talk().print(
         f"the encoder is in {values['output']}\n"
         f"next:\n  spanbert train --base-model {values['output']} --train FILE --output MODEL",

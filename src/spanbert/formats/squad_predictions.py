@@ -37,7 +37,7 @@ def write(documents: Iterable[Document], target: str | Path) -> Counter[str]:
     """
     folder = new_folder(target)
     answers: dict[str, str] = {}
-    n_best: dict[str, list[object]] = {}
+    n_best: dict[str, list[dict[str, str | float]]] = {}
     odds: dict[str, float] = {}
     lost: Counter[str] = Counter()
     for document in documents:
@@ -49,12 +49,14 @@ def write(documents: Iterable[Document], target: str | Path) -> Counter[str]:
             n_best[question.id] = _listed(question, document.text)
             best = max((span.score or 0.0 for span in question.n_best), default=0.0)
             odds[question.id] = math.log(max(question.no_answer or 0.0, _LEAST)) - math.log(max(best, _LEAST))
+    if all(answers.values()):  # as of SQuAD 1.1, in whose lists the reference scripts have no empty text
+        n_best = {id: [row for row in rows if row["text"]] for id, rows in n_best.items()}
     for name, content in ((PREDICTIONS, answers), (N_BEST, n_best), (NULL_ODDS, odds)):
         write_text(folder / name, strict_json.dump(content).decode() + "\n")
     return +lost
 
 
-def _listed(question: Question, text: str) -> list[object]:
+def _listed(question: Question, text: str) -> list[dict[str, str | float]]:
     """The n-best, "no answer" among them as an empty text, the most probable first."""
     rows = [(text[span.start : span.end], span.score or 0.0) for span in question.n_best]
     if question.no_answer is not None:
