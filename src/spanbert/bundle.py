@@ -242,7 +242,7 @@ def _read_stock(folder: Path) -> Bundle:
     shape = loading.read_config(folder)
     for name in ANNOTATED:
         kind = task_class(name)
-        if kind.stock and loading.has_plain_head(shape) and architecture == loading.stock_class(shape, kind.stock):
+        if kind.adopts and loading.has_plain_head(shape) and architecture == loading.stock_class(shape, kind.adopts):
             encoder, tokenizer, weights = _encoder(folder)
             with at(file=folder / "config.json"):
                 settings = kind.adopted(record)

@@ -90,11 +90,6 @@ def test_windows_before_training_share_a_half(tokenizer: Tokenizer):
     assert shared[0] >= 10 > shared[1] >= 2
 
 
-def test_text_only():
-    document = Document("d", TEXT, (A,), annotated=frozenset("X"), meta={"answer": 1})
-    assert gold.text_only(document) == Document("d", TEXT)
-
-
 def test_unreachable_names_each_span_once(tokenizer: Tokenizer):
     """A repeated span is within reach: repeats count once."""
     spans = (Span(0, 4, "X"), Span(0, 4, "X"), Span(1, 4, "X"), Span(1, 4, "X"), Span(5, 8, "Z"))

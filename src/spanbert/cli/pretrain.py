@@ -58,9 +58,8 @@ def command(
     values = read_config(config, _known(), ("corpus", "output"), ("base_model", "vocabulary")) | given
     paths = _checked(values, inspecting=inspect is not None)
     report = ReadReport(Reading(**split(Reading, values)))
-    reading = CorpusReading(**split(CorpusReading, values))
     masking = split(SETTINGS, values)
-    texts = counted(read_texts(paths, reading, report), "reading")
+    texts = counted(read_texts(paths, CorpusReading(**split(CorpusReading, values)), report), "reading")
     if inspect is not None:
         show_masks(inspection_of(values.get("vocabulary") or values["base_model"], masking), texts, inspect)
         return

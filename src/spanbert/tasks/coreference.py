@@ -23,7 +23,7 @@ from ..targets import DISTANCES, ClusterTargets
 from ..tokenization import Pieces, Tokenizer
 from ..windows import Table, Window
 from . import gold
-from .task import Example, Settings
+from .task import Example, Settings, Task
 
 if TYPE_CHECKING:
     from ..encoder.loading import Encoder
@@ -55,35 +55,20 @@ class CoreferenceSettings(Settings):
 
 
 @dataclass(frozen=True)
-class Coreference:
+class Coreference(Task):
     """See the top of this file; the contract is `tasks/task.py`."""
 
     settings: CoreferenceSettings
     tokenizer: Tokenizer
     selection = "headline"
     tells: ClassVar[tuple[str, ...]] = ("clusters",)
-    reads_spans = False
-    weighs_sets = False
-    pipeline = gold.PIPELINE
-    example = 'document = model.predict("Text of any length.")'
-    command = gold.COMMAND
-    stock = None
     threshold = 0.0
     floor = FLOOR
-
-    @property
-    def ready(self) -> bool:
-        """Always."""
-        return True
 
     @property
     def outputs(self) -> tuple[str, ...]:
         """Mentions, the two views of links, and how far back each looks."""
         return ("mention", "later", "earlier", "recency")
-
-    def stock_config(self) -> dict[str, object]:
-        """No stock class finds clusters."""
-        return {}
 
     def adapted(self, documents: Sequence[Document], longest_span: int) -> Self:
         """Windows that share the longest mention and some context, and whether there are singletons."""
@@ -104,10 +89,6 @@ class Coreference:
         least = 2 if self.settings.singletons is False else 1
         counted = (cluster for cluster in document.clusters if len(cluster.spans) >= least)
         return [replace(span, label=MENTION) for cluster in counted for span in cluster.spans]
-
-    def visible(self, document: Document) -> Document:
-        """The text."""
-        return gold.text_only(document)
 
     def examples(self, document: Document, pieces: Pieces, draw: np.random.Generator | None) -> Iterator[Example]:
         """Predicting a window each; in training all windows, a few neighbours at a time, from a drawn offset on."""
@@ -137,10 +118,6 @@ class Coreference:
         from ..heads.coreference import CoreferenceHead
 
         return CoreferenceHead(encoder.width)
-
-    def candidates(self, document: Document, pieces: Pieces, table: Table) -> tuple[Candidate, ...]:  # noqa: ARG002
-        """None: what is calibrated is links."""
-        return ()
 
     def decode(self, document: Document, pieces: Pieces, table: Table) -> Decoded:  # noqa: ARG002
         """All probable mentions in the order of the text, and for each the antecedent that stands for its chain."""

@@ -19,10 +19,6 @@ from .task import Settings
 S = TypeVar("S", bound=Settings)
 
 ARG_MAX = "arg-max"
-PIPELINE = "token-classification"
-EXAMPLE = 'document = model.predict("Text of any length.")'
-COMMAND = "predict --model {model} --input FILE --format highlight"
-
 FLOOR = -6.0  # log-odds below which a pair of pieces is not worth keeping: a probability of 0.25 %
 FILL_PER_100_PIECES = 10  # improbable spans that may stand in the room left by the probable ones; in short texts too
 
@@ -48,18 +44,6 @@ def windows(settings: Settings, tokenizer: Tokenizer, pieces: Pieces) -> list[Wi
     """The windows of a document; before there was training data to learn the overlap from, it is half a window."""
     overlap = settings.window // 2 if settings.overlap is None else settings.overlap
     return cut(pieces, settings.window, overlap, tokenizer.frame)
-
-
-def scored(
-    _: object, gold: Sequence[Document], predicted: Sequence[Document]
-) -> tuple[Sequence[Document], Sequence[Document]]:
-    """All of them, whole; for tasks to take over as their method."""
-    return gold, predicted
-
-
-def text_only(document: Document) -> Document:
-    """What such a task may see of a gold document."""
-    return Document(document.id, document.text)
 
 
 def teachable(document: Document, labels: Sequence[str], policy: str, how: str) -> tuple[Span, ...]:

@@ -30,7 +30,7 @@ from ..targets import JointTargets, PairTargets
 from ..tokenization import IntArray, Pieces, Tokenizer
 from ..windows import GIVEN, Table
 from . import gold, related
-from .task import Example, Settings
+from .task import Example, Settings, Task
 
 if TYPE_CHECKING:
     from ..encoder.loading import Encoder
@@ -72,36 +72,19 @@ class JointSettings(Settings):
 
 
 @dataclass(frozen=True)
-class JointExtraction:
+class JointExtraction(Task):
     """See the top of this file; the contract is `tasks/task.py`."""
 
     settings: JointSettings
     tokenizer: Tokenizer
     selection = "spans_and_relations/f1"
     tells: ClassVar[tuple[str, ...]] = ("spans", "relations")
-    scored = gold.scored
-    reads_spans = False
-    weighs_sets = False
-    pipeline = gold.PIPELINE
-    example = gold.EXAMPLE
-    command = gold.COMMAND
-    stock = None
-    threshold = 0.5
     floor = gold.FLOOR
-
-    @property
-    def ready(self) -> bool:
-        """Whether labels are known."""
-        return bool(self.settings.labels)
 
     @property
     def outputs(self) -> tuple[str, ...]:
         """Labels of spans, of relations, and which types may be related."""
         return (*self.settings.labels, *self.settings.types)
-
-    def stock_config(self) -> dict[str, object]:
-        """No stock class finds relations."""
-        return {}
 
     def adapted(self, documents: Sequence[Document], longest_span: int) -> Self:
         """Labels and types of the data, and windows that share its longest related stretch and some context."""
@@ -125,10 +108,6 @@ class JointExtraction:
     def annotations(self, document: Document) -> Sequence[Span]:
         """The spans, and of each relation the stretch from one argument to the other."""
         return [*document.spans, *map(_stretch, related.known(document))]
-
-    def visible(self, document: Document) -> Document:
-        """The text."""
-        return gold.text_only(document)
 
     def examples(self, document: Document, pieces: Pieces, draw: np.random.Generator | None) -> Iterator[Example]:
         """A window each. Losses are divided by its pieces, and by its gold spans. When predicting, the spans that the

@@ -9,7 +9,6 @@ too, and such checkpoints are read.
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,7 +28,7 @@ from ..tokenization import IntArray, Pieces, Tokenizer
 from ..windows import Table, Window, cut
 from . import gold
 from .gold import ARG_MAX
-from .task import Example, Settings
+from .task import Example, Settings, Task
 
 if TYPE_CHECKING:
     from ..encoder.loading import Encoder
@@ -83,42 +82,31 @@ class AnswerSettings(Settings):
 
 
 @dataclass(frozen=True)
-class QuestionAnswering:
+class QuestionAnswering(Task):
     """See the top of this file; the contract is `tasks/task.py`."""
 
     settings: AnswerSettings
     tokenizer: Tokenizer
     tells: ClassVar[tuple[str, ...]] = ("questions",)
-    reads_spans = False
-    weighs_sets = False
+    adopts = "QuestionAnswering"
     pipeline = "question-answering"
     example = 'question = model.answer("When does it end?", "Text of any length.")'
     command = 'ask --model {model} --document FILE "QUESTION"'
-    floor = -math.inf
-    stock = "QuestionAnswering"
-
-    def __post_init__(self) -> None:
-        if self.settings.scorer == "pairs":
-            object.__setattr__(self, "stock", None)  # no stock class has a span scorer
 
     @classmethod
     def adopted(cls, config: Mapping[str, object]) -> AnswerSettings:  # noqa: ARG003 - it says nothing of questions
         """Settings of a stock checkpoint."""
         return AnswerSettings()
 
-    def stock_config(self) -> dict[str, object]:
-        """Nothing beyond the encoder's."""
-        return {}
+    @property
+    def stock(self) -> str | None:
+        """None has a span scorer."""
+        return self.adopts if self.settings.scorer == "ends" else None
 
     @property
     def threshold(self) -> float:
         """What is more likely right than not; where every question has an answer, the best one however improbable."""
         return 0.5 if self.settings.unanswerable or self.settings.policy != ARG_MAX else 0.0
-
-    @property
-    def ready(self) -> bool:
-        """Always."""
-        return True
 
     @property
     def selection(self) -> str:

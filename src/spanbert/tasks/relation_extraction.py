@@ -11,7 +11,6 @@ Arguments are spans that the document has, or those that another task of the sam
 from __future__ import annotations
 
 import heapq
-import math
 import re
 import warnings
 from collections import Counter
@@ -23,7 +22,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
-from ..documents import Candidate, Decoded, Document, Judged, Relation, RelationCandidate, Span
+from ..documents import Decoded, Document, Judged, Relation, RelationCandidate, Span
 from ..errors import SpanbertWarning, UsageError, not_among
 from ..metrics.relation_report import relation_report
 from ..metrics.relations import NO_RELATION
@@ -32,7 +31,7 @@ from ..targets import RelationTargets
 from ..tokenization import IntArray, Pieces, Tokenizer
 from ..windows import HEAD_BEGINS, TAIL_BEGINS, Table, Window
 from . import gold, related
-from .task import Example, Settings
+from .task import Example, Settings, Task
 
 if TYPE_CHECKING:
     from ..encoder.loading import Encoder
@@ -80,36 +79,21 @@ class RelationSettings(Settings):
 
 
 @dataclass(frozen=True)
-class RelationExtraction:
+class RelationExtraction(Task):
     """See the top of this file; the contract is `tasks/task.py`."""
 
     settings: RelationSettings
     tokenizer: Tokenizer
-    selection = "micro/f1"
     tells: ClassVar[tuple[str, ...]] = ("relations",)
-    scored = gold.scored
     reads_spans = True
-    weighs_sets = False
     pipeline = "text-classification"
     example = "document = model.predict(document)  # one with spans: its relations"
     command = "predict --model {model} --input FILE"
-    stock = None
-    threshold = 0.5
-    floor = -math.inf
-
-    @property
-    def ready(self) -> bool:
-        """Whether labels are known."""
-        return bool(self.settings.labels)
 
     @property
     def outputs(self) -> tuple[str, ...]:
         """The labels."""
         return self.settings.labels
-
-    def stock_config(self) -> dict[str, object]:
-        """No stock class reads pairs."""
-        return {}
 
     def adapted(self, documents: Sequence[Document], longest_span: int) -> Self:  # noqa: ARG002 - a window is a pair's own
         """Labels and types of the data, which pairs are asked, and whether one may have several relations."""
@@ -191,10 +175,6 @@ class RelationExtraction:
         from ..heads.relations import RelationHead
 
         return RelationHead(encoder.width, len(self.settings.labels))
-
-    def candidates(self, document: Document, pieces: Pieces, table: Table) -> tuple[Candidate, ...]:  # noqa: ARG002
-        """No spans."""
-        return ()
 
     def decode(self, document: Document, pieces: Pieces, table: Table) -> Decoded:
         """Of each pair its best label, or all where it may have several, unless hopeless."""

@@ -32,7 +32,7 @@ from ..tokenization import Pieces, Tokenizer
 from ..windows import Table
 from . import gold
 from .gold import ARG_MAX, FLOOR
-from .task import Example, Settings
+from .task import Example, Settings, Task
 
 if TYPE_CHECKING:
     from ..encoder.loading import Encoder
@@ -51,20 +51,13 @@ class SpanSettings(Settings):
 
 
 @dataclass(frozen=True)
-class SpanClassification:
+class SpanClassification(Task):
     """See the top of this file; the contract is `tasks/task.py`."""
 
     settings: SpanSettings
     tokenizer: Tokenizer
-    selection = "micro/f1"
     tells: ClassVar[tuple[str, ...]] = ("spans",)
-    scored = gold.scored
-    reads_spans = False
     weighs_sets = True
-    pipeline = gold.PIPELINE
-    example = gold.EXAMPLE
-    command = gold.COMMAND
-    stock = None
 
     def __post_init__(self) -> None:
         for name, choices in (("policy", (*POLICIES, ARG_MAX)), ("resolve", tuple(RESOLVERS))):
@@ -95,18 +88,9 @@ class SpanClassification:
         return -math.inf if self.settings.policy == ARG_MAX else FLOOR
 
     @property
-    def ready(self) -> bool:
-        """Whether labels are known."""
-        return bool(self.settings.labels)
-
-    @property
     def outputs(self) -> tuple[str, ...]:
         """The labels."""
         return self.settings.labels
-
-    def stock_config(self) -> dict[str, object]:
-        """No stock class has a span scorer."""
-        return {}
 
     def adapted(self, documents: Sequence[Document], longest_span: int) -> Self:
         """Labels of the data, and windows that share its longest span and some context."""
@@ -115,10 +99,6 @@ class SpanClassification:
     def annotations(self, document: Document) -> Sequence[Span]:
         """The spans."""
         return document.spans
-
-    def visible(self, document: Document) -> Document:
-        """The text."""
-        return gold.text_only(document)
 
     def examples(self, document: Document, pieces: Pieces, draw: np.random.Generator | None) -> Iterator[Example]:
         """A window each. The loss of all its pairs is divided by its number of pieces, not of pairs: so a long

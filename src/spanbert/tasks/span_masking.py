@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, ClassVar, Self, cast
 import numpy as np
 
 from .. import masking
-from ..documents import Candidate, Decoded, Document, Judged, Span
+from ..documents import Decoded, Document, Judged, Span
 from ..errors import UsageError, not_among
 from ..metrics.report import Report
 from ..targets import BoolArray, MaskTargets
 from ..tokenization import IntArray, Pieces, Tokenizer
 from ..windows import Table, Window, split
-from . import gold
-from .task import Example, Settings
+from .task import Example, Settings, Task
 
 if TYPE_CHECKING:
     from ..encoder.loading import Encoder
@@ -85,7 +84,7 @@ MASKINGS: dict[str, Callable[[MaskingSettings, BoolArray, int, np.random.Generat
 
 
 @dataclass(frozen=True)
-class SpanMasking:
+class SpanMasking(Task):
     """See the top of this file; the contract is `tasks/task.py`."""
 
     settings: MaskingSettings
@@ -94,13 +93,9 @@ class SpanMasking:
     """Draws random pieces as often as they occur in a corpus; None: all pieces alike."""
     selection = "loss/masked"
     tells: ClassVar[tuple[str, ...]] = ()
-    scored = gold.scored
-    reads_spans = False
-    weighs_sets = False
     pipeline = "fill-mask"
     example = ""
     command = ""
-    threshold = 0.5
     floor = 0.0
     stock = "MaskedLM"
 
@@ -126,10 +121,6 @@ class SpanMasking:
         """Nothing."""
         return ()
 
-    def visible(self, document: Document) -> Document:
-        """The text."""
-        return gold.text_only(document)
-
     def examples(self, document: Document, pieces: Pieces, draw: np.random.Generator | None) -> Iterator[Example]:  # noqa: ARG002
         """A window each, its spans hidden anew by every draw."""
         for window in split(pieces, self.settings.window, self.tokenizer.frame):
@@ -144,10 +135,6 @@ class SpanMasking:
         from ..heads.masked import MaskedHead
 
         return cast("Head", MaskedHead.on(encoder, self.settings.boundary_weight))  # an `OverVocabulary`
-
-    def candidates(self, document: Document, pieces: Pieces, table: Table) -> tuple[Candidate, ...]:  # noqa: ARG002
-        """None."""
-        return ()
 
     def decode(self, document: Document, pieces: Pieces, table: Table) -> Decoded:  # noqa: ARG002
         """Nothing."""

@@ -7,17 +7,18 @@ is imported inside `Task.head`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
-from ..documents import Judged, check_label
+from ..documents import Document, Judged, check_label
 from ..errors import UsageError
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from ..documents import Candidate, Decoded, Document, Span
+    from ..documents import Candidate, Decoded, Span
     from ..encoder.loading import Encoder
     from ..heads.head import Head
     from ..metrics.report import Report
@@ -61,35 +62,49 @@ class Example:
 
 
 class Task(Protocol):
-    """The contract. `settings` and `tokenizer` are given when it is made."""
+    """The contract, with what most tasks have in common. `settings` and `tokenizer` are given when it is made."""
 
     settings: Settings
     tokenizer: Tokenizer
-    selection: str
-    """The number of the report that picks the best checkpoint; names under `loss/` are better when lower."""
-    threshold: float
-    """Probability below which nothing is returned, until a better one was measured."""
-    floor: float
-    """Log-odds below which a row of the head is not worth keeping."""
     tells: ClassVar[tuple[str, ...]]
     """What of a document it fills in: spans, relations, clusters, questions. Those it reads too: it answers them."""
-    reads_spans: bool
+    adopts: ClassVar[str | None] = None
+    """The stock class whose checkpoints it reads, by `adopted`, its settings for a `config.json`; None: none."""
+    reads_spans: bool = False
     """It reads a document's spans; where it has none, those that the other tasks of the model find."""
-    weighs_sets: bool
+    weighs_sets: bool = False
     """Its candidates are all the spans that it considers, so that sets of them can be compared."""
-    pipeline: str
+    pipeline: str = "token-classification"
     """What model hubs call it."""
-    example: str
+    example: str = 'document = model.predict("Text of any length.")'
     """A line of Python that uses a `model` of this task."""
-    command: str
+    command: str = "predict --model {model} --input FILE --format highlight"
     """The verb and flags that show one at work, `{model}` for its folder."""
-    stock: str | None
-    """The stock class of `transformers` that can hold this task, as in Bert*ForTokenClassification*; None: none."""
+
+    @property
+    def selection(self) -> str:
+        """The number of the report that picks the best checkpoint; names under `loss/` are better when lower."""
+        return "micro/f1"
+
+    @property
+    def threshold(self) -> float:
+        """Probability below which nothing is returned, until a better one was measured."""
+        return 0.5
+
+    @property
+    def floor(self) -> float:
+        """Log-odds below which a row of the head is not worth keeping."""
+        return -math.inf
+
+    @property
+    def stock(self) -> str | None:
+        """The stock class of `transformers` that can hold it, as in Bert*ForTokenClassification*; None: none can."""
+        return self.adopts
 
     @property
     def ready(self) -> bool:
         """Whether it is known what the head must say: a task that finds labels has some."""
-        ...
+        return bool(self.settings.labels)
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -97,8 +112,8 @@ class Task(Protocol):
         ...
 
     def stock_config(self) -> dict[str, object]:
-        """What its stock class reads from `config.json`."""
-        ...
+        """What its stock class reads from `config.json`, beyond the encoder's."""
+        return {}
 
     def adapted(self, documents: Sequence[Document], longest_span: int) -> Self:
         """The task with every setting filled in that was left to the training data."""
@@ -109,8 +124,8 @@ class Task(Protocol):
         ...
 
     def visible(self, document: Document) -> Document:
-        """What the model may see of a gold document."""
-        ...
+        """What the model may see of a gold document: the text."""
+        return Document(document.id, document.text)
 
     def examples(self, document: Document, pieces: Pieces, draw: np.random.Generator | None) -> Iterator[Example]:
         """Windows with their targets; `draw` is None when predicting."""
@@ -124,9 +139,9 @@ class Task(Protocol):
         """A new head on the vectors of this encoder."""
         ...
 
-    def candidates(self, document: Document, pieces: Pieces, table: Table) -> tuple[Candidate, ...]:
-        """What the rows say before decoding."""
-        ...
+    def candidates(self, document: Document, pieces: Pieces, table: Table) -> tuple[Candidate, ...]:  # noqa: ARG002
+        """What the rows say of single spans before decoding: nothing."""
+        return ()
 
     def decode(self, document: Document, pieces: Pieces, table: Table) -> Decoded:
         """What is found, with raw logits, whatever the threshold."""
@@ -139,8 +154,8 @@ class Task(Protocol):
     def scored(
         self, gold: Sequence[Document], predicted: Sequence[Document]
     ) -> tuple[Sequence[Document], Sequence[Document]]:
-        """What of both its report counts. Raises DataError for gold that cannot be scored."""
-        ...
+        """What of both its report counts: all. Raises DataError for gold that cannot be scored."""
+        return gold, predicted
 
     def report(self, gold: Sequence[Document], predicted: Sequence[Document]) -> Report:
         """How good it is, with intervals."""

@@ -8,7 +8,6 @@ Spans cannot overlap. A bundle of this task is a stock token-classification chec
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,7 +26,7 @@ from ..targets import TagTargets
 from ..tokenization import Pieces, Tokenizer
 from ..windows import Table
 from . import gold
-from .task import Example, Settings
+from .task import Example, Settings, Task
 
 if TYPE_CHECKING:
     from ..encoder.loading import Encoder
@@ -52,22 +51,14 @@ class TagSettings(Settings):
 
 
 @dataclass(frozen=True)
-class TokenClassification:
+class TokenClassification(Task):
     """See the top of this file; the contract is `tasks/task.py`."""
 
     settings: TagSettings
     tokenizer: Tokenizer
-    selection = "micro/f1"
     tells: ClassVar[tuple[str, ...]] = ("spans",)
-    scored = gold.scored
-    reads_spans = False
-    weighs_sets = False
-    pipeline = gold.PIPELINE
-    example = gold.EXAMPLE
-    command = gold.COMMAND
     threshold = 0.0
-    floor = -math.inf
-    stock = "TokenClassification"
+    adopts = "TokenClassification"
 
     def __post_init__(self) -> None:
         s = self.settings
@@ -106,11 +97,6 @@ class TokenClassification:
         }
 
     @property
-    def ready(self) -> bool:
-        """Whether labels are known."""
-        return bool(self.settings.labels)
-
-    @property
     def outputs(self) -> tuple[str, ...]:
         """The tags."""
         return self.tags
@@ -136,10 +122,6 @@ class TokenClassification:
     def annotations(self, document: Document) -> Sequence[Span]:
         """The spans."""
         return document.spans
-
-    def visible(self, document: Document) -> Document:
-        """The text."""
-        return gold.text_only(document)
 
     def examples(self, document: Document, pieces: Pieces, draw: np.random.Generator | None) -> Iterator[Example]:
         """A window each; the loss is the mean over its pieces."""
