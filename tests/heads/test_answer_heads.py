@@ -36,19 +36,22 @@ def vectors(batch: Batch) -> torch.Tensor:
     return torch.randn(len(batch.ids), WIDTH, generator=torch.Generator().manual_seed(0))
 
 
-def head(longest: int = 5) -> AnswerHead:
+def head(longest: int = 5, *, several: bool = False) -> AnswerHead:
     torch.manual_seed(1)
-    made = AnswerHead(WIDTH, longest).eval()
+    made = AnswerHead(WIDTH, longest, several=several).eval()
     torch.nn.init.normal_(made.qa_outputs.weight)
     return made
 
 
+@pytest.mark.parametrize("several", [False, True])
 @pytest.mark.parametrize("cells", [4_000_000, 40])
-def test_rows_are_those_of_a_plain_loop(cells: int, monkeypatch: pytest.MonkeyPatch):
-    """Two questions on 12 pieces in windows of 11, one on 4 pieces: the best owned pairs and the sum of all."""
+def test_rows_are_those_of_a_plain_loop(cells: int, several: bool, monkeypatch: pytest.MonkeyPatch):
+    """Two questions on 12 pieces in windows of 11, one on 4 pieces: the best owned pairs and the sum of all. With
+    several answers, the best of each of the best starts, here of three."""
     monkeypatch.setattr(answers, "CELLS", cells)
+    monkeypatch.setattr(answers, "MANY", 3)
     batch = batch_of(windows(12, 11, 2, 0), windows(12, 11, 2, 1), windows(4, 11, 2, 2))
-    made, x = head(), vectors(batch)
+    made, x = head(several=several), vectors(batch)
     scores = made.qa_outputs(x).detach()
     table = made(x, batch, -math.inf)
     found: dict[int, dict[tuple[int, int], float]] = {}
@@ -69,7 +72,11 @@ def test_rows_are_those_of_a_plain_loop(cells: int, monkeypatch: pytest.MonkeyPa
                     expected[a, b] = float(scores[i, 0] + scores[j, 1]) - none
         total = rows.pop((-1, -1))
         assert total == pytest.approx(np.logaddexp.reduce(list(expected.values())), abs=1e-4)
-        best = sorted(expected, key=expected.__getitem__, reverse=True)[:KEPT]
+        best = sorted(expected, key=expected.__getitem__, reverse=True)
+        if several:
+            of_start = {first: (first, last) for first, last in reversed(best)}
+            best = sorted(of_start.values(), key=expected.__getitem__, reverse=True)[:3]
+        best = best[:KEPT]
         assert set(rows) == set(best)
         assert rows == pytest.approx({pair: expected[pair] for pair in best}, abs=1e-4)
 
@@ -112,11 +119,13 @@ def test_every_pair_belongs_to_one_window():
     assert len(pairs) == len(set(pairs))
 
 
-def test_loss_by_hand():
-    """One window with two answers, one where none stands whole, which weighs 3: it points at its first position."""
+@pytest.mark.parametrize("several", [False, True])
+def test_loss_by_hand(several: bool):
+    """One window with two answers, one where none stands whole, which weighs 3: it points at its first position. Of two
+    answers any will do, or, where there may be several, both must be told."""
     batch = batch_of(windows(12, 11, 2))
     assert len(batch.groups) > 1
-    made, x = head(), vectors(batch)
+    made, x = head(several=several), vectors(batch)
     answered, silent = AnswerTargets(np.array([[0, 1], [4, 4]])), AnswerTargets(np.zeros((0, 2), dtype=np.int64), 3.0)
     targets = [answered if group == 0 else silent for group in range(len(batch.members))]
     expected = 0.0
@@ -127,7 +136,8 @@ def test_loss_by_hand():
         place = {int(batch.pieces[i]): k for k, i in enumerate(allowed)}
         gold = [(place[0], place[1]), (place[4], place[4])] if group == 0 else [(0, 0)]
         weight = 1.0 if group == 0 else 3.0
-        expected -= weight * math.log(sum(math.exp(start[a] + last[b]) for a, b in gold))
+        told = [float(start[a] + last[b]) for a, b in gold]
+        expected -= weight * (sum(told) / len(told) if several else math.log(sum(map(math.exp, told))))
     assert made.loss(x, batch, targets)["answers"].item() == pytest.approx(expected, rel=1e-5)
 
 

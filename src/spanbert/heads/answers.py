@@ -19,6 +19,8 @@ from ..tokenization import IntArray
 
 KEPT = 20
 """Pairs that a window hands on."""
+MANY = 60
+"""The same where a question may have several answers."""
 CELLS = 4_000_000
 """Pairs and positions that are looked at together."""
 _LARGEST = 1e30  # of scores: sums of some are still numbers
@@ -30,10 +32,10 @@ class AnswerHead(nn.Module):
     weights: Mapping[str, float] = {"answers": 1.0}
     over_vocabulary = False
 
-    def __init__(self, width: int, longest: int, dropout: float = 0.1) -> None:
-        """longest: pieces that an answer may have."""
+    def __init__(self, width: int, longest: int, dropout: float = 0.1, *, several: bool = False) -> None:
+        """longest: pieces that an answer may have. several: whether a question may have several answers at once."""
         super().__init__()
-        self.longest = longest
+        self.longest, self.several = longest, several
         self.dropout = nn.Dropout(dropout)
         self.qa_outputs = nn.Linear(width, 2)
         nn.init.normal_(self.qa_outputs.weight, std=0.02)
@@ -41,6 +43,8 @@ class AnswerHead(nn.Module):
 
     def forward(self, vectors: Tensor, batch: Batch, floor: float) -> Mapping[str, Tensor]:  # noqa: ARG002 - odds of one window say little
         """Columns `window`, `unit`, `first`, `last` (pieces of the document), `logit`: the `KEPT` best owned pairs.
+
+        Where there may be several answers: of each of the `MANY` best starts the best.
 
         logit: s_i + e_j - s_0 - e_0. One row more for each window, with first = last = -1: the logarithm of the sum
         of the odds of all the pairs that it owns.
@@ -54,7 +58,8 @@ class AnswerHead(nn.Module):
         return {"window": window, "unit": unit, "first": first, "last": last, "logit": logit}
 
     def loss(self, vectors: Tensor, batch: Batch, targets: Sequence[AnswerTargets]) -> Mapping[str, Tensor]:
-        """-log of the probability that start and end are those of any of the answers, summed over windows.
+        """-log of the probability that start and end are those of any of the answers, summed over windows. Where there
+        may be several at once, the mean over them of that of each, so that none is taught to give way to another.
 
         The distributions are over the pieces of the document and the first position; the latter is the answer of a
         window in which no answer stands whole.
@@ -72,6 +77,8 @@ class AnswerHead(nn.Module):
         places, counted = (torch.from_numpy(array).to(vectors.device) for array in _places(batch, targets))
         pairs = (starts[places[..., 0]] + ends[places[..., 1]]).masked_fill(~counted, -torch.inf)
         weights = torch.tensor([targets[group].weight for group in batch.groups], device=vectors.device)
+        if self.several:
+            return {"answers": -(weights * pairs.masked_fill(~counted, 0.0).sum(1) / counted.sum(1)).sum()}
         return {"answers": -(weights * pairs.logsumexp(1)).sum()}
 
     def _rows(
@@ -96,13 +103,17 @@ class AnswerHead(nn.Module):
         counts = ((high + 1 - 2 * pieces).clamp(0, self.longest) - skipped).clamp(min=0) * real
         begins = torch.arange(length, device=device) + skipped
         best_end, sums = over_ranges(ends, begins, counts)
-        chosen = (starts + best_end).topk(min(KEPT, length), dim=1).indices
+        chosen = (starts + best_end).topk(min(MANY if self.several else KEPT, length), dim=1).indices
         steps = torch.arange(min(self.longest, length), device=device)
         places = (begins.gather(1, chosen)[:, :, None] + steps).clamp(max=length)
         there = F.pad(ends, (0, 1), value=-torch.inf).gather(1, places.flatten(1)).view_as(places)
         odds = (starts - none).gather(1, chosen)[:, :, None] + there
-        odds = odds.masked_fill(steps >= counts.gather(1, chosen)[:, :, None], -torch.inf).flatten(1)
-        best, cells = odds.topk(min(KEPT, odds.shape[1]), dim=1)
+        odds = odds.masked_fill(steps >= counts.gather(1, chosen)[:, :, None], -torch.inf)
+        if self.several:  # one of each start, or the many ways to cut one answer would crowd out the others
+            best, step = odds.max(2)
+            cells = torch.arange(best.shape[1], device=device) * len(steps) + step
+        else:
+            best, cells = odds.flatten(1).topk(min(KEPT, odds[0].numel()), dim=1)
         start = chosen.gather(1, cells // len(steps))
         first = pieces.gather(1, start)
         last = first + skipped.gather(1, start) + cells % len(steps)  # a window's pieces are consecutive

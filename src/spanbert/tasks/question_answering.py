@@ -184,7 +184,7 @@ class QuestionAnswering(Task):
             return AnswerPairs(encoder.width, self.longest_answer)
         from ..heads.answers import AnswerHead
 
-        return AnswerHead(encoder.width, self.longest_answer)
+        return AnswerHead(encoder.width, self.longest_answer, several=self.settings.policy != ARG_MAX)
 
     def candidates(self, document: Document, pieces: Pieces, table: Table) -> tuple[Candidate, ...]:
         """The n-best of all questions."""
