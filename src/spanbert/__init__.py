@@ -12,9 +12,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .documents import Document, Relation, Span
-    from .errors import SpanbertError
-    from .evaluation.calibrate import calibrate
+    from .documents import Cluster, Document, Question, Relation, Span
+    from .errors import SpanbertError, SpanbertWarning
+    from .evaluation.calibrate import calibrate, require
+    from .evaluation.compare import compare, predicted_by
     from .evaluation.evaluate import evaluate
     from .formats import read_documents, write_documents
     from .formats.corpora import read_texts
@@ -29,40 +30,52 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Cluster": "documents",
     "Document": "documents",
     "PretrainConfig": "pretraining.config",
+    "Question": "documents",
     "Relation": "documents",
     "Span": "documents",
     "SpanModel": "inference.span_model",
     "SpanbertError": "errors",
+    "SpanbertWarning": "errors",
     "TrainConfig": "training.config",
     "calibrate": "evaluation.calibrate",
+    "compare": "evaluation.compare",
     "continued": "pretraining.pretrain",
     "evaluate": "evaluation.evaluate",
     "new_model": "pretraining.pretrain",
+    "predicted_by": "evaluation.compare",
     "pretrain": "pretraining.pretrain",
     "read_documents": "formats",
     "read_texts": "formats.corpora",
+    "require": "evaluation.calibrate",
     "select": "selection",
     "train": "training.loop",
     "train_vocabulary": "pretraining.vocabulary",
     "write_documents": "formats",
 }
 __all__ = [
+    "Cluster",
     "Document",
     "PretrainConfig",
+    "Question",
     "Relation",
     "Span",
     "SpanModel",
     "SpanbertError",
+    "SpanbertWarning",
     "TrainConfig",
     "calibrate",
+    "compare",
     "continued",
     "evaluate",
     "new_model",
+    "predicted_by",
     "pretrain",
     "read_documents",
     "read_texts",
+    "require",
     "select",
     "train",
     "train_vocabulary",

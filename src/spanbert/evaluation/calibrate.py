@@ -91,6 +91,17 @@ def calibrate(model: SpanModel, documents: Iterable[Document]) -> tuple[SpanMode
     return SpanModel(fitted, str(model.device), model.precision), done
 
 
+def require(model: SpanModel, requirement: str, name: str | None = None, confidence: float = 0.95) -> SpanModel:
+    """The model with thresholds that keep `precision>=0.9` or `recall>=0.8`, under that or another name.
+
+    `predict(..., operating_point=name)` uses them. Raises UsageError for what is no requirement, and as
+    `operating_point`.
+    """
+    wanted = Requirement.parse(requirement, confidence)
+    points = {**model.bundle.operating_points, name or requirement: operating_point(model.bundle, wanted)[0]}
+    return SpanModel(dataclasses.replace(model.bundle, operating_points=points), str(model.device), model.precision)
+
+
 def operating_point(bundle: Bundle, requirement: Requirement) -> tuple[OperatingPoint, dict[str, tuple[Promise, ...]]]:
     """Thresholds under which the calibrated tasks keep a requirement, found on the documents of the calibration.
 
