@@ -329,7 +329,7 @@ def _facts(facts: object) -> dict[str, Any]:
 
 
 def _check_told(bundle: Bundle, folder: Path) -> None:
-    """Refuse facts that the model card cannot tell: those that we write it can."""
+    """Refuse facts of which no model card can be made: of those that `write` leaves one can, so others are damaged."""
     from .model_card import model_card
 
     try:

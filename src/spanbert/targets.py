@@ -11,8 +11,8 @@ from .tokenization import IntArray
 
 BoolArray = npt.NDArray[np.bool_]
 DISTANCES = (8, 16, 32, 64, 128, 256, 512)
-"""Pieces between the beginnings of two mentions: how far back one looks is told for less than the first, for less than
-the second, and so on, and for more than the last."""
+"""Edges, in pieces between the beginnings of two mentions, of the eight distances for which a mention tells by itself
+whether it goes back so far: fewer than 8, 8 to 15, ..., 512 and more."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -103,10 +103,10 @@ def concatenate(tables: Sequence[Table]) -> Table:
 
 
 def coverage(text: str, pieces: Pieces, read: npt.NDArray[np.bool_], windows: int, unknown: int) -> Coverage:
-    """Distinct characters read, given which of the T pieces stood in any of so many windows; unknown: id of the piece
-    that stands for what the vocabulary does not know.
+    """How much of a text was read.
 
-    White space and deleted characters between neighbours that were read count as read.
+    read: T, whether the piece stood in any of the `windows`. unknown: id of the piece for what the vocabulary does not
+    know. White space and deleted characters between neighbours that were read count as read.
     """
     seen = read | ~pieces.visible
     strange = pieces.ids == unknown

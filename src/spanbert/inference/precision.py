@@ -28,9 +28,11 @@ def choose_device(name: str) -> torch.device:
 
 
 def room(device: torch.device, positions: int) -> int:
-    """Positions that go through the network at once, of those that suit a processor: more where a GPU has the memory,
-    which would else wait for the next call; as many again for every 8 GiB that no other process holds (a base encoder
-    in training keeps 0.6 MB a position)."""
+    """How many positions go through the network at once, given how many suit a processor.
+
+    On a GPU, which would else wait for the next call, as many again for every 8 GiB that no other process holds: a base
+    encoder in training keeps 0.6 MB a position.
+    """
     if device.type != "cuda":
         return positions
     ours = torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)

@@ -122,7 +122,7 @@ class Blocks:
     held_out: BlockCorpus
     rounds: int
     steps: int
-    """In all."""
+    """Those of all rounds together."""
     workers: int = 0
     asked: str = ""
     """Of what the run was asked for, next to the settings of the loop."""

@@ -84,7 +84,7 @@ class SpanClassification(Task):
 
     @property
     def floor(self) -> float:
-        """Likewise."""
+        """Under arg-max no pair is too improbable to be kept."""
         return -math.inf if self.settings.policy == ARG_MAX else FLOOR
 
     @property

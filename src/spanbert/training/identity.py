@@ -25,7 +25,7 @@ def deciding(config: TrainConfig, bundle: Bundle, material: Material) -> dict[st
 
 
 def digest(run: Mapping[str, str]) -> str:
-    """Of all of it."""
+    """A fingerprint of everything that decides a result."""
     return hashlib.sha256(repr(sorted(run.items())).encode()).hexdigest()[:16]
 
 

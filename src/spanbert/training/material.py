@@ -40,7 +40,7 @@ class Material(Protocol):
 
     @property
     def rounds(self) -> int:
-        """At most."""
+        """How many rounds there are, if none ends the run early."""
         ...
 
     @property
@@ -100,12 +100,12 @@ class AnnotatedDocuments:
 
     @property
     def fingerprint(self) -> str:
-        """Of both parts."""
+        """Of the texts and annotations of both parts."""
         return f"{self.train.fingerprint} {self.held_out.fingerprint}"
 
     @property
     def documents(self) -> int:
-        """Those of train."""
+        """How many are learnt from."""
         return len(self.train.documents)
 
     def about(self, bundle: Bundle) -> tuple[Mapping[str, JSON], Sequence[str]]:
