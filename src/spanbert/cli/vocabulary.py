@@ -35,9 +35,9 @@ def command(
     tokenizer = train_vocabulary(texts, size, lowercase=lowercase)
     write_vocabulary(tokenizer, output, LONGEST)
     told(report, "corpus", verbose=False)
-    fewer = f" (of {size:,}: the text has no more)" if tokenizer.size < size else ""
+    fewer = f" ({size:,} were asked for: the text has no more)" if tokenizer.size < size else ""
     talk().print(
-        f"a vocabulary of {tokenizer.size:,} pieces{fewer} is in {output}\n"
+        f"a vocabulary of {tokenizer.size:,} pieces is in {output}{fewer}\n"
         f"next:\n  spanbert pretrain --corpus FILES --size mini --vocabulary {output} --output ENCODER",
         markup=False,
     )

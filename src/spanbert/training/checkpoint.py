@@ -41,12 +41,12 @@ class State:
     steps: int = 0
     seconds: float = 0.0
     best: float | None = None
-    best_loss: float = math.inf
-    """The sum of its held-out losses."""
     best_step: int = -1
     best_report: dict[str, Any] = field(default_factory=dict)
     stale: int = 0
     """Evaluations since the best one."""
+    best_loss: float = math.inf
+    """The sum of the held-out losses of the best one."""
 
 
 class Checkpoints:

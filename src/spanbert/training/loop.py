@@ -97,10 +97,6 @@ def learn(
     return run.finished() or run.train(hold.stop)
 
 
-class _Diverged(Exception):
-    """The weights are past learning; says by which loss."""
-
-
 @dataclass(slots=True)
 class _Run:
     """Everything a run holds; `state` is what moves."""
@@ -165,15 +161,12 @@ class _Run:
         self._tell(Started(facts, tuple(lines), self.material.rounds, self.state.steps))
         for doubt in self.material.doubts(self.bundle):
             self._tell(Warned(doubt))
-        try:
-            while self.state.epoch < self.material.rounds and self.state.stale < self.config.patience:
-                self._epoch(stop)
-                self._evaluate()
-                self.state.epoch, self.state.position = self.state.epoch + 1, 0
-                self._save()
-                self._leave_if_asked(stop)
-        except _Diverged as fault:
-            raise self._ended_early(str(fault)) from None
+        while self.state.epoch < self.material.rounds and self.state.stale < self.config.patience:
+            self._epoch(stop)
+            self._evaluate()
+            self.state.epoch, self.state.position = self.state.epoch + 1, 0
+            self._save()
+            self._leave_if_asked(stop)
         stale = self.state.epoch < self.material.rounds
         return self._finish(f"no better report for {self.state.stale} epochs" if stale else "all epochs done")
 
@@ -232,7 +225,7 @@ class _Run:
         name = next(iter(bundle.tasks.values())).selection
         value = self.processes.agreed(report.value(name))  # or one might stop without the others
         if math.isnan(value):
-            raise _Diverged("the held-out loss is not a number")
+            raise self._ended()
         goodness = -value if name.startswith("loss/") else value
         # of equal scores the lower loss decides; of none at all, which tells nothing, the longer training
         loss = self.processes.agreed(sum(report.losses.values()))
@@ -308,16 +301,15 @@ class _Run:
     def _count_skipped(self, losses: dict[str, float]) -> None:
         self.skipped = 0 if all(map(math.isfinite, losses.values())) else self.skipped + 1
         if self.skipped > MOST_SKIPPED:
-            raise _Diverged(f"the loss was not a number for {self.skipped} steps in a row")
+            raise _no_number(f"the loss was not a number for {self.skipped} steps in a row")
 
-    def _ended_early(self, fault: str) -> MachineError:
-        """What to raise where a run cannot go on; the best weights until then become the model in the output folder."""
+    def _ended(self) -> MachineError:
+        """What to raise where the weights are past learning; the best until then become the model in the output."""
         kept = ""
-        if self.state.best is not None:
-            self._finish(fault)
+        if self.state.best is not None and self.config.output is not None:
+            self._finish("the held-out loss is not a number")
             kept = f"; the model in {self.config.output} is that of step {self.state.best_step}, the best until then"
-        remedy = "start anew in another folder with a lower --learning-rate, or with --dtype float32"
-        return MachineError(fault + kept * (self.config.output is not None), "a finite loss", remedy)
+        return _no_number(f"the held-out loss is not a number{kept}")
 
     def _keep_best(self) -> None:
         """On disk where there is an output folder and room in it, else in memory."""
@@ -361,6 +353,11 @@ class _Run:
             except MachineError as error:  # the log cannot be written: the run is worth more than its log
                 self.observers.remove(observer)
                 self._tell(Warned(f"this log ends here: {error.found}"))
+
+
+def _no_number(found: str) -> MachineError:
+    remedy = "start anew in another folder with a lower --learning-rate, or with --dtype float32"
+    return MachineError(found, "a finite loss", remedy)
 
 
 def _adapted(bundle: Bundle, corpus: Corpus) -> Bundle:
