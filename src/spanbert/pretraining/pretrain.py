@@ -95,7 +95,7 @@ def continued(
             bundle = bundles.pretrained(folder, tasks)
         else:
             encoder, old = bundles.load_base(folder)
-            new = new or old
+            new = old if new is None else new
             MaskedHead.on(encoder, 0)  # which refuses encoders that cannot be pre-trained
             assert isinstance(encoder, PackedBert)
             encoder = transplanted(encoder, old, new, layers)
