@@ -16,6 +16,7 @@ from ..inference.predictor import in_one_pass
 from ..inference.span_model import SpanModel
 from ..metrics.probabilities import CalibrationReport, brier, calibration_report
 from . import seen
+from .evaluate import alone
 from .outcomes import outcomes
 
 KEPT = "as before"
@@ -139,11 +140,10 @@ def _calibrated(before: Calibration, found: Outcomes, *, fitted: bool, again: bo
 def _between_given(
     model: SpanModel, name: str, documents: Sequence[Document], *, again: bool
 ) -> TaskCalibration | None:
-    predictor = model.predictor(given_spans=True)
-    alone = dataclasses.replace(predictor, tasks={name: predictor.tasks[name]})
-    found = outcomes(alone, [document for document in documents if document.spans])[name]
+    predictor = alone(model.predictor(given_spans=True), name)
+    found = outcomes(predictor, [document for document in documents if document.spans])[name]
     try:
-        return _calibrated(alone.given[name][0], found, fitted=name in model.bundle.given, again=again)
+        return _calibrated(predictor.given[name][0], found, fitted=name in model.bundle.given, again=again)
     except DataError:
         return None
 

@@ -15,7 +15,7 @@ from ..metrics import bootstrap, significance
 from ..metrics.report import Report, aligned
 from ..metrics.significance import Difference, differences, holm
 from .evaluate import alone
-from .kinds import Error, Kind, Table, kind_of
+from .kinds import Error, Kind, Table, kind_of, scored_spans
 
 LISTED = 100
 """Changed documents in JSON and on the page."""
@@ -301,7 +301,7 @@ def _spread(table: Table, labels: Sequence[str]) -> np.ndarray:
 
 
 def _change(kind: Kind, document: Document, a: Document, b: Document) -> Change:
-    gold, first, second = (_sorted(_scored(each.spans, document)) for each in (document, a, b))
+    gold, first, second = (_sorted(scored_spans(document, each.spans)) for each in (document, a, b))
     errors = kind.errors(document, a), kind.errors(document, b)
     keys = [{error.key for error in each} for each in errors]
     return Change(
@@ -311,11 +311,6 @@ def _change(kind: Kind, document: Document, a: Document, b: Document) -> Change:
         tuple(error for error in errors[0] if error.key not in keys[1]),
         tuple(error for error in errors[1] if error.key not in keys[0]),
     )
-
-
-def _scored(spans: Sequence[Span], gold: Document) -> set[Span]:
-    """Distinct spans of labels that were looked for, without their scores."""
-    return {replace(span, score=None) for span in spans if gold.looked_for(span.label)}
 
 
 def _sorted(spans: Iterable[Span]) -> tuple[Span, ...]:

@@ -140,11 +140,13 @@ def _conll(counts: np.ndarray) -> np.ndarray:
     return coreference.conll_f1(counts.reshape(*counts.shape[:-1], len(coreference.METRICS), 4))
 
 
-def _span_errors(gold: Document, found: Document) -> tuple[Error, ...]:
-    def scored(spans: Sequence[Span]) -> set[Span]:
-        return {replace(s, score=None) for s in spans if gold.looked_for(s.label)}
+def scored_spans(gold: Document, spans: Sequence[Span]) -> set[Span]:
+    """Distinct ones of labels that were looked for in a gold document, without their scores."""
+    return {replace(span, score=None) for span in spans if gold.looked_for(span.label)}
 
-    right, told = scored(gold.spans), scored(found.spans)
+
+def _span_errors(gold: Document, found: Document) -> tuple[Error, ...]:
+    right, told = scored_spans(gold, gold.spans), scored_spans(gold, found.spans)
     return tuple(
         Error(
             span,

@@ -68,9 +68,9 @@ class CoreferenceHead(nn.Module):
         mentions = self.pairs.loss(vectors, batch, spans)["spans"]
         with torch.no_grad():
             found = self._mentions(vectors.detach(), batch, 0.0)
-        links = vectors.new_zeros(())
+        links, bounds = vectors.new_zeros(()), batch.bounds.tolist()
         for group, target in enumerate(targets):
-            rows = _together(batch, group, target, found)
+            rows = _together(batch, bounds, group, target, found)
             if len(rows) < 2:
                 continue
             places = torch.from_numpy(positions(batch, rows[:, 0], rows[:, 1], rows[:, 2])).to(vectors.device)
@@ -107,13 +107,17 @@ def _link_loss(logits: Tensor, clusters: np.ndarray) -> Tensor:
     return (with_none.logsumexp(1) - with_none.masked_fill(~right, -math.inf).logsumexp(1)).sum()
 
 
-def _together(batch: Batch, group: int, target: ClusterTargets, found: Mapping[str, Tensor]) -> IntArray:
-    """Rows (window, first, last, cluster) of a group's gold and found mentions, in the order of the text."""
+def _together(
+    batch: Batch, bounds: Sequence[Sequence[int]], group: int, target: ClusterTargets, found: Mapping[str, Tensor]
+) -> IntArray:
+    """Rows (window, first, last, cluster) of a group's gold and found mentions, in the order of the text.
+
+    bounds: those of the batch.
+    """
     known = {
         (a, b): cluster for (a, b), cluster in zip(target.mentions.tolist(), target.clusters.tolist(), strict=True)
     }
     rows: dict[tuple[int, int], tuple[int, int]] = {}
-    bounds = batch.bounds.tolist()
     for window in np.flatnonzero(batch.groups == group).tolist():
         low, high = bounds[window]
         for (a, b), cluster in known.items():

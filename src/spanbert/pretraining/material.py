@@ -206,7 +206,7 @@ class Blocks:
     def verdict(self, report: Mapping[str, Any]) -> Iterator[str]:
         """Whether anything was learnt."""
         enough = self.held_out.counts.pieces >= FEWEST_HELD_OUT
-        if enough and min(report["losses"].values()) >= self._loss_by_frequency:
+        if enough and min(report["losses"].values()) >= report["frequencies"]:
             yield (
                 "it predicts hidden pieces no better than how often each occurs would let one: the encoder has learnt "
                 "nothing; start anew in another folder with a lower --learning-rate, or with more --steps"

@@ -81,6 +81,11 @@ class Task(Protocol):
     command: str = "predict --model {model} --input FILE --format highlight"
     """The verb and flags that show one at work, `{model}` for its folder."""
 
+    @classmethod
+    def adopted(cls, config: Mapping[str, object]) -> Settings:
+        """Settings of a stock checkpoint, by its `config.json`; for tasks that adopt one."""
+        raise NotImplementedError(cls.__name__)
+
     @property
     def selection(self) -> str:
         """The number of the report that picks the best checkpoint; names under `loss/` are better when lower."""
