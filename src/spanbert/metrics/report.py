@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..documents import JSON, Document, Span
-from ..errors import UsageError, nearest
+from ..errors import not_among
 from . import bootstrap
 from .bootstrap import Interval
 from .probabilities import CalibrationReport
@@ -55,7 +55,7 @@ class LossReport:
         """The number called `loss/masked`, ..."""
         values = {f"loss/{loss}": value for loss, value in self.losses.items()}
         if name not in values:
-            raise UsageError(f"the report has no number {name!r}", "one of " + ", ".join(values), "choose one of these")
+            raise not_among("the report has no number", name, values)
         return values[name]
 
     @property
@@ -120,11 +120,7 @@ class Report:
         for scorer, scores in self.scores.items():
             values |= {f"{scorer}/{key}": value for key, value in scores.items() if isinstance(value, int | float)}
         if name not in values:
-            raise UsageError(
-                f"the report has no number {name!r}",
-                "one of " + ", ".join(values),
-                nearest(name, values, "choose a number that this task reports"),
-            )
+            raise not_among("the report has no number", name, values, "choose a number that this task reports")
         return values[name]
 
     @property

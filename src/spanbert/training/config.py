@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ..errors import UsageError
+from ..errors import UsageError, not_among
 
 SCHEDULES = ("linear", "cosine")
 RESUME = ("never", "auto")
@@ -69,6 +69,6 @@ class TrainConfig:
                 raise UsageError(f"{name} = {value}", "a number from 0 to 1", "leave it out for the default")
         for name, chosen, choices in (("schedule", self.schedule, SCHEDULES), ("resume", self.resume, RESUME)):
             if chosen not in choices:
-                raise UsageError(f"{name} {chosen!r}", f"one of {', '.join(choices)}", "leave it out for the default")
+                raise not_among(name, chosen, choices, "leave it out for the default")
         if not 0 <= self.seed < 2**63:
             raise UsageError(f"seed {self.seed}", "a whole number from 0 to 2^63 - 1", "leave it out for the default")
