@@ -99,7 +99,7 @@ def test_files_functions_and_package_stay_small():
         )
     }
     assert apart[ADVISING] <= 1000 and apart[("decoding",)] <= 1850
-    assert apart[("formats",)] <= 3665 and apart[("cli",)] <= 2060 and apart[("pretraining",)] <= 1165
+    assert apart[("formats",)] <= 3715 and apart[("cli",)] <= 2060 and apart[("pretraining",)] <= 1165
     assert apart["serving",] <= 900
     assert apart[MEASURING] <= 5500 and apart["tasks", "heads"] <= 3280
     assert sum(sizes.values()) - sum(apart.values()) <= 6160  # the core

@@ -60,7 +60,7 @@ GAP = (
     "ID\tText\tPronoun\tPronoun-offset\tA\tA-offset\tA-coref\tB\tB-offset\tB-coref\n"
     "d\tZoé met b, she\tshe\t11\tZoé\t0\tTRUE\tb\t8\tFALSE\n"
 )
-ARTICLE = {
+ENTRY = {
     "sents": [["Zoé", "met"], ["b"]],
     "vertexSet": [[{"type": "PER", "sent_id": 0, "pos": [0, 1]}], [{"type": "PER", "sent_id": 1, "pos": [0, 1]}]],
     "labels": [{"h": 0, "t": 1, "r": "met"}],
@@ -103,7 +103,7 @@ SEEDS: dict[str, list[bytes]] = {
     "tacred": [json.dumps([EXAMPLE, EXAMPLE]).encode()],
     "spert": [json.dumps([SENTENCE]).encode()],
     "dygie": [json.dumps(PAPER).encode() + b"\n"],
-    "docred": [json.dumps([ARTICLE]).encode()],
+    "docred": [json.dumps([ENTRY]).encode()],
     "gap": [GAP.encode()],
     "semeval": [
         b'1\t"A <e1>b</e1> <e2>c</e2>."\r\nCause-Effect(e1,e2)\r\nComment: x\r\n\r\n2\t"<e2>c</e2><e1>d</e1>"\nOther\n'

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from spanbert.documents import Cluster, Coverage, Document, Link, Question, Relation, Span, to_json
 from spanbert.errors import DataError
-from spanbert.formats import ReadReport, read_documents, write_documents
+from spanbert.formats import Reading, ReadReport, read_documents, write_documents
 from spanbert.formats.jsonl import from_json
 
 TEXT = "Marie Curie worked in Paris."
@@ -32,6 +32,8 @@ FULL = Document(
     Coverage(28, 28, 1),
     {"source": "x", "n": [1, 2.5, None, {"a": "b"}]},
 )
+NOWHERE = "answers that are not in their text (they count as right, and teach nothing)"
+MARIE_BEYOND = {"start": 1, "end": 99, "text": "Marie"}
 
 
 def lines(tmp_path: Path, *content: object) -> Path:
@@ -100,6 +102,61 @@ def test_the_unit_of_offsets_is_one_for_spans_clusters_and_answers() -> None:
         }
     )
     assert document.spans == (Span(2, 7),)
+
+
+@pytest.mark.parametrize(
+    ("answers", "kept", "texts", "told"),
+    [
+        ([(22, 99, "Paris")], ((22, 27),), (), "answers with a wrong end (now that of their text)"),
+        ([(-1, 4, "Paris")], ((22, 27),), (), "answers moved to where their text stands"),
+        ([(0, 5, "Paris")], ((22, 27),), (), "answers moved to where their text stands"),
+        ([(22, 99, "Lyon")], None, ("Lyon",), NOWHERE),
+        ([(22, 99, None)], None, (), "answers that are no range of their text (left out)"),
+        ([(5, 5, None)], None, (), "answers that are no range of their text (left out)"),
+        ([(11, 12, None)], None, (), "answers that are no range of their text (left out)"),  # a space
+        ([(0, 11, None), (22, 99, None)], ((0, 11),), (), "answers that are no range of their text (left out)"),
+    ],
+)  # fmt: skip
+def test_answers_out_of_range_do_not_stop_a_file(
+    answers: list[tuple[int, int, str | None]],
+    kept: tuple[tuple[int, int], ...] | None,
+    texts: tuple[str, ...],
+    told: str,
+) -> None:
+    """They are treated as in SQuAD files, and a question left without any is one of which nobody has said."""
+    report = ReadReport()
+    given = [{"start": a, "end": b, **({"text": text} if text else {})} for a, b, text in answers]
+    (question,) = from_json(
+        {"id": "a", "text": TEXT, "questions": [{"id": "q", "question": "?", "answers": given}]}, report
+    ).questions
+    assert question.answers == (kept and tuple(Span(a, b, "answer") for a, b in kept))
+    assert question.texts == texts
+    assert report.warned + report.repaired == Counter({told: 1})
+
+
+def test_answers_that_spoil_a_record_cost_nothing_else() -> None:
+    """What was repaired before the fault was found is counted once; n-best answers keep their score."""
+    report = ReadReport()
+    record = {
+        "id": "a",
+        "text": TEXT,
+        "spans": [{"start": 0, "end": 12}],
+        "questions": [
+            {"id": "q", "question": "?", "answers": [{"start": 0, "end": 99}]},
+            {"id": "r", "question": "?", "answers": [], "n_best": [{**MARIE_BEYOND, "score": 0.5}]},
+        ],
+    }
+    document = from_json(record, report)
+    assert document.spans == (Span(0, 11),)
+    assert document.questions == (Question("q", "?"), Question("r", "?", (), n_best=(Span(0, 5, "answer", 0.5),)))
+    assert report.repaired == Counter(
+        {"spans trimmed of white space": 1, "answers moved to where their text stands": 1}
+    )
+    assert [note.what for note in report.notes if "trimmed" in note.what] == [
+        "spans trimmed of white space: [0, 12) to [0, 11)"
+    ]
+    with pytest.raises(DataError, match=r"span \[1, 99\) ends after the text"):
+        from_json(record, ReadReport(reading=Reading(strict=True)))
 
 
 def test_ids_are_made_and_told_apart(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 from ..documents import ANSWER, Cluster, Coverage, Document, Link, Question, Relation, Span, check_text, to_json
@@ -26,6 +26,7 @@ from .repair import (
 from .report import ReadReport
 from .sinks import sink
 from .sources import Source
+from .squad import placed
 
 SUFFIXES = (".jsonl", ".ndjson", ".json")
 _BEGINNING = re.compile(r'\s*(\[\s*)?\{\s*["}]')
@@ -117,15 +118,16 @@ def _document(identifier: str, text: str, fields: dict[str, object], report: Rea
     questions = [
         strict_json.known_keys(q, "a question", _QUESTION, _META) for q in strict_json.items(fields, "questions")
     ]
-    groups = [
-        _raw_spans(fields, "spans", "span"),
-        *(_raw_spans(cluster, "spans", "span") for cluster in clusters),
-        *(_raw_spans(question, key, ANSWER) for question in questions for key in ("answers", "n_best")),
-    ]
-    # One call for all groups: the unit of the offsets is a property of the document.
-    settled = iter(settle(text, (span for group in groups for span in group), report))
-    spans, *owned = [merge_duplicates(islice(settled, len(group)), report) for group in groups]
+    groups = [_raw_spans(each, "spans", "span") for each in (fields, *clusters)]
+    answers = [_raw_spans(question, key, ANSWER) for question in questions for key in ("answers", "n_best")]
+    settled = iter(_settled(text, list(chain(*groups)), list(chain(*answers)), report))
+    found = [list(islice(settled, len(group))) for group in (*groups, *answers)]
+    spans, *owned = [merge_duplicates(filter(None, group), report) for group in found]
     asked = owned[len(clusters) :]
+    left_out = [
+        [answer for answer, span in zip(*pair, strict=True) if span is None]
+        for pair in zip(answers, found[len(groups) :], strict=True)
+    ]
     warn_of_crossing(dict.fromkeys(spans), report)
     return Document(
         identifier,
@@ -133,11 +135,42 @@ def _document(identifier: str, text: str, fields: dict[str, object], report: Rea
         tuple(dict.fromkeys(spans)),
         tuple(_relation(relation, spans, report) for relation in strict_json.items(fields, "relations")),
         _clusters(clusters, owned, report),
-        tuple(_question(*row, identifier, report) for row in zip(questions, asked[::2], asked[1::2], strict=True)),
+        tuple(
+            _question(*row, identifier, report)
+            for row in zip(questions, asked[::2], asked[1::2], left_out[::2], strict=True)
+        ),
         _annotated(fields, report),
         _coverage(fields.get("coverage"), report),
         {} if fields.get("meta") is None else strict_json.mapping(fields["meta"], "'meta'"),
     )
+
+
+def _settled(
+    text: str, spans: Sequence[RawSpan], answers: Sequence[RawSpan], report: ReadReport
+) -> Sequence[Span | None]:
+    """All in one call, since the unit of the offsets is a property of the document; if an answer spoils it, those of
+    the answers that stand where their copies do. Raises DataError."""
+    try:
+        with report.attempt():
+            return settle(text, (*spans, *answers), report)
+    except DataError:
+        if not answers or report.reading.strict:
+            raise
+        return (*settle(text, spans, report), *(_answer(text, answer, report) for answer in answers))
+
+
+def _answer(text: str, raw: RawSpan, report: ReadReport) -> Span | None:
+    """Where its copy stands; None, with a warning, where it does not, or is no range of the text."""
+    start, end = (whole_number(value, name, report) for name, value in (("start", raw.start), ("end", raw.end)))
+    if raw.copy is not None:
+        found = placed(text, raw, report)
+        if found is not None and found.start == start and end != start + len(raw.copy):
+            report.repair("answers with a wrong end (now that of their text)", f"[{start}, {end})")
+        return found
+    if 0 <= start < end <= len(text) and text[start:end].strip():
+        return placed(text, replace(raw, copy=text[start:end]), report)
+    report.warn("answers that are no range of their text (left out)", f"[{start}, {end})")
+    return None
 
 
 def _raw_spans(fields: dict[str, object], key: str, label: str) -> list[RawSpan]:
@@ -179,17 +212,23 @@ def _cluster(fields: dict[str, object], spans: Sequence[Span], report: ReadRepor
 
 
 def _question(
-    fields: dict[str, object], answers: Sequence[Span], n_best: Sequence[Span], document: str, report: ReadReport
+    fields: dict[str, object],
+    answers: Sequence[Span],
+    n_best: Sequence[Span],
+    left_out: Sequence[RawSpan],
+    document: str,
+    report: ReadReport,
 ) -> Question:
     text = strict_json.string(fields, "question", "a question")
     check_text(text)
+    unsaid = fields.get("answers") is None or (left_out and not answers)  # that it has none, nobody has said
     return Question(
         _identifier(fields.get("id"), f"{document} {text}", report),
         text,
-        None if fields.get("answers") is None else tuple(dict.fromkeys(answers)),
+        None if unsaid else tuple(dict.fromkeys(answers)),
         probability(fields.get("no_answer"), f"question {text[:40]!r}"),
         tuple(dict.fromkeys(n_best)),
-        strict_json.strings(fields, "texts"),
+        (*strict_json.strings(fields, "texts"), *(raw.copy for raw in left_out if raw.copy)),
     )
 
 

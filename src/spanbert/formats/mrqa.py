@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ..documents import Document, Question, Span, check_text
+from ..documents import ANSWER, Document, Question, Span, check_text
 from ..errors import DataError, at
 from . import squad, strict_json
 from .format import not_held, read_lines
-from .repair import whole_number
+from .repair import RawSpan, whole_number
 from .report import ReadReport
 from .sinks import sink
 from .sources import Source
@@ -82,9 +82,8 @@ def _question(record: dict[str, object], text: str, report: ReadReport) -> Quest
                 raise DataError(f"char_spans with {place!r}", "[start, end] pairs, end inclusive", "correct the place")
             start, last = (whole_number(value, "char_spans", report) for value in place)
             written = text[start : last + 1] if 0 <= start <= last < len(text) else ""
-            found = squad.placed(
-                text, written if written.split() == said.split() and said.strip() else said, start, report
-            )
+            copy = written if written.split() == said.split() and said.strip() else said
+            found = squad.placed(text, RawSpan(start, None, ANSWER, copy=copy), report)
             spans.extend([] if found is None else [found])
         nowhere += [said] if len(spans) == before and said.strip() else []
     texts = tuple(dict.fromkeys((*strict_json.strings(record, "answers"), *nowhere)))

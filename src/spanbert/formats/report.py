@@ -73,6 +73,17 @@ class ReadReport:
         with at(file=file, line=line, document=document):
             yield
 
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Forget what is counted inside the block where a DataError leaves it."""
+        counts, notes, unlisted = (Counter(self.repaired), Counter(self.warned)), len(self.notes), self._unlisted
+        try:
+            yield
+        except DataError:
+            (self.repaired, self.warned), self._unlisted = counts, unlisted
+            del self.notes[notes:]
+            raise
+
     def repair(self, what: str, detail: str = "", times: int = 1) -> None:
         """Count a repair. Raises DataError under `strict`."""
         self._note("repaired", self.repaired, what, detail, times)

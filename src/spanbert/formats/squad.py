@@ -114,11 +114,13 @@ def asked_text(record: Mapping[str, object], report: ReadReport) -> str:
     return text
 
 
-def placed(text: str, answer: str, start: int, report: ReadReport) -> Span | None:
-    """The span of an answer that should begin at `start`; None, with a warning, where it stands nowhere."""
-    if answer.strip() and text[start : start + len(answer)] == answer and start >= 0:
-        return clean(text, [RawSpan(start, start + len(answer), ANSWER)], [((start, start + len(answer)),)], report)[0]
-    words = answer.split()
+def placed(text: str, answer: RawSpan, report: ReadReport) -> Span | None:
+    """The span of an answer whose copy should begin at its start; None, with a warning, where it stands nowhere."""
+    start, said = whole_number(answer.start, "start", report), answer.copy or ""
+    end = start + len(said)
+    if said.strip() and text[start:end] == said and start >= 0:
+        return clean(text, [answer], [((start, end),)], report)[0]
+    words = said.split()
     if not words:
         report.warn("answers without text (left out)")
         return None
@@ -127,12 +129,11 @@ def placed(text: str, answer: str, start: int, report: ReadReport) -> Span | Non
     tries = ((whole, re.NOFLAG), (whole, re.IGNORECASE), (pattern, re.NOFLAG), (pattern, re.IGNORECASE))
     matches = next((found for form, flags in tries if (found := list(re.finditer(form, text, flags)))), [])
     if not matches:
-        report.warn("answers that are not in their text (they count as right, and teach nothing)", answer[:40])
+        report.warn("answers that are not in their text (they count as right, and teach nothing)", said[:40])
         return None
     nearest = min(matches, key=lambda match: (abs(match.start() - start), match.start()))
-    report.repair("answers moved to where their text stands", answer[:40])
-    place = nearest.span()
-    return clean(text, [RawSpan(*place, ANSWER)], [(place,)], report)[0]
+    report.repair("answers moved to where their text stands", said[:40])
+    return clean(text, [answer], [(nearest.span(),)], report)[0]
 
 
 def _question(record: dict[str, object], text: str, report: ReadReport) -> Question:
@@ -147,7 +148,7 @@ def _question(record: dict[str, object], text: str, report: ReadReport) -> Quest
         start = (
             -1 if answer.get("answer_start") is None else whole_number(answer["answer_start"], "answer_start", report)
         )
-        found = placed(text, said, start, report)
+        found = placed(text, RawSpan(start, None, ANSWER, copy=said), report)
         if found is not None:
             spans.append(found)
         elif said.strip():
