@@ -72,18 +72,18 @@ def execute(run: Run, task: str) -> None:
     config = TrainConfig(epochs=epochs, patience=epochs, learning_rate=run.rate, max_tokens=1024, seed=run.seed)
     trained = train(model, parts["train"], with_known_labels(parts), config)
     found, others = decoded(trained, parts["test"])
-    calibration = trained.bundle.calibrations[task]
+    calibration = trained.bundle.decisions[task].calibration
     said = {
         OURS: calibration.probabilities(found.logits, found.labels),
         HEAD: 1 / (1 + np.exp(-found.logits)),
-        WARMED: temperature(trained.bundle.outcomes[task]).probabilities(found.logits),
+        WARMED: temperature(trained.bundle.fitted[task]).probabilities(found.logits),
         **others,
     }
     record = {
         "corpus": run.corpus,
         "system": run.system,
         "epochs": epochs,
-        "dev_spans": len(trained.bundle.outcomes[task]),
+        "dev_spans": len(trained.bundle.fitted[task]),
         "curve": {name: getattr(calibration, name) for name in ("slope", "offset", "bend")},
         "outcomes": found.to_json(),
         "said": {name: np.round(values, 5).tolist() for name, values in said.items()},

@@ -98,7 +98,7 @@ def run(seed: int, kinds: int, path: Path) -> None:
         "training_seconds": round(learned - start),
         "reading_seconds": round(now - learned),
         "more_memory_mib": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024,
-        "threshold": trained.bundle.thresholds["question-answering"],
+        "threshold": trained.bundle.decisions["question-answering"].threshold,
         "told": told,
     }
     packed_json.write(path, record)

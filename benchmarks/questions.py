@@ -185,7 +185,7 @@ def own(run: Run, parts: dict[str, list[Document]]) -> dict[str, Any]:
         epochs=epochs, patience=epochs, learning_rate=run.rate, max_tokens=MAX_TOKENS, seed=run.seed, device=DEVICE
     )
     trained = train(model, parts["train"], parts["dev"], config)
-    threshold = trained.bundle.thresholds["question-answering"]
+    threshold = trained.bundle.decisions["question-answering"].threshold
     found = {}
     for document in trained.predict(parts["both"]):
         for question in document.questions:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 from spanbert import SpanModel, TrainConfig, durable, train
 from spanbert.bundle import Bundle
 from spanbert.calibration.curve import Calibration
+from spanbert.calibration.decision import Decision
 from spanbert.calibration.fitting import Outcomes
 from spanbert.calibration.requirements import OperatingPoint
 from spanbert.errors import DataError, MachineError, SpanbertError, UsageError
@@ -45,12 +47,13 @@ def saved(request, tiny_encoder: Path, toy_documents: Callable, tmp_path_factory
     config = TrainConfig(epochs=10, learning_rate=3e-3, head_learning_rate=1e-2, max_tokens=256, dtype="float32")
     model = train(SpanModel(bundle, "cpu"), toy_documents(20, 1), toy_documents(10, 2), config)
     curve = {"knots": ((-1.0, -2.0), (0.5, 1.0)), "labels": {"ORG": 0.5}}
-    model.bundle.calibrations = {name: Calibration(0.5 + n, 0.25, 0.125, **curve) for n, name in enumerate(names)}
-    model.bundle.outcomes = dict.fromkeys(names, outcomes())
     point = OperatingPoint("precision>=0.9 with confidence 0.95", {names[0]: {"ORG": 0.75, "PERSON": 2.0}})
     model.bundle.operating_points = {"strict": point}
-    model.bundle.thresholds = {name: 0.01 * (n + 1) for n, name in enumerate(names)}
-    model.bundle.given = {names[0]: (Calibration(0.5, 0.25, 0.125, **curve), 0.75)}
+    given = Decision(0.75, Calibration(0.5, 0.25, 0.125, **curve))
+    model.bundle.decisions = {
+        name: Decision(0.01 * (n + 1), Calibration(0.5 + n, 0.25, 0.125, **curve), outcomes(), None if n else given)
+        for n, name in enumerate(names)
+    }
     folder = tmp_path_factory.mktemp("bundle") / request.param
     model.save_pretrained(folder)
     return model, folder
@@ -85,11 +88,11 @@ def test_outcomes_of_an_older_model_are_not_those_of_the_new_one(folder: Path):
     """Thresholds would be promised by what another model decoded."""
     model = SpanModel.from_pretrained(folder, "cpu", "float32")
     kept = (folder / "outcomes.json").read_bytes()
-    model.bundle.outcomes = {}
+    model.bundle.decisions = {name: replace(each, outcomes=None) for name, each in model.bundle.decisions.items()}
     model.save_pretrained(folder)
     assert not (folder / "outcomes.json").exists()
     (folder / "outcomes.json").write_bytes(kept)  # put there by hand: no checksum says that it belongs here
-    assert SpanModel.from_pretrained(folder, "cpu", "float32").bundle.outcomes == {}
+    assert SpanModel.from_pretrained(folder, "cpu", "float32").bundle.fitted == {}
 
 
 def test_what_is_loaded_is_what_was_saved(saved: tuple):
@@ -98,11 +101,13 @@ def test_what_is_loaded_is_what_was_saved(saved: tuple):
     assert loaded.bundle.tasks.keys() == model.bundle.tasks.keys() and loaded.labels == ("ORG", "PERSON")
     for name, task in model.bundle.tasks.items():
         assert loaded.bundle.tasks[name].settings == task.settings
-    for name, kept in model.bundle.outcomes.items():
-        assert loaded.bundle.outcomes[name].to_json() == kept.to_json()
-    for fact in ("calibrations", "thresholds", "facts", "operating_points"):
+    assert loaded.bundle.decisions.keys() == model.bundle.decisions.keys()
+    for name, kept in model.bundle.decisions.items():
+        found = loaded.bundle.decisions[name]
+        assert found.outcomes.to_json() == kept.outcomes.to_json()
+        assert replace(found, outcomes=None) == replace(kept, outcomes=None)
+    for fact in ("facts", "operating_points"):
         assert getattr(loaded.bundle, fact) == json_like(getattr(model.bundle, fact))
-    assert loaded.bundle.given == model.bundle.given
     state = loaded.bundle.network.state_dict()
     for name, tensor in model.bundle.network.state_dict().items():
         assert torch.equal(state[name], tensor)
@@ -142,10 +147,10 @@ def test_model_card(saved: tuple):
     card = (folder / "README.md").read_text(encoding="utf-8")
     report = model.bundle.facts["report"]
     assert "labels: ORG, PERSON." in card
-    for name, threshold in model.bundle.thresholds.items():
-        assert f"Task **{name}**" in card and f"at least {threshold:g} unless" in card
+    for name, decision in model.bundle.decisions.items():
+        assert f"Task **{name}**" in card and f"at least {decision.threshold:g} unless" in card
     chosen = "that also chose the checkpoint, the threshold and the probabilities"
-    assert f"On {report['documents']} held-out documents {chosen if model.bundle.outcomes else chosen[:28]}" in card
+    assert f"On {report['documents']} held-out documents {chosen if model.bundle.fitted else chosen[:28]}" in card
     for row, numbers in {"**all**": report["micro"], **report["per_label"]}.items():
         measured = " | ".join(f"{numbers[key]:.3f}" for key in ("precision", "recall", "f1"))
         low, high = numbers["f1_interval"]

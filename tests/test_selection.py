@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -109,7 +110,8 @@ def test_gain_is_the_expected_squared_error_by_work(model: SpanModel):
 def test_doubts_are_of_calibrated_probabilities(model: SpanModel, monkeypatch: pytest.MonkeyPatch):
     """With a slope of 0 every probability is a half, and each span counts a quarter."""
     (name,) = model.bundle.tasks
-    monkeypatch.setitem(model.bundle.calibrations, name, Calibration(slope=0.0))
+    level = replace(model.bundle.decisions[name], calibration=Calibration(slope=0.0))
+    monkeypatch.setitem(model.bundle.decisions, name, level)
     (found,) = appraised(model, [Document("d", "the house of Anna was big")])
     spans = len(model.predict("the house of Anna was big", threshold=0.0).spans)
     assert spans > 0 and math.isclose(sum(found.doubts.values()), spans / 4)

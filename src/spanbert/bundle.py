@@ -22,6 +22,7 @@ from torch import Tensor
 
 from . import durable
 from .calibration.curve import Calibration
+from .calibration.decision import Decision
 from .calibration.fitting import Outcomes
 from .calibration.requirements import NEVER, OperatingPoint
 from .encoder import files, loading
@@ -48,32 +49,33 @@ _OURS = ("config.json", "model.safetensors", "spanbert.json", "tokenizer.json")
 
 @dataclass(slots=True)
 class Bundle:
-    """A model in memory: one encoder, the heads of its tasks, and what makes probabilities of their logits."""
+    """A model in memory: one encoder, the heads of its tasks, and what makes predictions of what they decode."""
 
     network: Network
     tokenizer: Tokenizer
     tasks: dict[str, Task]
-    calibrations: dict[str, Calibration]
-    thresholds: dict[str, float]
+    decisions: dict[str, Decision]
+    """Per task, what makes probabilities of its logits, and predictions of these."""
     facts: dict[str, Any] = field(default_factory=dict)
     """Where it comes from and how good it is: `base_model`, `pretraining`, `training`, `report`; `learnt`, which
     documents it was made with (`evaluation/seen.py`); `added`, the same of tasks over the frozen encoder; and `about`,
     for the model card: its `title`, `license` and further `sections`, a text for each heading.
     """
-    outcomes: dict[str, Outcomes] = field(default_factory=dict)
-    """Per calibrated task, what it decoded in the held-out documents: requirements are answered from it."""
     operating_points: dict[str, OperatingPoint] = field(default_factory=dict)
     """Thresholds by name."""
-    given: dict[str, tuple[Calibration, float]] = field(default_factory=dict)
-    """Curve and threshold of what a calibrated task finds between spans that are given."""
 
     @classmethod
     def build(cls, encoder: Encoder, tokenizer: Tokenizer, tasks: Mapping[str, Task], facts: dict[str, Any]) -> Bundle:
         """A bundle with new heads, for those tasks whose labels are known."""
         heads = {name: task.head(encoder) for name, task in tasks.items() if task.ready}
         network = Network(encoder, heads)
-        thresholds = {name: task.threshold for name, task in tasks.items()}
-        return cls(network, tokenizer, dict(tasks), dict.fromkeys(tasks, Calibration()), thresholds, facts)
+        decisions = {name: Decision(task.threshold) for name, task in tasks.items()}
+        return cls(network, tokenizer, dict(tasks), decisions, facts)
+
+    @property
+    def fitted(self) -> dict[str, Outcomes]:
+        """Per task whose probabilities were fitted, what it decoded in the held-out documents."""
+        return {name: each.outcomes for name, each in self.decisions.items() if each.outcomes is not None}
 
 
 def pretrained(folder: Path, tasks: Callable[[Encoder, Tokenizer], Mapping[str, Task]]) -> Bundle:
@@ -117,16 +119,15 @@ def read(folder: Path) -> Bundle:
                 name: task_class(name)(settings_from(name, state["settings"]), tokenizer)
                 for name, state in states.items()
             }
-            calibrations = {name: _calibration(state["calibration"]) for name, state in states.items()}
-            thresholds = {name: _threshold(state["threshold"]) for name, state in states.items()}
-            given = {name: _given(state["given"]) for name, state in states.items() if "given" in state}
+            decisions = {name: _decision(state) for name, state in states.items()}
             if not tasks:
                 raise ValueError("none")
             facts = _facts(record.get("facts", {}))
             points = {
                 name: _point(point, tasks) for name, point in cast(_Rows, record.get("operating_points", {})).items()
             }
-            outcomes = _outcomes(folder, tasks)
+            for name, outcomes in _outcomes(folder, tasks).items():
+                decisions[name] = dataclasses.replace(decisions[name], outcomes=outcomes)
         except _MALFORMED as error:
             raise DataError(
                 f"tasks that cannot be read ({type(error).__name__}: {error})",
@@ -139,8 +140,7 @@ def read(folder: Path) -> Bundle:
     _check_fit(folder, encoder, tokenizer, tasks, weights)
     bundle = Bundle.build(encoder, tokenizer, tasks, facts)
     _load_heads(bundle.network, tasks, weights)
-    bundle.calibrations, bundle.thresholds = calibrations, thresholds
-    bundle.outcomes, bundle.operating_points, bundle.given = outcomes, points, given
+    bundle.decisions, bundle.operating_points = decisions, points
     _check_told(bundle, folder)
     return bundle
 
@@ -202,20 +202,14 @@ def _fill(bundle: Bundle, folder: Path, dtype: torch.dtype) -> None:
     bundle.tokenizer.save(folder, bundle.network.encoder.longest)
     _write_json(folder / "config.json", _stock_config(bundle))
     states = {
-        name: {
-            "settings": dataclasses.asdict(task.settings),
-            "calibration": dataclasses.asdict(bundle.calibrations[name]),
-            "threshold": bundle.thresholds[name],
-        }
+        name: {"settings": dataclasses.asdict(task.settings), **_state(bundle.decisions[name])}
         for name, task in bundle.tasks.items()
     }
-    for name, (curve, threshold) in bundle.given.items():
-        states[name]["given"] = {"calibration": dataclasses.asdict(curve), "threshold": threshold}
     points = {name: dataclasses.asdict(point) for name, point in bundle.operating_points.items()}
     record = {"format": FORMAT, "tasks": states, "facts": bundle.facts, "operating_points": points}
     _write_json(folder / "spanbert.json", record)
-    if bundle.outcomes:
-        outcomes = {name: each.first(KEPT_OUTCOMES).to_json() for name, each in bundle.outcomes.items()}
+    if bundle.fitted:
+        outcomes = {name: each.first(KEPT_OUTCOMES).to_json() for name, each in bundle.fitted.items()}
         (folder / OUTCOMES).write_text(json.dumps(outcomes, separators=(",", ":")), encoding="utf-8")
     from .model_card import model_card
 
@@ -283,8 +277,15 @@ def _threshold(value: object) -> float:
     return float(value)
 
 
-def _given(state: Mapping[str, Any]) -> tuple[Calibration, float]:
-    return _calibration(state["calibration"]), _threshold(state["threshold"])
+def _state(decision: Decision) -> dict[str, Any]:
+    """Curve and threshold; the outcomes have a file of their own."""
+    given = {} if decision.given is None else {"given": _state(decision.given)}
+    return {"calibration": dataclasses.asdict(decision.calibration), "threshold": decision.threshold, **given}
+
+
+def _decision(state: Mapping[str, Any]) -> Decision:
+    given = _decision(state["given"]) if "given" in state else None
+    return Decision(_threshold(state["threshold"]), _calibration(state["calibration"]), given=given)
 
 
 def _calibration(values: Mapping[str, Any]) -> Calibration:

@@ -38,12 +38,12 @@ def model_card(bundle: Bundle) -> str:
         line = f"Base model: {base.get('name')}. Its licence applies to these weights as well."
         lines += ["", "Trained from random weights." if base.get("new_weights") else line]
     if report := facts.get("report"):
-        lines += ["", "## Measured", "", *_table(report, fitted=bool(bundle.outcomes))]
+        lines += ["", "## Measured", "", *_table(report, fitted=bool(bundle.fitted))]
     if training := facts.get("training"):
         lines += ["", "## Training", "", *(f"- {key}: {value}" for key, value in training.items())]
     for name, added in facts.get("added", {}).items():
         lines += ["", f"## Added over the frozen encoder: {name}", ""]
-        lines += [*_table(added["report"], fitted=name in bundle.outcomes), ""] if added.get("report") else []
+        lines += [*_table(added["report"], fitted=name in bundle.fitted), ""] if added.get("report") else []
         lines += [f"- {key}: {value}" for key, value in added.get("training", {}).items()]
     for title, text in about.get("sections", {}).items():
         lines += ["", f"## {title}", "", text]
@@ -65,10 +65,11 @@ def _task(bundle: Bundle, name: str) -> list[str]:
         f"Reads text of any length in windows of {settings.window} positions"
         + (f" that share {settings.overlap} pieces." if settings.overlap is not None else "."),
     ]
+    decision = bundle.decisions[name]
     if settings.labels:
-        lines.append(f"Returns spans with a probability of at least {bundle.thresholds[name]:g} unless told otherwise.")
-    if fitted := bundle.outcomes.get(name):
-        lines.append(f"Probabilities and threshold were fitted on {fitted.texts:,} held-out documents.")
+        lines.append(f"Returns spans with a probability of at least {decision.threshold:g} unless told otherwise.")
+    if decision.outcomes:
+        lines.append(f"Probabilities and threshold were fitted on {decision.outcomes.texts:,} held-out documents.")
     return lines
 
 

@@ -87,7 +87,7 @@ def appraised(model: SpanModel, documents: Iterable[Document]) -> Iterator[Appra
         doubts: dict[tuple[str, str], float] = {}
         for name, found in decoded.items():
             logits, labels = [span.logit for span in found.spans], [span.label for span in found.spans]
-            p = predictor.calibrations[name].probabilities(logits, labels)
+            p = predictor.decisions[name].calibration.probabilities(logits, labels)
             for span, doubt in zip(found.spans, (p * (1.0 - p)).tolist(), strict=True):
                 key = span.label, document.text[span.start : span.end].lower()
                 doubts[key] = doubts.get(key, 0.0) + doubt

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from spanbert import SpanModel, require
+from spanbert.calibration.decision import Decision
 from spanbert.calibration.fitting import Outcomes
 from spanbert.errors import DataError, UsageError
 
@@ -26,7 +27,7 @@ def model_of(encoder: Path, right: float) -> SpanModel:
         documents=np.arange(400) // 4,
         gold={"X": np.full(100, 4)},
     )
-    return SpanModel(replace(made.bundle, outcomes={TASK: found}))
+    return SpanModel(replace(made.bundle, decisions={TASK: Decision(0.5, outcomes=found)}))
 
 
 def test_a_requirement_becomes_an_operating_point(tiny_encoder: Path):

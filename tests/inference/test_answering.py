@@ -46,7 +46,8 @@ def test_answers_are_stretches_of_the_text(model: SpanModel):
 def test_calibrated_answers_and_none_are_one_distribution(model: SpanModel, curve: dict):
     """The curve is of the best answer alone; what it takes from it or gives to it, the others share as before."""
     task = "question-answering"
-    bundle = replace(model.bundle, calibrations={task: Calibration(**curve)})
+    decision = replace(model.bundle.decisions[task], calibration=Calibration(**curve))
+    bundle = replace(model.bundle, decisions={task: decision})
     calibrated = SpanModel(bundle, "cpu", "float32").answer("the house", TEXT, threshold=0.0)
     raw = model.answer("the house", TEXT, threshold=0.0)
     before, after = ([span.score for span in each.n_best] for each in (raw, calibrated))
@@ -76,8 +77,11 @@ def test_no_answer_has_the_probability_that_was_fitted_for_it(model: SpanModel):
     """Of what the best answer leaves; the other candidates have the rest of it."""
     text, question = "Anna was in the house . Bert met Carl", "who was in the house ?"
     raw = model.answer(question, text)
-    fitted = {name: replace(each, silence=(0.5, 0.25)) for name, each in model.bundle.calibrations.items()}
-    found = SpanModel(replace(model.bundle, calibrations=fitted), "cpu", "float32").answer(question, text)
+    fitted = {
+        name: replace(each, calibration=replace(each.calibration, silence=(0.5, 0.25)))
+        for name, each in model.bundle.decisions.items()
+    }
+    found = SpanModel(replace(model.bundle, decisions=fitted), "cpu", "float32").answer(question, text)
     best = found.n_best[0].score
     assert best == raw.n_best[0].score
     quiet = math.log(raw.no_answer / raw.n_best[0].score)  # uncalibrated, both are of one distribution

@@ -9,6 +9,7 @@ import pytest
 
 from spanbert import Document, SpanModel, TrainConfig, train
 from spanbert.calibration.curve import Calibration
+from spanbert.calibration.decision import Decision
 from spanbert.calibration.requirements import OperatingPoint
 from spanbert.documents import Relation, Span
 from spanbert.errors import UsageError
@@ -57,7 +58,7 @@ def test_they_stay_and_are_related_among_themselves(tiny_encoder: Path):
 def test_what_was_fitted_for_found_spans_says_nothing_of_them(tiny_encoder: Path):
     model, document = model_of(tiny_encoder), document_of()
     told = model.predict(document, given_spans=True).relations
-    model.bundle.thresholds[JOINT] = 1.0
+    model.bundle.decisions[JOINT] = replace(model.bundle.decisions[JOINT], threshold=1.0)
     assert model.predict(document, given_spans=True).relations == told != ()
     model.bundle.operating_points["strict"] = OperatingPoint("precision>=0.9", {JOINT: {"relation:works": 0.1}})
     with pytest.raises(UsageError, match="given spans"):
@@ -81,8 +82,8 @@ def test_calibration_fits_a_curve_of_their_own(tiny_encoder: Path, tmp_path: Pat
     for each in (calibrated, SpanModel.from_pretrained(tmp_path)):
         scores = [r.score for r in each.predict(gold[0], given_spans=True, threshold=0.0).relations]
         assert len(scores) == len(pairs) and sum(scores) / len(scores) == pytest.approx(0.5, abs=0.1)
-        curve, threshold = each.bundle.given[JOINT]
-        assert curve == done[JOINT].given.fit.calibration and threshold == done[JOINT].given.threshold
+        given = done[JOINT].given
+        assert each.bundle.decisions[JOINT].given == Decision(given.threshold, given.fit.calibration)
     assert min(r.score for r in model.predict(gold[0], given_spans=True, threshold=0.0).relations) > 0.8
 
 
@@ -90,8 +91,8 @@ def test_of_a_document_without_spans_they_are_found_as_ever(tiny_encoder: Path):
     """The curve for given spans is of relations alone: it says nothing of spans, nor of what is found with them."""
     made = model_of(tiny_encoder)
     made.bundle.network.heads[JOINT].spans.width_bias.data += 6.0
-    never = (Calibration(offset=-9.0), 0.99)
-    model = SpanModel(replace(made.bundle, given={JOINT: never}, thresholds={JOINT: 0.05}))
+    never = Decision(0.99, Calibration(offset=-9.0))
+    model = SpanModel(replace(made.bundle, decisions={JOINT: Decision(0.05, given=never)}))
     bare = Document("d", TEXT)
     found = model.predict(bare)
     assert found.spans and found.relations
@@ -111,16 +112,14 @@ def test_given_spans_that_no_window_holds_are_not_missed_gold(tiny_encoder: Path
 def test_further_training_keeps_what_was_fitted(tiny_encoder: Path):
     """Where what is held out is too little to fit anew, curve and threshold of both kinds stay."""
     curve = Calibration(offset=-1.0)
-    made = model_of(tiny_encoder).bundle
-    model = SpanModel(
-        replace(made, calibrations={JOINT: curve}, thresholds={JOINT: 0.37}, given={JOINT: (curve, 0.4)}), "cpu"
-    )
+    decision = Decision(0.37, curve, given=Decision(0.4, curve))
+    model = SpanModel(replace(model_of(tiny_encoder).bundle, decisions={JOINT: decision}), "cpu")
     text = TEXT[:60]
     person, org = document_of(text).spans[:2]
     gold = [Document(str(n), text, (person, org), (Relation(person, org, "works"),)) for n in range(3)]
     config = TrainConfig(epochs=1, device="cpu")
     kept = train(model, gold, gold[:1], config, [lambda event: None]).bundle
-    assert (kept.calibrations[JOINT], kept.thresholds[JOINT], kept.given[JOINT]) == (curve, 0.37, (curve, 0.4))
+    assert kept.decisions == {JOINT: decision}
 
 
 def test_tasks_that_share_windows_still_read_them_once(tiny_encoder: Path):

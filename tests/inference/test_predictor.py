@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from spanbert.calibration.curve import Calibration
+from spanbert.calibration.decision import Decision
 from spanbert.documents import Coverage, Document, Relation, Span
 from spanbert.inference import predictor as module
 from spanbert.inference.predictor import Predictor, chunks
@@ -96,13 +97,7 @@ def make(tokenizer: Tokenizer):
             values = {"labels": LABELS, "window": 20, "overlap": overlap}
             values |= {"policy": policy} if name == SPANS else {}
             tasks[name] = task_class(name)(settings_from(name, values), tokenizer)
-        return Predictor(
-            tokenizer,
-            tasks,
-            FakeBackend(),
-            dict.fromkeys(tasks, Calibration()),
-            dict.fromkeys(tasks, threshold),
-        )
+        return Predictor(tokenizer, tasks, FakeBackend(), dict.fromkeys(tasks, Decision(threshold)))
 
     return predictor
 
@@ -145,7 +140,7 @@ def test_windows_make_no_difference_to_what_is_scored(make, tokenizer):
 def test_scores_are_calibrated_logits(make, task):
     document, plain = texts(3)[2], make(task, threshold=0.0)
     tuned = make(task, threshold=0.0)
-    tuned.calibrations[task] = Calibration(2.0, 1.0)
+    tuned.decisions[task] = Decision(0.0, Calibration(2.0, 1.0))
     (before,), (after,) = plain([document]), tuned([document])
     assert before.spans
     for one, other in zip(before.spans, after.spans, strict=True):
@@ -300,13 +295,8 @@ def test_tasks_with_windows_of_their_own(make, tokenizer):
     """Another overlap, other windows: each task gets rows of its own ones, coverage counts all."""
     documents, predictor = texts(10), make(SPANS, TAGS, overlap=2)
     other = task_class(TAGS)(settings_from(TAGS, {"labels": LABELS, "window": 20, "overlap": 8}), tokenizer)
-    mixed = Predictor(
-        tokenizer,
-        {SPANS: predictor.tasks[SPANS], TAGS: other},
-        predictor.backend,
-        predictor.calibrations,
-        predictor.thresholds,
-    )
+    tasks = {SPANS: predictor.tasks[SPANS], TAGS: other}
+    mixed = Predictor(tokenizer, tasks, predictor.backend, predictor.decisions)
     one, two = make(SPANS, overlap=2), make(TAGS, overlap=8)
     for found, first, second in zip(mixed(documents), one(documents), two(documents), strict=True):
         assert set(found.spans) == each_once(first.spans + second.spans)
@@ -317,6 +307,6 @@ def test_tasks_with_windows_of_their_own(make, tokenizer):
 
 def test_each_task_has_its_own_threshold_and_calibration(make):
     predictor = make(SPANS, TAGS, threshold=0.0)
-    predictor.thresholds[SPANS] = 1.0
+    predictor.decisions[SPANS] = Decision(1.0)
     found = [span for document in predictor(texts(10)) for span in document.spans]
     assert found == [span for document in make(TAGS, threshold=0.0)(texts(10)) for span in document.spans]

@@ -13,8 +13,7 @@ import pytest
 import torch
 
 from spanbert import SpanModel, TrainConfig, train
-from spanbert.bundle import Bundle
-from spanbert.calibration.curve import Calibration
+from spanbert.calibration.decision import Decision
 from spanbert.documents import Document, Span
 from spanbert.errors import DataError, UsageError
 from spanbert.inference import predictor
@@ -166,7 +165,7 @@ def test_threshold(model: SpanModel):
 def test_the_models_own_threshold(model: SpanModel):
     bundle = model.bundle
     name = next(iter(bundle.tasks))
-    strict = Bundle(bundle.network, bundle.tokenizer, bundle.tasks, bundle.calibrations, {name: 1.0}, bundle.facts)
+    strict = dataclasses.replace(bundle, decisions={name: bundle.decisions[name].at(1.0)})
     assert SpanModel(strict, "cpu", "float32").predict(TEXT).spans == ()
     if name == SPANS:  # under another policy it says nothing
         assert len(SpanModel(strict, "cpu", "float32").predict(TEXT, policy="arg-max").spans) == 1
@@ -253,8 +252,8 @@ def test_span_sets(untrained: SpanModel, tiny_encoder: Path):
 
 
 def test_bfloat16_probabilities(model: SpanModel, toy_documents: Callable):
-    raw = dict.fromkeys(model.bundle.calibrations, Calibration())  # a fitted curve may be level where all is sure
-    model = SpanModel(dataclasses.replace(model.bundle, calibrations=raw), "cpu", "float32")
+    raw = dict.fromkeys(model.bundle.decisions, Decision(0.5))  # a fitted curve may be level where all is sure
+    model = SpanModel(dataclasses.replace(model.bundle, decisions=raw), "cpu", "float32")
     half = SpanModel(model.bundle, "cpu", "bfloat16")
     for document in toy_documents(10, 11):
         exact = {(s.start, s.end, s.label): s.score for s in model.predict(document.text, threshold=0.0).spans}

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spanbert.calibration.curve import Calibration
+from spanbert.calibration.decision import Decision
 from spanbert.documents import Document, Span
 from spanbert.inference.predictor import Predictor
 from spanbert.packing import Batch
@@ -98,7 +99,7 @@ class Case:
         tokenizer = tokenizers[self.uncased]
         tasks = {self.task: task_class(self.task)(settings_from(self.task, values), tokenizer)}
         wanted = self.threshold if threshold is None else threshold
-        return Predictor(tokenizer, tasks, self.model, {self.task: self.calibration}, {self.task: wanted})
+        return Predictor(tokenizer, tasks, self.model, {self.task: Decision(wanted, self.calibration)})
 
 
 CASES = st.builds(

@@ -118,9 +118,7 @@ def test_two_tasks_in_one_model(tiny_encoder: Path, toy_documents: Callable):
     model = train(both, documents, dev, TrainConfig(epochs=20, patience=20, **{**FAST, "head_learning_rate": 1e-2}))
     for name in TASKS:
         task, bundle = model.bundle.tasks[name], model.bundle
-        alone = SpanModel(
-            Bundle(bundle.network, bundle.tokenizer, {name: task}, bundle.calibrations, bundle.thresholds)
-        )
+        alone = SpanModel(Bundle(bundle.network, bundle.tokenizer, {name: task}, bundle.decisions))
         assert evaluate(alone, toy_documents(20, 7)).micro.f1 >= 0.9  # the first task chose the checkpoint
     predicted = [span for document in model.predict(dev) for span in document.spans]
     found = {span.label: sum(other.label == span.label for other in predicted) for span in predicted}

@@ -29,12 +29,10 @@ def command(
         "parameters": sum(parameter.numel() for parameter in bundle.network.parameters()),
         "encoder": vars(encoder.config),
         "tasks": {
-            name: {"settings": vars(task.settings), "threshold": bundle.thresholds[name]}
+            name: {"settings": vars(task.settings), "threshold": bundle.decisions[name].threshold}
             for name, task in bundle.tasks.items()
         },
-        "calibrated_on": {
-            name: {"spans": len(each), "documents": each.texts} for name, each in bundle.outcomes.items()
-        },
+        "calibrated_on": {name: {"spans": len(each), "documents": each.texts} for name, each in bundle.fitted.items()},
         "operating_points": {name: dataclasses.asdict(point) for name, point in bundle.operating_points.items()},
         **{name: facts for name, facts in bundle.facts.items() if name != "learnt"},
     }

@@ -90,8 +90,8 @@ def _told(trained: SpanModel, values: dict[str, Any]) -> dict[str, Any]:
     for added in {*_names(values)} & facts.get("added", {}).keys():  # the model that it was added to has its own report
         facts, name = facts["added"][added], added
     report: dict[str, Any] = facts["report"]
-    best = " that is best on them" if name in trained.bundle.outcomes else ""
-    measured = f"on held-out documents, at the threshold{best} ({trained.bundle.thresholds[name]:.3f})"
+    best = " that is best on them" if name in trained.bundle.fitted else ""
+    measured = f"on held-out documents, at the threshold{best} ({trained.bundle.decisions[name].threshold:.3f})"
     _next_commands(values["output"], report, measured, task_class(name).command)
     return report
 

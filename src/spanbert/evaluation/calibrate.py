@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ..bundle import Bundle
 from ..calibration.curve import Calibration
+from ..calibration.decision import Decision
 from ..calibration.fitting import Fit, Outcomes, fit
 from ..calibration.requirements import OperatingPoint, Promise, Requirement, best_threshold, label_thresholds, promises
 from ..documents import JSON, Document
@@ -35,6 +36,10 @@ class TaskCalibration:
     """With the new ones, each from a fit that had not seen its document."""
     given: TaskCalibration | None = None
     """The same of what it finds between spans that are given; None where it takes none, or they were too few."""
+
+    def decision(self) -> Decision:
+        """The curve and threshold that it found."""
+        return Decision(self.threshold, self.fit.calibration)
 
     def to_json(self) -> dict[str, JSON]:
         return {
@@ -65,27 +70,28 @@ def calibrate(model: SpanModel, documents: Iterable[Document]) -> tuple[SpanMode
         if not sum(int(counts.sum()) for counts in each.gold.values()):
             continue  # nothing of its kind is annotated here: it stays as it is
         try:
-            done[name] = _calibrated(bundle.calibrations[name], each, fitted=name in bundle.outcomes, again=again)
+            known = bundle.decisions[name]
+            done[name] = _calibrated(known.calibration, each, fitted=known.outcomes is not None, again=again)
             if name in takes_spans:
                 done[name] = dataclasses.replace(done[name], given=_between_given(model, name, documents, again=again))
         except DataError:  # of several tasks, one may have too little: it stays as it is
             if len(found) == 1:
                 raise
     if not done:
-        known = sorted({label for task in bundle.tasks.values() for label in task.settings.labels})
+        labels = sorted({label for task in bundle.tasks.values() for label in task.settings.labels})
         there = sorted({s.label for task in bundle.tasks.values() for d in documents for s in task.annotations(d)})
         raise DataError(
             f"nothing in {len(documents)} documents to calibrate on: their gold has {', '.join(there) or 'no spans'}",
-            f"documents with gold of the model's labels ({', '.join(known)}), enough for one of its tasks",
+            f"documents with gold of the model's labels ({', '.join(labels)}), enough for one of its tasks",
             "give others, or rename the labels",
         )
+    decisions = dict(bundle.decisions)
+    for name, told in done.items():
+        given = decisions[name].given if told.given is None else told.given.decision()
+        decisions[name] = dataclasses.replace(told.decision(), outcomes=found[name], given=given)
     fitted = dataclasses.replace(
         bundle,
-        calibrations=bundle.calibrations | {name: each.fit.calibration for name, each in done.items()},
-        thresholds=bundle.thresholds | {name: each.threshold for name, each in done.items()},
-        outcomes=bundle.outcomes | {name: found[name] for name in done},
-        given=bundle.given
-        | {n: (each.given.fit.calibration, each.given.threshold) for n, each in done.items() if each.given},
+        decisions=decisions,
         operating_points={},  # they were thresholds on other probabilities
         facts={**bundle.facts, "learnt": {**bundle.facts.get("learnt", {}), seen.CALIBRATED: seen.marks(documents)}},
     )
@@ -108,15 +114,15 @@ def operating_point(bundle: Bundle, requirement: Requirement) -> tuple[Operating
 
     Raises DataError for a model that was not calibrated, or whose documents cannot support the requirement.
     """
-    if not bundle.outcomes:
+    if not bundle.fitted:
         raise DataError(
             "a model that was never calibrated",
             "held-out documents that it was calibrated on",
             "run: spanbert calibrate --model DIR --data FILE",
         )
     found = {}
-    for name, each in bundle.outcomes.items():
-        probabilities = bundle.calibrations[name].probabilities(each.logits, each.labels)
+    for name, each in bundle.fitted.items():
+        probabilities = bundle.decisions[name].calibration.probabilities(each.logits, each.labels)
         found[name] = promises(each, probabilities, requirement)
     thresholds = {name: label_thresholds(each) for name, each in found.items()}
     return OperatingPoint(str(requirement), thresholds), found
@@ -140,10 +146,11 @@ def _calibrated(before: Calibration, found: Outcomes, *, fitted: bool, again: bo
 def _between_given(
     model: SpanModel, name: str, documents: Sequence[Document], *, again: bool
 ) -> TaskCalibration | None:
-    predictor = alone(model.predictor(given_spans=True), name)
+    predictor, known = alone(model.predictor(given_spans=True), name), model.bundle.decisions[name].given
     found = outcomes(predictor, [document for document in documents if document.spans])[name]
     try:
-        return _calibrated(predictor.given[name][0], found, fitted=name in model.bundle.given, again=again)
+        curve = Calibration() if known is None else known.calibration
+        return _calibrated(curve, found, fitted=known is not None, again=again)
     except DataError:
         return None
 

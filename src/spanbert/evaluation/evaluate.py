@@ -78,10 +78,11 @@ def examined(predictor: Predictor, documents: Sequence[Document]) -> Examined:
         predicted.append(predictor.probable(reading, decoded))
         judged.append(task.judged(document, decoded[name]))
     found = collected(judged, task.settings.labels)
-    probabilities = predictor.calibrations[name].probabilities(found.logits, found.labels)
+    decision = predictor.decisions[name]
+    probabilities = decision.calibration.probabilities(found.logits, found.labels)
     pieces = predictor.tokenizer.pieces([document.text for document in documents])
     least = predictor.label_thresholds.get(name, {})
-    told = probabilities >= [least.get(label, predictor.thresholds[name]) for label in found.labels]
+    told = probabilities >= [least.get(label, decision.threshold) for label in found.labels]
     documents_right = whole(judged, found, probabilities, told)
     report = replace(
         task.report(documents, predicted),

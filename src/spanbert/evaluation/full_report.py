@@ -174,7 +174,7 @@ def _frame(gold: Sequence[Document], done: Examined, about: Mapping[str, JSON]) 
 def _choices(predictor: Predictor, operating_point: str | None) -> dict[str, JSON]:
     """What predicted, under which choices."""
     name, task = next(iter(predictor.tasks.items()))
-    chosen: dict[str, JSON] = {"task": name, "threshold": predictor.thresholds[name]}
+    chosen: dict[str, JSON] = {"task": name, "threshold": predictor.decisions[name].threshold}
     if operating_point is not None:
         chosen |= {"operating_point": operating_point, "label_thresholds": dict(predictor.label_thresholds[name])}
     return {**chosen, "labels": list(task.settings.labels)}

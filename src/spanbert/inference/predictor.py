@@ -14,7 +14,8 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from ..calibration.curve import Calibration, sigmoid
+from ..calibration.curve import sigmoid
+from ..calibration.decision import Decision
 from ..decoding.clusters import components
 from ..documents import Answers, Cluster, Decoded, Document, Link, Question, Relation, Span
 from ..packing import lay_out, longest_first
@@ -37,14 +38,11 @@ class Predictor:
     tokenizer: Tokenizer
     tasks: Mapping[str, Task]
     backend: Backend
-    calibrations: Mapping[str, Calibration]
-    thresholds: Mapping[str, float]
+    decisions: Mapping[str, Decision]
     label_thresholds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """Per task, those of some labels, in the place of the task's."""
     given_spans: bool = False
     """Whether the spans that documents have are taken as they are, and only what relates them is looked for."""
-    given: Mapping[str, tuple[Calibration, float]] = field(default_factory=dict)
-    """Per task that finds both at once, curve and threshold where spans were given, in the place of its others."""
 
     def __call__(self, documents: Iterable[Document]) -> Iterator[Document]:
         """Predictions in the order of the documents, which stream in."""
@@ -91,10 +89,10 @@ class Predictor:
         clusters: list[Cluster] = []
         questions = document.questions
         for name in decoded:
-            curve, threshold = self.calibrations[name], self.thresholds[name]
+            decision = self.decisions[name]
             if decoded[name].given:
-                curve, threshold = self.given.get(name, (curve, threshold))
-            judge = _Judge(curve, threshold, self.label_thresholds.get(name, {}))
+                decision = decision.given or decision
+            judge = _Judge(decision, self.label_thresholds.get(name, {}))
             spans.extend(_above(decoded[name], judge))
             relations.extend(_related(decoded[name], judge))
             clusters.extend(_linked(decoded[name], judge))
@@ -265,18 +263,17 @@ def _by_owner(
 class _Judge:
     """What makes probabilities of a task's logits, and which of them are enough."""
 
-    calibration: Calibration
-    threshold: float
+    decision: Decision
     by_label: Mapping[str, float]
     """Thresholds of some labels, in the place of the task's."""
 
     def scores(self, logits: Sequence[float], labels: Sequence[str]) -> list[float]:
         """Their probabilities."""
-        return self.calibration.probabilities(logits, labels).tolist()  # type: ignore[no-any-return]
+        return self.decision.calibration.probabilities(logits, labels).tolist()  # type: ignore[no-any-return]
 
     def keeps(self, label: str, score: float) -> bool:
         """Whether it is probable enough."""
-        return score >= self.by_label.get(label, self.threshold)
+        return score >= self.by_label.get(label, self.decision.threshold)
 
 
 def _above(decoded: Decoded, judge: _Judge) -> Iterator[Span]:
@@ -357,7 +354,7 @@ def _answered(question: Question, decoded: Answers, judge: _Judge) -> Question:
     if found:
         rest = max(float(sigmoid(np.array(-logits[0]))), silent, 1e-300)
         wrong = 1.0 - scores[0]
-        fitted = judge.calibration.silent(wrong, decoded.quiet) if decoded.exclusive else None
+        fitted = judge.decision.calibration.silent(wrong, decoded.quiet) if decoded.exclusive else None
         others, silent = rest - silent, wrong * (silent / rest) if fitted is None else fitted
         if decoded.exclusive:
             shares = ((wrong - silent) * sigmoid(np.array(logits[1:])) / max(others, 1e-300)).tolist()

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from .. import bundle as bundles
-from ..calibration.curve import Calibration
+from ..calibration.decision import Decision
 from ..calibration.requirements import NEVER
 from ..decoding.n_best import n_best_flat
 from ..documents import Candidate, Document, Question, Span, check_text
@@ -113,8 +113,7 @@ class SpanModel:
             known,
             network=network,
             tasks={**known.tasks, task: made},
-            calibrations={**known.calibrations, task: Calibration()},
-            thresholds={**known.thresholds, task: made.threshold},
+            decisions={**known.decisions, task: Decision(made.threshold)},
         )
         return SpanModel(bundle, str(self.device), self.precision)
 
@@ -143,10 +142,7 @@ class SpanModel:
             mine,
             network=network,
             tasks={**mine.tasks, **theirs.tasks},
-            calibrations={**mine.calibrations, **theirs.calibrations},
-            thresholds={**mine.thresholds, **theirs.thresholds},
-            outcomes={**mine.outcomes, **theirs.outcomes},
-            given={**mine.given, **theirs.given},
+            decisions={**mine.decisions, **theirs.decisions},
             facts={**mine.facts, "added": {**mine.facts.get("added", {}), **dict.fromkeys(theirs.tasks, told)}},
         )
         return SpanModel(bundle, str(self.device), self.precision)
@@ -280,8 +276,7 @@ class SpanModel:
                 "leave out the policy, or give a threshold instead",
             )
         tasks = self._tasks(policy)
-        thresholds = self.bundle.thresholds if policy is None else {name: t.threshold for name, t in tasks.items()}
-        given: dict[str, tuple[Calibration, float]] = {}
+        alone: Sequence[str] = ()
         if given_spans:
             if not any("relations" in task.tells for task in tasks.values()):
                 raise UsageError("given spans", "a model that relates spans", "leave it out: this model finds its own")
@@ -292,21 +287,16 @@ class SpanModel:
                     "spans that the model finds, as where its thresholds were found",
                     "give a threshold instead, or leave out the spans",
                 )
-            for name in alone:
-                curve, least = self.bundle.given.get(name, (Calibration(), tasks[name].threshold))
-                given[name] = (curve, least if threshold is None else threshold)
-        if operating_point is not None:  # of a task without a promise nothing is told under one
-            thresholds = {n: t if n in points[operating_point].thresholds else NEVER for n, t in thresholds.items()}
-        return Predictor(
-            self.bundle.tokenizer,
-            tasks,
-            self.backend,
-            self.bundle.calibrations,
-            thresholds if threshold is None else dict.fromkeys(tasks, threshold),
-            points[operating_point].thresholds if operating_point else {},
-            given_spans,
-            given,
-        )
+        promised = points[operating_point].thresholds if operating_point is not None else None
+        decisions = {}
+        for name, known in self.bundle.decisions.items():
+            own = known if policy is None else replace(known, threshold=tasks[name].threshold)
+            if name in alone:
+                own = replace(own, given=own.given or Decision(tasks[name].threshold))
+            # of a task without a promise nothing is told under an operating point
+            least = NEVER if promised is not None and name not in promised else threshold
+            decisions[name] = own if least is None else own.at(least)
+        return Predictor(self.bundle.tokenizer, tasks, self.backend, decisions, promised or {}, given_spans)
 
     def span_scores(self, text: str, top: int = 20) -> list[Span]:
         """The `top` most probable pairs of start and end with their labels, before decoding: they may overlap."""
@@ -318,7 +308,7 @@ class SpanModel:
             best = heapq.nlargest(
                 top, task.candidates(document, reading.pieces, reading.tables[name]), key=lambda c: (c.logit, -c.start)
             )
-            scores = self.bundle.calibrations[name].probabilities(
+            scores = self.bundle.decisions[name].calibration.probabilities(
                 [candidate.logit for candidate in best], [candidate.label for candidate in best]
             )
             spans += [Span(c.start, c.end, c.label, score) for c, score in zip(best, scores.tolist(), strict=True)]
@@ -345,7 +335,7 @@ class SpanModel:
                     "predict gives the best spans of any model",
                 )
             candidates = task.candidates(document, reading.pieces, reading.tables[name])
-            p = self.bundle.calibrations[name].probabilities(
+            p = self.bundle.decisions[name].calibration.probabilities(
                 [each.logit for each in candidates], [each.label for each in candidates]
             )
             found += candidates

@@ -284,7 +284,7 @@ def _description(model: SpanModel, name: str, limits: Limits) -> dict[str, JSON]
             task: {
                 "labels": list(each.settings.labels),
                 "policy": getattr(each.settings, "policy", None),
-                "threshold": bundle.thresholds[task],
+                "threshold": bundle.decisions[task].threshold,
                 "tells": list(each.tells),
             }
             for task, each in bundle.tasks.items()

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from ..bundle import CHECKSUMS, Bundle
-from ..calibration.curve import Calibration
+from ..calibration.decision import Decision
 from ..documents import Document
 from ..errors import DataError, MachineError
 from ..evaluation import seen
@@ -366,20 +366,19 @@ def _adapted(bundle: Bundle, corpus: Corpus) -> Bundle:
         name: task.adapted(corpus.documents, corpus.longest_span(task.annotations))
         for name, task in bundle.tasks.items()
     }
-    network, calibrations, given = copy.deepcopy(bundle.network), dict(bundle.calibrations), dict(bundle.given)
+    network, decisions = copy.deepcopy(bundle.network), {}
     for name, task in tasks.items():
+        known = bundle.decisions[name]
+        measured = known.threshold != bundle.tasks[name].threshold  # stays until it is measured anew
+        threshold = known.threshold if measured else task.threshold
+        decisions[name] = dataclasses.replace(known, threshold=threshold, outcomes=None)
         if name not in network.heads or task.outputs != bundle.tasks[name].outputs:
             network.heads[name] = task.head(network.encoder)  # type: ignore[assignment]
-            calibrations[name] = Calibration()
-            given.pop(name, None)
+            decisions[name] = Decision(threshold)
         elif task.settings != bundle.tasks[name].settings:
-            known = network.heads[name].state_dict()
+            state = network.heads[name].state_dict()
             with torch.random.fork_rng():  # its first weights are not used
                 network.heads[name] = task.head(network.encoder)  # type: ignore[assignment]
-            network.heads[name].load_state_dict(known)
+            network.heads[name].load_state_dict(state)
     facts = {"base_model": bundle.facts.get("base_model", {})}
-    thresholds = {  # a measured one stays until it is measured anew
-        name: tasks[name].threshold if threshold == bundle.tasks[name].threshold else threshold
-        for name, threshold in bundle.thresholds.items()
-    }
-    return Bundle(network, bundle.tokenizer, tasks, calibrations, thresholds, facts, given=given)
+    return Bundle(network, bundle.tokenizer, tasks, decisions, facts)

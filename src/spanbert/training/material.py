@@ -144,7 +144,7 @@ class AnnotatedDocuments:
     def report(self, bundle: Bundle, device: torch.device, dtype: torch.dtype) -> Report:
         """Predict the held-out documents the way users will; and the losses there, with one fixed draw."""
         backend = TorchBackend(bundle.network, device, dtype)
-        predictor = Predictor(bundle.tokenizer, bundle.tasks, backend, bundle.calibrations, bundle.thresholds)
+        predictor = Predictor(bundle.tokenizer, bundle.tasks, backend, bundle.decisions)
         report = evaluate_with(predictor, self.held_out.documents)
         steps = data.plan(bundle.tasks, self.held_out, 0, 0, self.budget)
         return dataclasses.replace(report, losses=held_out_losses(bundle, steps))
