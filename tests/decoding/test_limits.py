@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -32,7 +33,7 @@ def test_without_limits_everything_is_allowed():
 
 @given(any_limits())
 def test_what_is_written_reads_the_same(limits: Limits):
-    assert Limits.from_json(json.loads(json.dumps(limits.to_json()))) == limits
+    assert Limits.from_json(json.loads(json.dumps(dataclasses.asdict(limits)))) == limits
 
 
 @pytest.mark.parametrize(

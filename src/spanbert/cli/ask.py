@@ -13,7 +13,7 @@ from rich.console import Console
 from ..documents import Question, to_json
 from ..errors import UsageError
 from ..formats import Reading
-from .flags import Device, Dtype, InputFormat, split, with_settings
+from .flags import Device, Dtype, InputFormat, Verbose, split, with_settings
 from .show import answer_in_place, read_all
 from .thresholds import Thresholds
 
@@ -28,6 +28,7 @@ def command(
     input_format: InputFormat = None,
     device: Device = "auto",
     dtype: Dtype = "auto",
+    verbose: Verbose = False,
     json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each question.")] = False,
     settings: dict[str, Any],
 ) -> None:
@@ -36,7 +37,7 @@ def command(
         raise UsageError(f"--n-best {n_best}", "a whole number from 1 on", "leave it out for the best answer alone")
     thresholds = Thresholds(**split(Thresholds, settings))
     reading = Reading(**split(Reading, settings))
-    documents = read_all([document], input_format, reading, name=Path(document).name)
+    documents = read_all([document], input_format, reading, name=Path(document).name, verbose=verbose)
 
     from ..inference.span_model import SpanModel
 

@@ -53,15 +53,6 @@ class Limits:
             at_most[str(label)] = most
         return cls(contains, at_most, forbidden)
 
-    def to_json(self) -> dict[str, object]:
-        """What `from_json` reads."""
-        rows = None if self.contains is None else {label: list(inner) for label, inner in self.contains.items()}
-        return {
-            **({} if rows is None else {"contains": rows}),
-            "at_most": dict(self.at_most),
-            "forbidden": [list(pair) for pair in self.forbidden],
-        }
-
     def rules(self, policy: str, labels: Sequence[str]) -> Rules:
         """With ids: the places of the labels. Raises UsageError for a label that is not among them, and
         for more than `MOST_LABELS`."""
