@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from spanbert.errors import CheckFailed, DataError, MachineError, SpanbertError, UsageError, at, nearest, not_among
+from spanbert.errors import CheckFailed, DataError, MachineError, SpanbertError, UsageError, at, check_among, nearest
 
 
 def fail(**inner: object) -> None:
@@ -82,5 +82,11 @@ def test_nearest(value: object, choices: tuple[str, ...], answer: str):
 
 @pytest.mark.parametrize(("value", "fix"), [("nestd", "did you mean 'nested'?"), (None, "name one of these")])
 def test_a_value_that_is_no_choice(value: object, fix: str):
-    error = not_among("policy", value, iter(["flat", "nested"]))
-    assert (error.found, error.expected, error.fix) == (f"policy {value!r}", "one of flat, nested", fix)
+    with pytest.raises(UsageError) as caught:
+        check_among("policy", value, ["flat", "nested"], where="of spans")
+    error = caught.value
+    assert (error.found, error.expected, error.fix) == (f"policy {value!r} of spans", "one of flat, nested", fix)
+
+
+def test_a_value_that_is_a_choice():
+    check_among("policy", "flat", {"flat": 1, "nested": 2})

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import difflib
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 
 _LONGEST = 1000  # characters of a finding
@@ -98,13 +98,13 @@ def nearest(value: object, choices: Iterable[str], otherwise: str) -> str:
     return f"did you mean {original[close[0]]!r}?" if close else otherwise
 
 
-def not_among(
-    what: str, value: object, choices: Iterable[str], otherwise: str = "name one of these", *, where: str = ""
-) -> UsageError:
-    """The error for a value that is none of the choices. what: comes before it; where: after it."""
-    known = list(choices)
-    found = f"{what} {value!r} {where}".rstrip()
-    return UsageError(found, f"one of {', '.join(known)}", nearest(value, known, otherwise))
+def check_among(
+    what: str, value: object, choices: Collection[str], otherwise: str = "name one of these", *, where: str = ""
+) -> None:
+    """Raise UsageError for a value that is none of the choices. what: comes before it in the message; where: after."""
+    if value not in choices:
+        found = f"{what} {value!r} {where}".rstrip()
+        raise UsageError(found, f"one of {', '.join(choices)}", nearest(value, choices, otherwise))
 
 
 def plain(text: str) -> str:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from .errors import DataError, UsageError, not_among
+from .errors import DataError, UsageError, check_among
 
 SCHEMES = ("iob1", "iob2", "iobes", "bilou")
 
@@ -144,8 +144,7 @@ def detect(sequences: Iterable[Sequence[str]]) -> str:
 
 
 def _known(scheme: str) -> str:
-    if scheme not in SCHEMES:
-        raise not_among("tag scheme", scheme, SCHEMES)
+    check_among("tag scheme", scheme, SCHEMES)
     return scheme
 
 

@@ -60,6 +60,7 @@ def test_missing_file_and_missing_flag(program: Program, tiny_encoder: Path, tmp
         (("--learning-rate", "-1"), "learning_rate = -1"),
         (("--policy", "nestd"), "did you mean 'nested'"),
         (("--resolve", "shortest"), "resolve 'shortest'"),
+        (("--task", "coreference", "--resolve", "first"), "setting 'resolve' of coreference"),
         (("--task", "span-clasification"), "did you mean 'span-classification'"),
         (("--scheme", "iobes"), "setting 'scheme' of span-classification"),
         (("--labels", "PERSON,PERSON"), "each label once"),

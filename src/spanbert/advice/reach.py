@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..decoding import POLICIES
-from ..decoding.resolve import resolve
+from ..decoding.resolve import LONGEST, resolve
 from ..documents import Document, Span
 from ..encoder.kinds import first_position
 from ..errors import UsageError
@@ -119,7 +119,7 @@ def _bare(documents: Sequence[Document]) -> Iterator[Choice]:
         lost = [
             Lost(document, span, gold.POLICY)
             for document in documents
-            for span in resolve(policy, _asked(document), Settings().resolve)[1]
+            for span in resolve(policy, _asked(document), LONGEST)[1]
         ]
         yield Choice(ANNOTATED[0], policy, None, (*lost, *_not_asked(documents)))
 

@@ -8,7 +8,7 @@ import orjson
 import typer
 
 from ..advice.findings import NOTE, SHOWN, WARNING, Example, Finding
-from ..errors import CheckFailed, UsageError, not_among, plain
+from ..errors import CheckFailed, UsageError, check_among, plain
 from ..formats import Reading, ReadReport, read_documents
 from ..models import BASE
 from .flags import InputFormat, with_settings
@@ -40,8 +40,7 @@ def command(
 
     Exit code 1 where training would stop, or more than 5 % of the spans are out of its reach.
     """
-    if action not in ACTIONS:
-        raise not_among("data", action, ACTIONS)
+    check_among("data", action, ACTIONS)
     if window is not None and window < 3:
         raise UsageError(f"a window of {window}", "at least 3 positions", "leave --window out")
     report = ReadReport(Reading(**settings))

@@ -19,7 +19,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..errors import DataError, MachineError, SpanbertError, UsageError, at, not_among, plain
+from ..errors import DataError, MachineError, SpanbertError, UsageError, at, check_among, plain
 
 LISTS = ("--train", "--dev", "--data", "--input", "--corpus", "--task")
 """Flags that take several values in a row: `--train a.jsonl b.jsonl`."""
@@ -151,8 +151,7 @@ def read_config(
         except (OSError, ValueError) as error:
             raise DataError(f"not a TOML file ({error})", "lines such as: epochs = 5", "see: spanbert init") from None
         for key, value in record.items():
-            if key not in known:
-                raise not_among("setting", key, sorted(known), "take it out")
+            check_among("setting", key, sorted(known), "take it out")
             if type(value) not in known[key]:
                 wanted = " or ".join(kind.__name__ for kind in known[key])
                 raise UsageError(f"{key} = {value!r}", f"a value of type {wanted}", "see the file of: spanbert init")

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from ..documents import Document
-from ..errors import UsageError, not_among, plain
+from ..errors import UsageError, check_among, plain
 from ..formats import FORMATS, Reading, ReadReport, read_documents, write_documents
 from ..formats.sinks import STDOUT, sink
 from ..models import EXTRACTOR
@@ -78,8 +78,7 @@ def command(
 
 def _check(format: str, input: list[str], output: str) -> None:
     """What can be told before anything is read."""
-    if format != HIGHLIGHT and format not in FORMATS:
-        raise not_among("format", format, (*FORMATS, HIGHLIGHT), "jsonl is the default")
+    check_among("format", format, (*FORMATS, HIGHLIGHT), "jsonl is the default")
     if any(Path(name).exists() and Path(output).exists() and Path(name).samefile(output) for name in input):
         raise UsageError(f"{output} is read and would be written", "another file to write", "choose another --output")
 

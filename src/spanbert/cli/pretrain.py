@@ -21,7 +21,7 @@ from .masks import show_masks
 from .show import TrainingDisplay, bar, counted, talk, told
 
 SETTINGS = settings_class(TASK)
-_HIDDEN = ("labels", "overlap", "resolve", "output", "strict", "offset_unit", "normalise", "undirected")
+_HIDDEN = ("labels", "overlap", "output", "strict", "offset_unit", "normalise", "undirected")
 
 
 @with_settings([PretrainConfig, SETTINGS, CorpusReading, Reading], skip=_HIDDEN)

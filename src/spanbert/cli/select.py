@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ..documents import Document
-from ..errors import DataError, UsageError, not_among
+from ..errors import DataError, UsageError, check_among
 from ..formats import Reading, write_documents
 from .flags import Device, Dtype, InputFormat, Verbose, with_settings
 from .show import counted, number, read_all, talk, told_lost
@@ -32,8 +32,7 @@ def command(
     settings: dict[str, Any],
 ) -> None:
     """Example: spanbert select --model my-model --input texts.jsonl --budget 100 --output annotate-these.jsonl"""
-    if format not in FORMATS:
-        raise not_among("format", format, FORMATS)
+    check_among("format", format, FORMATS)
     if budget < 1:
         raise UsageError(f"a budget of {budget}", "at least one document", "say how many you can annotate")
     if any(Path(name).exists() and Path(output).exists() and Path(name).samefile(output) for name in input):

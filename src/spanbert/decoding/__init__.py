@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from ..errors import SpanbertWarning, not_among
+from ..errors import SpanbertWarning, check_among
 from .flat import Disjoint, best_flat
 from .limited import Admitted, best_within
 from .limits import Place, Rules
@@ -45,8 +45,7 @@ POLICIES = {
 
 
 def policy_named(name: str) -> Policy:
-    if name not in POLICIES:
-        raise not_among("policy", name, POLICIES)
+    check_among("policy", name, POLICIES)
     return POLICIES[name]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..errors import UsageError, not_among
+from ..errors import UsageError, check_among
 
 _FORM = '{"contains": {"ORG": ["LOC"]}, "at_most": {"DATE": 1}, "forbidden": [["ORG", "PER"]]}'
 _KEYS = ("contains", "at_most", "forbidden")
@@ -35,8 +35,7 @@ class Limits:
         """Of a mapping with any of the three names; raises UsageError."""
         record = _mapping(value, "limits")
         for key in record:
-            if key not in _KEYS:
-                raise not_among("limit", key, _KEYS, "leave it out")
+            check_among("limit", key, _KEYS, "leave it out")
         rows, pairs = record.get("contains"), record.get("forbidden", ())
         contains = None
         if rows is not None:
@@ -65,8 +64,7 @@ class Limits:
         ids = {label: number for number, label in enumerate(labels)}
 
         def number(label: str) -> int:
-            if label not in ids:
-                raise not_among("label", label, labels, "take it out", where="in the limits")
+            check_among("label", label, ids, "take it out", where="in the limits")
             return ids[label]
 
         inside = np.full((len(labels), len(labels)), self.contains is None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ..documents import Span
-from ..errors import not_among
+from ..errors import check_among
 from . import policy_named
 
 
@@ -21,7 +21,8 @@ def _highest(span: Span) -> float:
     return -1.0 if span.score is None else -span.score
 
 
-RESOLVERS: dict[str, Callable[[Span], float]] = {"longest": _longest, "first": _first, "highest": _highest}
+LONGEST = "longest"
+RESOLVERS: dict[str, Callable[[Span], float]] = {LONGEST: _longest, "first": _first, "highest": _highest}
 
 
 def resolve(policy: str, spans: Sequence[Span], how: str) -> tuple[tuple[Span, ...], tuple[Span, ...]]:
@@ -30,8 +31,7 @@ def resolve(policy: str, spans: Sequence[Span], how: str) -> tuple[tuple[Span, .
     `how` says which comes first: the longest, the leftmost, or the one with the highest score (a span without a
     score counts as 1). Ties go by position, then label.
     """
-    if how not in RESOLVERS:
-        raise not_among("resolver", how, RESOLVERS)
+    check_among("resolver", how, RESOLVERS)
     rank = RESOLVERS[how]
     order = [(rank(span), span.start, span.end, span.label, index) for index, span in enumerate(spans)]
     chosen = policy_named(policy).chosen()

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..errors import DataError, not_among
+from ..errors import DataError, check_among
 from ..tag_schemes import LETTERS, SCHEMES, split
 
 MAX_LOGIT = 30.0
@@ -119,12 +119,11 @@ class TagLattice:
 
 def _parse(tag: str, scheme: str) -> tuple[str, str | None]:
     """(prefix, label) in the letters of iobes; the label is None outside."""
+    check_among("tag scheme", scheme, (*SCHEMES, "io", MIXED))
     if scheme == "io":
         return ("O", None) if tag == "O" else ("I", tag)
     if scheme == MIXED:
         scheme = "iob2"
-    if scheme not in SCHEMES:
-        raise not_among("tag scheme", scheme, (*SCHEMES, "io", MIXED))
     prefix, label = split(tag)
     if prefix not in ("O", *LETTERS[scheme]):
         raise DataError(

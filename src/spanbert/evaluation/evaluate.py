@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from ..documents import Document
-from ..errors import DataError, UsageError, not_among
+from ..errors import DataError, UsageError, check_among
 from ..inference.predictor import Predictor
 from ..inference.span_model import SpanModel
 from ..metrics.breakdown import Group
@@ -55,8 +55,7 @@ def evaluate(
 
 def alone(predictor: Predictor, task: str) -> Predictor:
     """The same with one of its tasks. Raises UsageError for one that it does not have."""
-    if task not in predictor.tasks:
-        raise not_among("task", task, predictor.tasks, "leave it out")
+    check_among("task", task, predictor.tasks, "leave it out")
     return predictor if len(predictor.tasks) == 1 else replace(predictor, tasks={task: predictor.tasks[task]})
 
 

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from ..documents import ANSWER, JSON, MENTION, Document, Relation, Span
-from ..errors import DataError, not_among
+from ..errors import DataError, check_among
 from ..metrics import coreference
 from ..metrics.coreference_report import coreference_report, scored_clusters
 from ..metrics.gap import pronoun_counts
@@ -82,9 +82,9 @@ def kind_of(gold: Sequence[Document], name: str | None = None) -> Kind:
     if name is None:
         kinds = [*KINDS, "spans"] if not _of_pronouns(gold) else ["clusters"]
         name = next((kind for kind in kinds if any(getattr(document, kind) for document in gold)), kinds[-1])
-    elif name not in KINDS:
-        raise not_among("kind", name, KINDS, "leave it out: spans first", where="to compare")
-    elif gold and not any(getattr(document, name) for document in gold) and not _of_pronouns(gold):
+        return kind_named(gold, name)
+    check_among("kind", name, KINDS, "leave it out: spans first", where="to compare")
+    if gold and not any(getattr(document, name) for document in gold) and not _of_pronouns(gold):
         raise DataError(
             f"no {name} in the annotated documents", f"documents with {name}", "give others, or another --of"
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import cast
 
 from ..documents import Document
-from ..errors import DataError, at, not_among
+from ..errors import DataError, at, check_among
 from .composed import composed
 from .format import Format
 from .repair import survey_text
@@ -64,8 +64,7 @@ def write_documents(documents: Iterable[Document], path: str | Path, output_form
 
 def format_named(name: str) -> Format:
     """The module of a format. Raises UsageError with the nearest name."""
-    if name not in FORMATS:
-        raise not_among("unknown format", name, sorted(FORMATS))
+    check_among("unknown format", name, sorted(FORMATS))
     return cast(Format, importlib.import_module(FORMATS[name]))
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..documents import Document
-from ..errors import DataError, MachineError, UsageError, at, nearest, not_among
+from ..errors import DataError, MachineError, UsageError, at, check_among, nearest
 from . import strict_json
 from .report import ReadReport
 from .sources import Source, readable
@@ -34,8 +34,7 @@ class CorpusReading:
     """In plain text, file: a file is a document; blank-line: a blank line ends one."""
 
     def __post_init__(self) -> None:
-        if self.document_border not in BORDERS:
-            raise not_among("document_border", self.document_border, BORDERS)
+        check_among("document_border", self.document_border, BORDERS)
 
 
 def read_texts(

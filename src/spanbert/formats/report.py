@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ..errors import DataError, at, not_among
+from ..errors import DataError, at, check_among
 from .offset_units import DETECTED, UNITS
 
 NOTES_KEPT = 10_000  # beyond it notes are still counted, so that a bad corpus cannot fill the memory
@@ -36,9 +36,7 @@ class Reading:
             ("encoding_errors", ("strict", "replace")),
             ("normalise", ("no", "nfc")),
         ):
-            value = getattr(self, name)
-            if value not in words:
-                raise not_among(name, value, words)
+            check_among(name, getattr(self, name), words)
 
 
 class Note(NamedTuple):

@@ -20,7 +20,7 @@ from ..calibration.requirements import NEVER
 from ..decoding.n_best import n_best_flat
 from ..documents import Candidate, Document, Question, Span, check_text
 from ..encoder.files import locate
-from ..errors import UsageError, nearest, not_among
+from ..errors import UsageError, check_among, nearest
 from ..models import BASE
 from ..tasks import settings_of, task_class
 from ..tasks.task import Task
@@ -160,8 +160,7 @@ class SpanModel:
 
         dtype: of the weights in the file: float32, or bfloat16, which halves it and rounds to three digits.
         """
-        if dtype not in DTYPES:
-            raise not_among("dtype", dtype, DTYPES, "float32 keeps every digit")
+        check_among("dtype", dtype, DTYPES, "float32 keeps every digit")
         bundles.write(self.bundle, Path(path), DTYPES[dtype])
 
     @property

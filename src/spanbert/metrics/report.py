@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..documents import JSON, Document, Span
-from ..errors import not_among
+from ..errors import check_among
 from . import bootstrap
 from .bootstrap import Interval
 from .probabilities import CalibrationReport
@@ -54,8 +54,7 @@ class LossReport:
     def value(self, name: str) -> float:
         """The number called `loss/masked`, ..."""
         values = {f"loss/{loss}": value for loss, value in self.losses.items()}
-        if name not in values:
-            raise not_among("the report has no number", name, values)
+        check_among("the report has no number", name, values)
         return values[name]
 
     @property
@@ -119,8 +118,7 @@ class Report:
             values |= {f"{section}/{rate}": getattr(estimate, rate) for rate in RATES}
         for scorer, scores in self.scores.items():
             values |= {f"{scorer}/{key}": value for key, value in scores.items() if isinstance(value, int | float)}
-        if name not in values:
-            raise not_among("the report has no number", name, values, "choose a number that this task reports")
+        check_among("the report has no number", name, values, "choose a number that this task reports")
         return values[name]
 
     @property

@@ -18,7 +18,7 @@ from ..documents import JSON, Document
 from ..encoder.files import locate
 from ..encoder.loading import Encoder
 from ..encoder.packed import EncoderConfig, PackedBert
-from ..errors import MachineError, UsageError, not_among
+from ..errors import MachineError, UsageError, check_among
 from ..heads.masked import MaskedHead
 from ..inference.precision import choose_device
 from ..inference.span_model import SpanModel
@@ -45,8 +45,7 @@ def new_model(
     size: str, vocabulary: str | Path, *, settings: Mapping[str, object] | None = None, seed: int = 0
 ) -> SpanModel:
     """An encoder with random weights. size: mini, small or base; vocabulary: a folder with a tokenizer."""
-    if size not in SIZES:
-        raise not_among("size", size, SIZES)
+    check_among("size", size, SIZES)
     tokenizer = Tokenizer.from_folder(locate(vocabulary))
     width, layers = SIZES[size]
     chosen = settings_from(TASK, settings or {})

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
-from ..errors import UsageError, nearest, not_among
+from ..errors import UsageError, check_among, nearest
 
 TASKS: dict[str, tuple[str, str, str]] = {
     "span-classification": ("span_classification", "SpanClassification", "SpanSettings"),
@@ -37,8 +37,7 @@ def settings_from(name: str, values: Mapping[str, Any]) -> Any:
     """The settings of a task from names and values, as flags, callers and bundles give them."""
     known = [field.name for field in dataclasses.fields(settings_class(name))]
     for key in values:
-        if key not in known:
-            raise not_among("setting", key, known, "leave it out", where=f"of {name}")
+        check_among("setting", key, known, "leave it out", where=f"of {name}")
     return settings_class(name)(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
 
@@ -62,6 +61,5 @@ def settings_of(names: Sequence[str], values: Mapping[str, Any]) -> dict[str, An
 
 
 def _row(name: str) -> tuple[str, str, str]:
-    if name not in TASKS:
-        raise not_among("task", name, TASKS)
+    check_among("task", name, TASKS)
     return TASKS[name]

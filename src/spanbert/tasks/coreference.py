@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 
 from ..decoding.clusters import antecedents
+from ..decoding.resolve import LONGEST
 from ..documents import MENTION, Candidate, Decoded, Document, Judged, LinkCandidate, Span
 from ..errors import SpanbertWarning, UsageError
 from ..metrics.coreference_report import coreference_report, looked_for, scored_clusters
@@ -111,7 +112,7 @@ class Coreference(Task):
         s = self.settings
         labelled = replace(document, spans=tuple(self.annotations(document)), relations=(), annotated=None)
         windows = gold.windows(s, self.tokenizer, pieces)
-        return gold.unreachable(labelled, pieces, s.labels, "overlapping", s.resolve, windows)
+        return gold.unreachable(labelled, pieces, s.labels, "overlapping", LONGEST, windows)
 
     def head(self, encoder: Encoder) -> Head:
         """Mentions and links."""

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from ..decoding import POLICIES, decode_spans
 from ..decoding.resolve import RESOLVERS
 from ..documents import Candidate, Decoded, Document, Judged, Relation, RelationCandidate, Span
-from ..errors import DataError, UsageError, not_among
+from ..errors import DataError, UsageError, check_among
 from ..metrics.relation_report import joint_report
 from ..metrics.report import Report
 from ..targets import JointTargets, PairTargets
@@ -51,13 +51,13 @@ class JointSettings(Settings):
     """Whether a pair may have several relations; none given: whether one of the training data has."""
     policy: str = "flat"
     """Which spans may stand together: flat, nested or overlapping."""
+    resolve: str = "longest"
+    """Which of two training spans stays when the policy forbids both: longest, first or highest."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for name, choices in (("policy", POLICIES), ("resolve", tuple(RESOLVERS))):
-            value = getattr(self, name)
-            if value not in choices:
-                raise not_among(name, value, choices)
+            check_among(name, getattr(self, name), choices)
         related.check_settings(self.relations, self.types)
 
     @property

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import not_among
+from ..errors import check_among
 
 _SPANBERT: dict[str, Any] = {
     "task": "question-answering",
@@ -37,6 +37,5 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 def preset(name: str) -> Mapping[str, Any]:
     """Settings by name. Raises UsageError."""
-    if name not in PRESETS:
-        raise not_among("preset", name, PRESETS, "leave it out")
+    check_among("preset", name, PRESETS, "leave it out")
     return PRESETS[name]

@@ -19,7 +19,7 @@ import numpy as np
 
 from ..decoding.answers import FARTHEST, Chosen, one_answer, several_answers
 from ..documents import ANSWER, Answers, Candidate, Decoded, Document, Judged, Question, Span
-from ..errors import SpanbertWarning, UsageError, not_among
+from ..errors import SpanbertWarning, UsageError, check_among
 from ..metrics.answers import normalized
 from ..metrics.questions import accepted, answer_report, scored_questions
 from ..metrics.report import Report
@@ -67,9 +67,7 @@ class AnswerSettings(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name, choices in (("policy", POLICIES), ("scorer", SCORERS)):
-            value = getattr(self, name)
-            if value not in choices:
-                raise not_among(name, value, choices, where="for questions")
+            check_among(name, getattr(self, name), choices, where="for questions")
         if self.window < NARROWEST:
             raise UsageError(f"window = {self.window} for questions", f"at least {NARROWEST}", "leave it out")
         if self.labels != (ANSWER,):

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 
 from ..documents import Decoded, Document, Judged, Relation, RelationCandidate, Span
-from ..errors import SpanbertWarning, UsageError, not_among
+from ..errors import SpanbertWarning, UsageError, check_among
 from ..metrics.relation_report import relation_report
 from ..metrics.relations import NO_RELATION
 from ..metrics.report import Report
@@ -67,10 +67,9 @@ class RelationSettings(Settings):
         super().__post_init__()
         if self.window < _NARROWEST:
             raise UsageError(f"window = {self.window} for pairs", f"at least {_NARROWEST} positions", "leave it out")
-        for name, choices in (("arguments", ARGUMENTS), ("pairs", (*PAIRS, None))):
-            value = getattr(self, name)
-            if value not in choices:
-                raise not_among(name, value, filter(None, choices))
+        check_among("arguments", self.arguments, ARGUMENTS)
+        if self.pairs is not None:
+            check_among("pairs", self.pairs, PAIRS)
         related.check_settings(self.labels, self.types)
         for name, lowest in (("negatives", 0), ("most_pairs", 1)):
             value = getattr(self, name)
@@ -118,8 +117,7 @@ class RelationExtraction(Task):
         labels = {span.label for document in documents for span in document.spans}
         for pair in self.settings.types:
             for label in pair.split(">"):
-                if label not in labels:
-                    raise not_among("type", label, sorted(labels), where=f"in {pair!r}")
+                check_among("type", label, sorted(labels), where=f"in {pair!r}")
 
     def annotations(self, document: Document) -> Sequence[Span]:
         """Of each relation the stretch from one argument to the other, under its label."""

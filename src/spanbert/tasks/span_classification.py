@@ -25,7 +25,7 @@ from ..decoding import POLICIES, arg_max, decode_spans, decode_within
 from ..decoding.limits import Limits, Rules
 from ..decoding.resolve import RESOLVERS
 from ..documents import Candidate, Decoded, Document, Judged, Span
-from ..errors import not_among
+from ..errors import check_among
 from ..metrics.report import Report, span_report
 from ..targets import PairTargets
 from ..tokenization import Pieces, Tokenizer
@@ -45,6 +45,8 @@ class SpanSettings(Settings):
 
     policy: str = "flat"
     """Which spans may stand together: flat, nested or overlapping (and arg-max: the best span alone)."""
+    resolve: str = "longest"
+    """Which of two training spans stays when the policy forbids both: longest, first or highest."""
     limits: dict[str, Any] | None = None
     """What else holds of the spans of a document: {at_most = {DATE = 1}, contains = {ORG = ["LOC"]}, forbidden =
     [["ORG", "DATE"]]}, each if wanted; contains: which may lie inside which; forbidden: which may not overlap."""
@@ -61,9 +63,7 @@ class SpanClassification(Task):
 
     def __post_init__(self) -> None:
         for name, choices in (("policy", (*POLICIES, ARG_MAX)), ("resolve", tuple(RESOLVERS))):
-            value = getattr(self.settings, name)
-            if value not in choices:
-                raise not_among(name, value, choices)
+            check_among(name, getattr(self.settings, name), choices)
         if self.settings.limits is not None:
             _ = self.rules if self.ready else self.limits  # raises UsageError for what cannot be read
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from .. import masking
 from ..documents import Decoded, Document, Judged, Span
-from ..errors import UsageError, not_among
+from ..errors import UsageError, check_among
 from ..metrics.report import Report
 from ..targets import BoolArray, MaskTargets
 from ..tokenization import IntArray, Pieces, Tokenizer
@@ -52,9 +52,7 @@ class MaskingSettings(Settings):
         super().__post_init__()
         choices = {"masking": MASKINGS, "lengths": masking.LENGTHS, "word_borders": masking.BORDERS}
         for name, known in choices.items():
-            value = getattr(self, name)
-            if value not in known:
-                raise not_among(name, value, known)
+            check_among(name, getattr(self, name), known)
         if not LOWEST_RATE <= self.masking_rate <= HIGHEST_RATE:
             raise UsageError(
                 f"masking_rate = {self.masking_rate}", f"a share from {LOWEST_RATE} to {HIGHEST_RATE}", "try 0.15"

@@ -36,8 +36,6 @@ class Settings:
     """Positions that one window may have, special tokens included; at most what the encoder can read."""
     overlap: int | None = None
     """Pieces that neighbouring windows share; none given: the longest training span and 32 more."""
-    resolve: str = "longest"
-    """Which of two training spans stays when the policy forbids both: longest, first or highest."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.labels, tuple):

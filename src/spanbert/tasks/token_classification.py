@@ -20,7 +20,7 @@ from .. import tag_schemes
 from ..decoding.resolve import RESOLVERS
 from ..decoding.tags import TagLattice
 from ..documents import Candidate, Decoded, Document, Judged, Span
-from ..errors import DataError, UsageError, not_among
+from ..errors import DataError, UsageError, check_among
 from ..metrics.report import Report, span_report
 from ..targets import TagTargets
 from ..tokenization import Pieces, Tokenizer
@@ -44,6 +44,8 @@ class TagSettings(Settings):
 
     policy: str = "flat"
     """Tags cannot say more than flat spans: always flat."""
+    resolve: str = "longest"
+    """Which of two training spans stays when the policy forbids both: longest, first or highest."""
     scheme: str = "iob2"
     """How tags write spans: iob2 (BIO) or iobes; a foreign checkpoint may bring bilou, io, or mixed (I- opens too)."""
     tags: tuple[str, ...] = ()
@@ -70,8 +72,7 @@ class TokenClassification(Task):
                 "flat: a piece has one tag",
                 "train with --task span-classification for nested or overlapping spans",
             )
-        if s.resolve not in RESOLVERS:
-            raise not_among("resolve", s.resolve, RESOLVERS)
+        check_among("resolve", s.resolve, RESOLVERS)
 
     @classmethod
     def adopted(cls, config: Mapping[str, object]) -> TagSettings:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ..errors import UsageError, not_among
+from ..errors import UsageError, check_among
 
 SCHEDULES = ("linear", "cosine")
 RESUME = ("never", "auto")
@@ -68,7 +68,6 @@ class TrainConfig:
             if not 0 <= value < 1:
                 raise UsageError(f"{name} = {value}", "a number from 0 to 1", "leave it out for the default")
         for name, chosen, choices in (("schedule", self.schedule, SCHEDULES), ("resume", self.resume, RESUME)):
-            if chosen not in choices:
-                raise not_among(name, chosen, choices, "leave it out for the default")
+            check_among(name, chosen, choices, "leave it out for the default")
         if not 0 <= self.seed < 2**63:
             raise UsageError(f"seed {self.seed}", "a whole number from 0 to 2^63 - 1", "leave it out for the default")
