@@ -18,8 +18,8 @@ import uvicorn
 from spanbert import Document, SpanModel
 from spanbert.calibration.requirements import NEVER, OperatingPoint
 from spanbert.serving.app import create_app
-from spanbert.serving.limits import Limits
 from spanbert.serving.run import listening, predicting
+from spanbert.serving.service import Service
 from spanbert.serving.worker import Predict, Worker
 
 
@@ -84,7 +84,7 @@ def serving(model: SpanModel) -> Callable[..., Any]:
         of: SpanModel | None = None,
         **limits: Any,
     ) -> Iterator[Served]:
-        chosen = Limits(**{"port": 0, **limits})
+        chosen = Service(**{"port": 0, **limits})
         worker = Worker(
             predict or predicting(of or model),
             chosen.max_waiting,

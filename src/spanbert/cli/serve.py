@@ -11,7 +11,7 @@ import typer
 
 from ..errors import MachineError, plain
 from ..models import EXTRACTOR
-from ..serving.limits import Limits
+from ..serving.service import Service
 from .flags import Device, Dtype, split, with_settings
 from .show import talk
 from .thresholds import Thresholds
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..inference.span_model import Choices
 
 
-@with_settings([Limits, Thresholds], skip=())
+@with_settings([Service, Thresholds], skip=())
 def command(
     *,
     model: Annotated[
@@ -31,10 +31,10 @@ def command(
     settings: dict[str, Any],
 ) -> None:
     """Example: spanbert serve --model my-model --operating-point strict"""
-    limits, thresholds = Limits(**split(Limits, settings)), Thresholds(**split(Thresholds, settings))
+    service, thresholds = Service(**split(Service, settings)), Thresholds(**split(Thresholds, settings))
     if missing := [name for name in ("fastapi", "uvicorn") if find_spec(name) is None]:
         raise MachineError(f"no {' and no '.join(missing)}", "the extra serve", "pip install 'spanbert[serve]'")
-    limits.keys()  # before the model is loaded
+    service.keys()  # before the model is loaded
 
     from ..inference.span_model import SpanModel
     from ..serving.run import serve
@@ -48,5 +48,5 @@ def command(
         talk().print(plain(f"serving {model} at {address} (operating points: {points}); Ctrl-C ends it"), markup=False)
 
     name = Path(model).resolve().name if Path(model).exists() else model
-    if not serve(loaded, name, limits, otherwise, ready):
+    if not serve(loaded, name, service, otherwise, ready):
         os._exit(0)  # without waiting for a text that nobody waits for

@@ -24,7 +24,7 @@ FARTHEST = 50.0
 """Log-odds beyond which nothing is told apart."""
 
 
-class Chosen(NamedTuple):
+class NBest(NamedTuple):
     """Indices of candidates, the most probable first, their log-odds, and those of "no answer"."""
 
     indices: IntArray
@@ -34,7 +34,7 @@ class Chosen(NamedTuple):
 
 def one_answer(
     starts: IntArray, ends: IntArray, odds: FloatArray, mass: FloatArray, most: int, texts: Sequence[object] = ()
-) -> Chosen:
+) -> NBest:
     """At most `most` candidates of which one at most is right: no two overlap.
 
     odds: S, natural logarithms. mass: W, the logarithm of the sum of the odds of all pairs of each window.
@@ -54,10 +54,10 @@ def one_answer(
         kept, shares = kept[own], joined[own]
         order = np.argsort(-shares, kind="stable")[:most]
         kept, shares = kept[order], shares[order]
-    return Chosen(kept, _log_odds(shares - total), float(_log_odds(np.array([-total]))[0]))
+    return NBest(kept, _log_odds(shares - total), float(_log_odds(np.array([-total]))[0]))
 
 
-def several_answers(starts: IntArray, ends: IntArray, odds: FloatArray, mass: FloatArray, most: int) -> Chosen:
+def several_answers(starts: IntArray, ends: IntArray, odds: FloatArray, mass: FloatArray, most: int) -> NBest:
     """At most `most` candidates of which any may be right: no two overlap.
 
     Each competes with "no answer here" and with the candidates that overlap it only; so two answers do not take
@@ -73,7 +73,7 @@ def several_answers(starts: IntArray, ends: IntArray, odds: FloatArray, mass: Fl
     log_odds = np.clip(odds[kept] - rivals, -FARTHEST, FARTHEST)
     order = np.argsort(-log_odds, kind="stable")
     total = float(np.logaddexp.reduce(np.append(mass, 0.0)))
-    return Chosen(kept[order], log_odds[order], float(_log_odds(np.array([-total]))[0]))
+    return NBest(kept[order], log_odds[order], float(_log_odds(np.array([-total]))[0]))
 
 
 def disjoint(starts: IntArray, ends: IntArray, odds: FloatArray, most: int) -> IntArray:

@@ -17,7 +17,7 @@ from .. import tag_schemes
 from ..documents import Document, Span
 from ..errors import DataError, at
 from .format import not_held
-from .offset_units import Pieces
+from .offset_units import Ranges
 from .repair import RawSpan, clean, merge_duplicates
 from .report import ReadReport
 from .sinks import sink
@@ -209,7 +209,7 @@ def _tags(source: Source, layout: _Layout) -> Iterator[list[str]]:
 
 def _document(identifier: str, block: _Block, scheme: str, report: ReadReport) -> Document:
     raw: list[RawSpan] = []
-    ranges: list[Pieces] = []
+    ranges: list[Ranges] = []
     tokens: Tokens = []
     offset = 0
     for sentence in block.sentences:

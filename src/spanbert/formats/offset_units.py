@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-Pieces = tuple[tuple[int, int], ...]
+Ranges = tuple[tuple[int, int], ...]
 """A span's ranges in the order of the text; nearly always one."""
 INCLUSIVE = "inclusive-ends"
 """The end is the last character of the span, and not the one after it."""
@@ -12,7 +12,7 @@ DETECTED = "detected"
 """No unit: the one under which the copies of the spans' texts match."""
 
 
-def convert(text: str, ranges: Sequence[Pieces], unit: str) -> list[Pieces]:
+def convert(text: str, ranges: Sequence[Ranges], unit: str) -> list[Ranges]:
     """The ranges in code points; -1 for an offset inside a character or outside the text."""
     table, more = UNITS[unit](text), int(unit == INCLUSIVE)
     return [tuple((_at(table, start), _at(table, end + more)) for start, end in pieces) for pieces in ranges]

@@ -15,7 +15,7 @@ from typing import TypeVar
 from ..documents import Cluster, Span
 from ..errors import DataError
 from ..graphemes import borders, widen
-from .offset_units import DETECTED, INCLUSIVE, UNITS, Pieces, convert
+from .offset_units import DETECTED, INCLUSIVE, UNITS, Ranges, convert
 from .report import ReadReport
 
 Item = TypeVar("Item")
@@ -51,7 +51,7 @@ def settle(text: str, raw: Iterable[RawSpan], report: ReadReport) -> list[Span]:
     return clean(text, raw, _in_code_points(text, raw, read, report) if raw else [], report)
 
 
-def clean(text: str, raw: Iterable[RawSpan], ranges: Iterable[Pieces], report: ReadReport) -> list[Span]:
+def clean(text: str, raw: Iterable[RawSpan], ranges: Iterable[Ranges], report: ReadReport) -> list[Span]:
     """One clean span for each raw one, whose offsets in code points are `ranges`. Raises DataError."""
     known = borders(text)
     return [_clean(text, span, pieces, known, report) for span, pieces in zip(raw, ranges, strict=True)]
@@ -145,7 +145,7 @@ def whole_number(value: object, name: str, report: ReadReport) -> int:
     raise DataError(f"{name} {value!r} is not a whole number", "code points, for example 3", "correct the offset")
 
 
-def _pieces(span: RawSpan, report: ReadReport) -> Pieces:
+def _pieces(span: RawSpan, report: ReadReport) -> Ranges:
     start, end = whole_number(span.start, "start", report), whole_number(span.end, "end", report)
     if not span.parts:
         return ((start, end),)
@@ -163,7 +163,7 @@ def _pieces(span: RawSpan, report: ReadReport) -> Pieces:
     return pieces
 
 
-def _in_code_points(text: str, raw: Sequence[RawSpan], read: list[Pieces], report: ReadReport) -> list[Pieces]:
+def _in_code_points(text: str, raw: Sequence[RawSpan], read: list[Ranges], report: ReadReport) -> list[Ranges]:
     """`read` in the unit that was named, else in the one under which all copies match. Raises DataError."""
     named = report.reading.offset_unit
     wrong = _first_mismatch(text, raw, read)
@@ -199,18 +199,18 @@ def _in_code_points(text: str, raw: Sequence[RawSpan], read: list[Pieces], repor
     )
 
 
-def _possible(pieces: Pieces, text: str) -> bool:
+def _possible(pieces: Ranges, text: str) -> bool:
     return all(0 <= start < end <= len(text) for start, end in pieces)
 
 
-def _first_mismatch(text: str, raw: Sequence[RawSpan], read: Sequence[Pieces]) -> int | None:
+def _first_mismatch(text: str, raw: Sequence[RawSpan], read: Sequence[Ranges]) -> int | None:
     for index, (span, pieces) in enumerate(zip(raw, read, strict=True)):
         if span.copy is not None and not (_possible(pieces, text) and _matches(text, pieces, span.copy)):
             return index
     return None
 
 
-def _matches(text: str, pieces: Pieces, copy: str) -> bool:
+def _matches(text: str, pieces: Ranges, copy: str) -> bool:
     """Equal but for white space: brat shows a line end as a space."""
     hull = text[pieces[0][0] : pieces[-1][1]]
     if hull == copy:
@@ -236,7 +236,7 @@ def _check_range(start: int, end: int, text: str) -> None:
         )
 
 
-def _clean(text: str, raw: RawSpan, pieces: Pieces, known: list[int] | None, report: ReadReport) -> Span:
+def _clean(text: str, raw: RawSpan, pieces: Ranges, known: list[int] | None, report: ReadReport) -> Span:
     kept = tuple(_clean_edges(text, start, end, known, report) for start, end in pieces)
     start, end = kept[0][0], kept[-1][1]
     if not _ZERO_WIDTH.isdisjoint((text[start], text[end - 1])):

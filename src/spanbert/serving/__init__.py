@@ -1,5 +1,5 @@
 """A trained model behind HTTP, for programs on this machine or behind a key. Needs the extra `serve`.
 
-`limits` says what a request may ask, `worker` predicts for all requests in one thread, `requests` is what is asked and
-told, `app` puts them behind routes, and `run` listens.
+`service` says where, to whom and how much, `worker` predicts for all requests in one thread, `requests` is what is
+asked and told, `app` puts them behind routes, and `run` listens.
 """

@@ -29,8 +29,8 @@ from ..documents import JSON, Document
 from ..errors import DataError, SpanbertError
 from ..formats import strict_json
 from ..inference.span_model import Choices, SpanModel
-from .limits import Limits
 from .requests import PredictRequest, result
+from .service import Service
 from .worker import Busy, Stopping, Worker
 
 LOG = logging.getLogger("spanbert.serving")
@@ -60,14 +60,14 @@ class Refused(Exception):
         }
 
 
-def create_app(model: SpanModel, name: str, limits: Limits, otherwise: Choices, worker: Worker) -> ASGIApp:
+def create_app(model: SpanModel, name: str, service: Service, otherwise: Choices, worker: Worker) -> ASGIApp:
     """name: what the model is called in answers. otherwise: how is chosen where a request does not say so."""
     app = FastAPI(
         title="spanbert", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, telemetry=SILENT
     )  # fmt: skip
     app.add_exception_handler(Refused, _refuse)
     app.add_exception_handler(HTTPException, _refuse_otherwise)
-    behind_key = APIRouter(dependencies=[Depends(_key_check(limits.keys()))])
+    behind_key = APIRouter(dependencies=[Depends(_key_check(service.keys()))])
 
     async def health() -> Response:
         """200 while it takes requests on."""
@@ -80,7 +80,7 @@ def create_app(model: SpanModel, name: str, limits: Limits, otherwise: Choices, 
     @behind_key.get("/v1/model")
     async def about() -> Response:
         """What is served, and within which limits."""
-        return _json(_description(model, name, limits))
+        return _json(_description(model, name, service))
 
     @behind_key.get("/openapi.json", include_in_schema=False)
     async def interface() -> Response:
@@ -92,19 +92,19 @@ def create_app(model: SpanModel, name: str, limits: Limits, otherwise: Choices, 
         with _explained():
             _check_kind(request.headers.get("content-type", ""))
             worker.check_room()
-            body = await _body(request, limits.max_body)
+            body = await _body(request, service.max_body)
             # large ones take a while, in which the loop has others to answer
-            asked, choices, documents = await asyncio.to_thread(_read, body, model, limits, otherwise)
-            found = await _predicted(worker, documents, choices, request, limits.request_timeout)
+            asked, choices, documents = await asyncio.to_thread(_read, body, model, service, otherwise)
+            found = await _predicted(worker, documents, choices, request, service.request_timeout)
             return await asyncio.to_thread(_told, name, found, asked.parameters.offset_unit)
 
     app.include_router(behind_key)
-    hosts = {*LOCAL_NAMES, limits.host} if limits.local else None
+    hosts = {*LOCAL_NAMES, service.host} if service.local else None
     return _Gate(app, hosts)
 
 
 def _read(
-    body: bytes, model: SpanModel, limits: Limits, otherwise: Choices
+    body: bytes, model: SpanModel, service: Service, otherwise: Choices
 ) -> tuple[PredictRequest, Choices, list[Document]]:
     try:
         record = strict_json.parse(body.decode())
@@ -112,7 +112,7 @@ def _read(
         raise Refused(422, "a body that is not UTF-8", "JSON in UTF-8", "encode it so") from None
     asked = PredictRequest.model_validate(record)
     choices = asked.parameters.choices(otherwise)
-    documents = asked.documents(model, limits)
+    documents = asked.documents(model, service)
     model.predictor(**choices)  # is there such a policy, such an operating point?
     useless = [error for document in documents if (error := model.lacking(document)) is not None]
     if len(useless) == len(documents):
@@ -274,7 +274,7 @@ def _schema() -> dict[str, JSON]:
     }
 
 
-def _description(model: SpanModel, name: str, limits: Limits) -> dict[str, JSON]:
+def _description(model: SpanModel, name: str, service: Service) -> dict[str, JSON]:
     bundle = model.bundle
     return {
         "model": name,
@@ -294,7 +294,7 @@ def _description(model: SpanModel, name: str, limits: Limits) -> dict[str, JSON]
             for point, each in bundle.operating_points.items()
         },
         "limits": {
-            key: getattr(limits, key)
+            key: getattr(service, key)
             for key in ("max_body", "max_texts", "max_characters", "max_annotations", "request_timeout")
         },
     }

@@ -12,7 +12,7 @@ from ..errors import UsageError, at
 from ..formats import Reading, ReadReport
 from ..formats.jsonl import from_json
 from ..inference.span_model import Choices, SpanModel
-from .limits import Limits
+from .service import Service
 
 Table = Sequence[int]
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
@@ -58,26 +58,26 @@ class PredictRequest(BaseModel):
     inputs: str | dict[str, object] | list[str | dict[str, object]]
     parameters: Parameters = Parameters()
 
-    def documents(self, model: SpanModel, limits: Limits) -> list[Document]:
+    def documents(self, model: SpanModel, service: Service) -> list[Document]:
         """What the model needs of the inputs.
 
         Raises UsageError for more than the limits allow, DataError for what is no document; its place is in `file`.
         """
         listed = self.inputs if isinstance(self.inputs, list) else [self.inputs]
-        if not 0 < len(listed) <= limits.max_texts:
-            raise UsageError(f"{len(listed)} texts in a request", f"1 to {limits.max_texts}", "send them in several")
+        if not 0 < len(listed) <= service.max_texts:
+            raise UsageError(f"{len(listed)} texts in a request", f"1 to {service.max_texts}", "send them in several")
         found = []
         for number, each in enumerate(listed):
             with at(file=f"/inputs/{number}" if isinstance(self.inputs, list) else "/inputs"):
-                found.append(self._document(each, f"text-{number + 1}", model, limits))
+                found.append(self._document(each, f"text-{number + 1}", model, service))
         return found
 
-    def _document(self, each: str | dict[str, object], name: str, model: SpanModel, limits: Limits) -> Document:
+    def _document(self, each: str | dict[str, object], name: str, model: SpanModel, service: Service) -> Document:
         text = each if isinstance(each, str) else each.get("text")
-        if isinstance(text, str) and len(text) > limits.max_characters:
+        if isinstance(text, str) and len(text) > service.max_characters:
             raise UsageError(
                 f"a text of {len(text):,} characters",
-                f"{limits.max_characters:,} at most",
+                f"{service.max_characters:,} at most",
                 "use spanbert predict for it, or start the server with a larger --max-characters",
             )
         if isinstance(each, str):
@@ -88,16 +88,16 @@ class PredictRequest(BaseModel):
         record = {key: value for key, value in each.items() if key not in ignored}
         for key in ("spans", "relations", "questions"):
             items = record.get(key)
-            if isinstance(items, list) and len(items) > limits.max_annotations:
+            if isinstance(items, list) and len(items) > service.max_annotations:
                 raise UsageError(
-                    f"{len(items):,} {key} of a document", f"{limits.max_annotations:,} at most", "send fewer at a time"
+                    f"{len(items):,} {key} of a document", f"{service.max_annotations:,} at most", "send fewer at once"
                 )
         if isinstance(questions := record.get("questions"), list):
             record["questions"] = [_asked(question) for question in questions]
         record.setdefault("id", name)
         document = from_json(record, ReadReport(Reading(offset_unit=self.parameters.offset_unit)))
-        if sum(span.end - span.start for span in document.spans) > limits.max_body:
-            raise UsageError("spans longer than a request", f"{limits.max_body:,} characters in all", "send fewer")
+        if sum(span.end - span.start for span in document.spans) > service.max_body:
+            raise UsageError("spans longer than a request", f"{service.max_body:,} characters in all", "send fewer")
         asked = tuple(Question(question.id, question.text) for question in document.questions)
         return Document(document.id, document.text, document.spans, document.relations, questions=asked)
 

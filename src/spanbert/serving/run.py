@@ -20,7 +20,7 @@ from ..documents import Document, Question
 from ..errors import MachineError
 from ..inference.span_model import Choices, SpanModel
 from .app import create_app
-from .limits import Limits
+from .service import Service
 from .worker import Check, Predict, Worker
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ HEADER_SECONDS = 10.0
 _CONNECTIONS = 4  # for each request that may wait
 
 
-def serve(model: SpanModel, name: str, limits: Limits, otherwise: Choices, ready: Callable[[str], None]) -> bool:
+def serve(model: SpanModel, name: str, service: Service, otherwise: Choices, ready: Callable[[str], None]) -> bool:
     """Blocks until SIGINT or SIGTERM; a second one leaves at once. ready: called with the address once it answers.
 
     False where a text was still under way at the end, in a thread that goes on. Raises MachineError where the address
@@ -44,22 +44,22 @@ def serve(model: SpanModel, name: str, limits: Limits, otherwise: Choices, ready
     """
     predict = predicting(model)
     predict([WARM_UP], otherwise, lambda: None)  # the first prediction is slow
-    worker = Worker(predict, limits.max_waiting, limits.max_waiting_characters)
+    worker = Worker(predict, service.max_waiting, service.max_waiting_characters)
     server = uvicorn.Server(
         uvicorn.Config(
-            create_app(model, name, limits, otherwise, worker),
+            create_app(model, name, service, otherwise, worker),
             http=_Impatient,
             ws="none",
             log_level="warning",
             access_log=False,
             server_header=False,
             lifespan="off",
-            limit_concurrency=_CONNECTIONS * limits.max_waiting,
+            limit_concurrency=_CONNECTIONS * service.max_waiting,
             timeout_keep_alive=5,
             timeout_graceful_shutdown=int(DRAIN_SECONDS) + 5,
         )
     )
-    with listening(limits.host, limits.port) as place, _stopped_by_signals(server, worker):
+    with listening(service.host, service.port) as place, _stopped_by_signals(server, worker):
         host, port = place.getsockname()[:2]
         ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
         server.run(sockets=[place])

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
-from ..decoding.answers import FARTHEST, Chosen, one_answer, several_answers
+from ..decoding.answers import FARTHEST, NBest, one_answer, several_answers
 from ..documents import ANSWER, Answers, Candidate, Decoded, Document, Judged, Question, Span
 from ..errors import SpanbertWarning, UsageError, check_among
 from ..metrics.answers import normalized
@@ -288,7 +288,7 @@ class QuestionAnswering(Task):
         candidates = tuple(Candidate(a, b, ANSWER, z) for a, b, z in found)
         return Answers(candidates, chosen.no_answer, most, exclusive)
 
-    def _chosen(self, text: str, starts: IntArray, ends: IntArray, odds: np.ndarray, mass: np.ndarray) -> Chosen:
+    def _chosen(self, text: str, starts: IntArray, ends: IntArray, odds: np.ndarray, mass: np.ndarray) -> NBest:
         if self.settings.policy != ARG_MAX:
             return several_answers(starts, ends, odds, mass, self.settings.n_best)
         said = [text[a:b] for a, b in zip(starts.tolist(), ends.tolist(), strict=True)]

@@ -15,7 +15,7 @@ ANY_KEY = 16  # characters that a key has at least
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class Service:
     """Settings of a server. Raises UsageError for what cannot be served, or should not without a key."""
 
     from_environment: ClassVar[bool] = False
