@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from spanbert import Document, Relation, Span, SpanbertError, durable, read_documents, tag_schemes, write_documents
-from spanbert.errors import UsageError, not_among
+from spanbert.errors import UsageError, check_among
 from spanbert.formats import ReadReport
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -98,8 +98,7 @@ def prepare(name: str, data: Path = DATA, output: Path = OUTPUT) -> Split:
 
     Raises UsageError for an unknown name or a file that is not in the data folder.
     """
-    if name not in CORPORA:
-        raise not_among("unknown corpus", name, CORPORA)
+    check_among("unknown corpus", name, CORPORA)
     sources = CORPORA[name].sources(data)
     for source in sources.values():
         if not source.is_file():

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -30,10 +32,15 @@ from benchmarks.datasets import CORPORA, DATA, OUTPUT
 from benchmarks.duel import DEVICE
 from encoder import minilm
 from spanbert import Document, Span, SpanModel, TrainConfig, train
+from spanbert.documents import Candidate, Decoded
 from spanbert.heads import pairs
 from spanbert.heads.pairs import PairHead
 from spanbert.metrics.spans import f1
+from spanbert.targets import TagTargets
+from spanbert.tasks.token_classification import TokenClassification
+from spanbert.tokenization import Pieces
 from spanbert.training import loop
+from spanbert.windows import Table
 
 RESULTS = Path(__file__).resolve().parent / "results" / "span_choices"
 WORDS = {"train": 6_000, "dev": 9_500, "test": 0}
@@ -247,6 +254,51 @@ def concatenated(both: Tensor, head: PairHead) -> Tensor:
     return F.gelu(both) @ head.bilinear[:, :, 0]
 
 
+@contextlib.contextmanager
+def first_pieces(_model: SpanModel) -> Iterator[None]:
+    """One tag a word, that of its first piece, as in the usual recipes; words as the vocabulary parts them."""
+    targets_of = TokenClassification._targets
+
+    def begins(pieces: Pieces) -> np.ndarray:
+        return np.diff(pieces.words, prepend=-1) != 0
+
+    def targets(self: TokenClassification, document: Document, pieces: Pieces) -> TagTargets:
+        found = targets_of(self, document, pieces)
+        return dataclasses.replace(found, tags=np.where(begins(pieces), found.tags, -100))
+
+    def decode(self: TokenClassification, document: Document, pieces: Pieces, table: Table) -> Decoded:  # noqa: ARG001
+        if not table:
+            return Decoded()
+        order = np.argsort(table["piece"])
+        order = order[begins(pieces)[table["piece"][order]]]
+        first = table["piece"][order]
+        last = np.append(first[1:], len(pieces)) - 1
+        spans = [
+            Candidate(*pieces.span(first[a], last[b]), label, logit)
+            for a, b, label, logit in self.lattice.decode(table["emission"][order])
+        ]
+        return Decoded(tuple(spans))
+
+    with (
+        mock.patch.object(TokenClassification, "_targets", targets),
+        mock.patch.object(TokenClassification, "decode", decode),
+    ):
+        yield
+
+
+def reading(window: int) -> Change:
+    """Windows of so many positions, so less text around a span than the 512 of the default."""
+
+    @contextlib.contextmanager
+    def change(model: SpanModel) -> Iterator[None]:
+        for name, task in model.bundle.tasks.items():
+            settings = dataclasses.replace(task.settings, window=window)
+            model.bundle.tasks[name] = dataclasses.replace(task, settings=settings)  # type: ignore[type-var]
+        yield
+
+    return change
+
+
 def smoothed_tags(_model: SpanModel) -> contextlib.AbstractContextManager[object]:
     return mock.patch.object(F, "cross_entropy", partial(F.cross_entropy, label_smoothing=0.05))
 
@@ -258,6 +310,7 @@ TRAINING: Mapping[str, Change] = {
     "rates by layer": partial(decaying_by_layer, factor=0.85),
     "head without dropout": partial(dropping, head=0.0),
     "encoder without dropout": partial(dropping, encoder=0.0),
+    "windows of 64": reading(64),
 }
 VARIANTS: Mapping[str, Mapping[str, Change]] = {
     "spans": {
@@ -268,7 +321,7 @@ VARIANTS: Mapping[str, Mapping[str, Change]] = {
         "half of the rest": losing(half_of_the_rest),
         "focal": losing(focal),
     },
-    "tokens": {**TRAINING, "smoothed": smoothed_tags},
+    "tokens": {**TRAINING, "smoothed": smoothed_tags, "first pieces": first_pieces},
 }
 
 
