@@ -7,32 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from ..documents import Span
 from .compare import LISTED, Change, Comparison
 from .kinds import Error
-from .markup import safe
+from .markup import html, safe, table
 
 AROUND = 80
 """Characters of text that are shown before and after what changed."""
 PASSAGES = 50
 """Shown of one document."""
 _SIGNS = ("✗", "only A", "only B", "✓")
-_HEAD = """<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>spanbert compare</title>
-<style>
-body { font: 15px/1.6 system-ui, sans-serif; max-width: 70em; margin: 2em auto; padding: 0 1em; color: #222; }
-table { border-collapse: collapse; }
-td, th { padding: .2em .7em; text-align: right; vertical-align: top; }
-td:first-child, th:first-child, td.text { text-align: left; }
-tr + tr td { border-top: 1px solid #ddd; }
-td.text { white-space: pre-wrap; overflow-wrap: anywhere; }
-mark { background: #e4e4e4; color: inherit; }
-mark.right { background: #c9ecd0; }
-mark.wrong { background: #fbd0cb; }
-mark b { font-size: 70%; padding: 0 .3em; }
-.note { color: #666; }
-</style></head><body>
-"""
 
 
 def page(comparison: Comparison) -> str:
@@ -40,13 +21,10 @@ def page(comparison: Comparison) -> str:
     head, *rows = comparison.rows()
     shown = comparison.changed[:LISTED]
     parts = [
-        _HEAD,
-        "<h1>Is B better than A?</h1>\n",
         *(f"<p>{side}: {safe(name)}</p>\n" for side, name in zip("AB", comparison.names, strict=True)),
-        f"<p><strong>{safe(comparison.verdict)}</strong></p>\n<table>\n",
-        _line("th", head),
-        *(_line("td", row) for row in rows),
-        "</table>\n<p>Fixed: errors of A that B does not make. Broken: errors of B that A does not make.</p>\n",
+        f"<p><strong>{safe(comparison.verdict)}</strong></p>\n",
+        table(_cells("th", head), (f"<tr>{_cells('td', row)}</tr>\n" for row in rows)),
+        "<p>Fixed: errors of A that B does not make. Broken: errors of B that A does not make.</p>\n",
         f"<h2>Documents that changed: {len(comparison.changed)} of {comparison.a.documents}</h2>\n",
         '<p class="note">In the rows of A and B: ✓ right, ✗ wrong. In the gold row: ✓ found by both, ✗ by neither, '
         "only A or only B by that one.</p>\n",
@@ -54,7 +32,7 @@ def page(comparison: Comparison) -> str:
     ]
     if len(shown) < len(comparison.changed):
         parts.append(f"<p>… and {len(comparison.changed) - len(shown)} more</p>\n")
-    return "".join([*parts, f'<p class="note">{safe(comparison.signature)}</p>\n</body></html>\n'])
+    return html("Is B better than A?", "".join(parts) + f"<footer>{safe(comparison.signature)}</footer>\n")
 
 
 def _document(change: Change) -> Iterator[str]:
@@ -112,5 +90,7 @@ def _marked(text: str, start: int, end: int, spans: Sequence[Span], signs: dict[
     yield " …" if end < len(text) else ""
 
 
-def _line(cell: str, row: Sequence[str]) -> str:
-    return "<tr>" + "".join(f"<{cell}>{safe(text)}</{cell}>" for text in row) + "</tr>\n"
+def _cells(cell: str, row: Sequence[str]) -> str:
+    """The first of them to the left."""
+    first, *rest = (safe(text) for text in row)
+    return f'<{cell} class="t">{first}</{cell}>' + "".join(f"<{cell}>{text}</{cell}>" for text in rest)

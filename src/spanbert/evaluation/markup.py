@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from html import escape
@@ -54,6 +56,9 @@ svg text { font-size: 11.5px; fill: #616e7c; }
 .text .right { background: #e3efe4; }
 .text .wrong { background: #f8d9d5; }
 .text .missed { box-shadow: inset 0 -3px 0 #d99a2b; }
+td.text { text-align: start; min-width: 20em; }
+mark { background: #e9edf1; color: inherit; }
+mark b { font-size: 70%; padding: 0 .3em; }
 .chip, .text .chip { unicode-bidi: isolate; direction: ltr; background: #fff; box-shadow: none; font-size: 11px;
   font-weight: 600; padding: 0 4px; border-radius: 3px; margin: 0 1px; border: 1px solid; white-space: nowrap; }
 .chip.right { color: #3d6b45; } .chip.wrong { color: var(--red); } .chip.missed { color: var(--amber); }
@@ -64,6 +69,18 @@ footer { margin-top: 44px; border-top: 1px solid var(--line); padding-top: 10px;
   .wide { overflow: visible; } tr, figure, .tile, .text { break-inside: avoid; } h2, h3 { break-after: avoid; }
   * { -webkit-print-color-adjust: exact; print-color-adjust: exact; } }
 """
+
+
+def html(title: str, body: str) -> str:
+    """A whole page, given in markup; its policy allows this style and nothing else."""
+    digest = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{title}</title>\n<style>{STYLE}</style></head>\n<body>\n<h1>{title}</h1>\n{body}</body></html>\n"
+    )
 
 
 def table(head: str, lines: Iterable[str], kind: str = "") -> str:

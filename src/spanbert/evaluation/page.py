@@ -5,15 +5,13 @@ It is made from the JSON values alone, so a page can be made again from `report.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 from . import charts
-from .markup import NOTHING, STYLE, safe, shortened, shown_count, shown_interval, shown_rate, table
+from .markup import NOTHING, html, safe, shortened, shown_count, shown_interval, shown_rate, table
 
 CONFUSED = 20
 """Labels in the table of confusions: those with most spans."""
@@ -44,21 +42,13 @@ def page(record: Mapping[str, Any]) -> str:
 
 
 def framed(record: Mapping[str, Any], head: str, sections: Mapping[str, str]) -> str:
-    """A page of sections, each of markup under its name, with links to them; the policy allows this style alone."""
-    digest = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    """A page of sections, each of markup under its name, with links to them."""
     title = f"Evaluation of {safe(record['about'].get('model', 'a model'))}"
     names = {name: name.lower().replace(" ", "-") for name in sections}
     body = [f'<h2 id="{names[name]}">{name}</h2>\n{content}' for name, content in sections.items()]
     links = "".join(f'<a href="#{anchor}">{name}</a>' for name, anchor in names.items())
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{title}</title>\n<style>{STYLE}</style></head>\n<body>\n"
-        f"<h1>{title}</h1>\n{head}<nav>{links}</nav>\n{''.join(body)}"
-        f"<footer>spanbert {safe(record['version'])}; {safe(record['signature'])}</footer>\n</body></html>\n"
-    )
+    footer = f"<footer>spanbert {safe(record['version'])}; {safe(record['signature'])}</footer>\n"
+    return html(title, f"{head}<nav>{links}</nav>\n{''.join(body)}{footer}")
 
 
 def tile(name: str, rate: Mapping[str, Any] | None) -> str:
