@@ -7,8 +7,8 @@ BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 
 help:
-	@echo 'make demo      train on real data, evaluate, and highlight spans in a filing of 58 pages (about 6 minutes)'
-	@echo 'make test      lint, types and all tests'
+	@echo 'make demo      train on real data, evaluate, and highlight spans in a filing of 58 pages (about 3 minutes)'
+	@echo 'make test      lint, types and all tests but the long ones'
 	@echo 'make examples  the three classic examples'
 	@echo 'make soak      the long tests'
 	@echo 'make fix       repair what a machine can repair'

@@ -18,6 +18,7 @@ from spanbert.calibration.curve import Calibration
 from spanbert.calibration.decision import Decision
 from spanbert.calibration.fitting import Outcomes
 from spanbert.calibration.requirements import OperatingPoint
+from spanbert.encoder import files
 from spanbert.errors import DataError, MachineError, SpanbertError, UsageError
 from spanbert.packing import lay_out
 from spanbert.training.tracking import Event
@@ -93,6 +94,14 @@ def test_outcomes_of_an_older_model_are_not_those_of_the_new_one(folder: Path):
     assert not (folder / "outcomes.json").exists()
     (folder / "outcomes.json").write_bytes(kept)  # put there by hand: no checksum says that it belongs here
     assert SpanModel.from_pretrained(folder, "cpu", "float32").bundle.fitted == {}
+
+
+def test_all_that_is_checked_is_fetched_from_a_hub(saved: tuple):
+    """A folder that lacks a file which its checksums name is refused."""
+    _, folder = saved
+    named = set(json.loads((folder / "checksums.json").read_text()))
+    assert "outcomes.json" in named
+    assert named <= {*files._WANTED, *files.WEIGHT_FILES}
 
 
 def test_what_is_loaded_is_what_was_saved(saved: tuple):

@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from spanbert import SpanModel, continued
-from spanbert.bundle import load_base
+from spanbert.bundle import load_base, read
 from spanbert.encoder.files import locate
 from spanbert.errors import UsageError
+from spanbert.model_card import model_card
 from spanbert.models import BASE, EXTRACTOR, shipped
 
 SPANBERT = [sys.executable, "-c", "from spanbert.cli import main; main()"]
@@ -35,6 +36,7 @@ def test_each_says_what_it_is(name: str):
     card = (shipped()[name] / "README.md").read_text(encoding="utf-8")
     assert "license: apache-2.0" in card and f"# {name}" in card and "## Limits" in card
     assert "## Measured" in card
+    assert card == model_card(read(shipped()[name]))  # not of an earlier version
     record = json.loads((shipped()[name] / "spanbert.json").read_text())
     assert "/" not in json.dumps(record["facts"].get("base_model", ""))  # nobody's path
 

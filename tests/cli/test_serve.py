@@ -122,4 +122,4 @@ def test_what_is_not_installed_is_named(trained: Path, program: Program):
 
     done = program("serve", "--model", trained, prepare=hide)
     assert done.returncode == 4
-    assert "no uvicorn" in done.stderr and "spanbert[serve]" in done.stderr
+    assert "no uvicorn" in done.stderr and "fastapi uvicorn" in done.stderr

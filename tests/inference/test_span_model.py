@@ -167,7 +167,8 @@ def test_the_models_own_threshold(model: SpanModel):
     name = next(iter(bundle.tasks))
     strict = dataclasses.replace(bundle, decisions={name: bundle.decisions[name].at(1.0)})
     assert SpanModel(strict, "cpu", "float32").predict(TEXT).spans == ()
-    if name == SPANS:  # under another policy it says nothing
+    if name == SPANS:  # under another policy than its own it says nothing
+        assert SpanModel(strict, "cpu", "float32").predict(TEXT, policy=bundle.tasks[name].settings.policy).spans == ()
         assert len(SpanModel(strict, "cpu", "float32").predict(TEXT, policy="arg-max").spans) == 1
     assert (
         SpanModel(strict, "cpu", "float32").predict(TEXT, threshold=0.5).spans

@@ -46,7 +46,8 @@ def command(
     device: Device = "auto",
     dtype: Dtype = "auto",
     report_coverage: Annotated[
-        bool, typer.Option("--report-coverage", help="Say what was read of which document, and what is out of reach.")
+        bool,
+        typer.Option("--report-coverage", help="Say what was read whole, what was not, and what is out of reach."),
     ] = False,
     verbose: Verbose = False,
     settings: dict[str, Any],

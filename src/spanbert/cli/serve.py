@@ -33,7 +33,7 @@ def command(
     """Example: spanbert serve --model my-model --operating-point strict"""
     service, thresholds = Service(**split(Service, settings)), Thresholds(**split(Thresholds, settings))
     if missing := [name for name in ("fastapi", "uvicorn") if find_spec(name) is None]:
-        raise MachineError(f"no {' and no '.join(missing)}", "the extra serve", "pip install 'spanbert[serve]'")
+        raise MachineError(f"no {' and no '.join(missing)}", "fastapi and uvicorn", "pip install fastapi uvicorn")
     service.keys()  # before the model is loaded
 
     from ..inference.span_model import SpanModel

@@ -31,6 +31,7 @@ _WANTED = (
     "spiece.model",
     "sentencepiece.bpe.model",
     "spanbert.json",
+    "outcomes.json",
     "checksums.json",
     "README.md",
 )

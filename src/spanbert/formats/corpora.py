@@ -89,9 +89,7 @@ def _parquet(path: Path, reading: CorpusReading, report: ReadReport) -> Iterator
     try:
         from pyarrow import ArrowException, parquet
     except ImportError:
-        raise MachineError(
-            "a Parquet file, and pyarrow is not installed", "pyarrow", "install it: pip install 'spanbert[data]'"
-        ) from None
+        raise MachineError("a Parquet file, and pyarrow is not installed", "pyarrow", "pip install pyarrow") from None
     if not path.is_file():
         Source(path, report)  # which says what is wrong
     number = 0

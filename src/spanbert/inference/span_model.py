@@ -289,7 +289,8 @@ class SpanModel:
         promised = points[operating_point].thresholds if operating_point is not None else None
         decisions = {}
         for name, known in self.bundle.decisions.items():
-            own = known if policy is None else replace(known, threshold=tasks[name].threshold)
+            same = tasks[name] == self.bundle.tasks[name]  # else the threshold was found under another policy
+            own = known if same else replace(known, threshold=tasks[name].threshold)
             if name in alone:
                 own = replace(own, given=own.given or Decision(tasks[name].threshold))
             # of a task without a promise nothing is told under an operating point

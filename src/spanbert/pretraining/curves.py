@@ -21,7 +21,7 @@ def draw_curves(log: Path, picture: Path) -> None:
         from matplotlib.figure import Figure
     except ImportError:
         raise MachineError(
-            "no picture of the curves: matplotlib is not installed", "it", "pip install 'spanbert[plots]'"
+            "no picture of the curves: matplotlib is not installed", "it", "pip install matplotlib"
         ) from None
     steps, rates, losses, points = read_log(log)
     figure = Figure(figsize=(9, 4.5), layout="constrained")
