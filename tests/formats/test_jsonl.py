@@ -159,6 +159,28 @@ def test_answers_that_spoil_a_record_cost_nothing_else() -> None:
         from_json(record, ReadReport(reading=Reading(strict=True)))
 
 
+@pytest.mark.parametrize("unit", ["detected", "utf-16"])
+def test_a_bad_answer_leaves_the_unit_of_the_others(unit: str) -> None:
+    """The first Marie begins at code point 11, UTF-16 unit 21, where the second one begins in code points."""
+    text = "\U0001f600" * 10 + " Marie and Marie"
+    given = [
+        {"start": 21, "end": 26, "text": "Marie"},
+        {"start": 900, "end": 905},
+        {"start": 27, "end": 30, "text": "and"},
+        {"start": 40, "end": 45, "text": "and"},
+    ]
+    record = {
+        "id": "d",
+        "text": text,
+        "questions": [{"id": str(n), "question": "?", "answers": [answer]} for n, answer in enumerate(given)],
+    }
+    report = ReadReport(reading=Reading(offset_unit=unit))
+    first, none, *others = from_json(record, report).questions
+    assert (first.answers, none.answers) == ((Span(11, 16, "answer"),), None)
+    assert [question.answers for question in others] == [(Span(17, 20, "answer"),)] * 2
+    assert report.repaired == {"spans converted from utf-16": 2, "answers moved to where their text stands": 1}
+
+
 def test_ids_are_made_and_told_apart(tmp_path: Path) -> None:
     """SHA-256 of 'a' begins ca978112ca1bbdca; the second of the same text gets its line."""
     report = ReadReport()

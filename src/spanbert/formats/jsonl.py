@@ -19,6 +19,7 @@ from .repair import (
     merge_duplicates,
     probability,
     settle,
+    settle_fitting,
     warn_of_crossing,
     warn_of_several_chains,
     whole_number,
@@ -156,21 +157,26 @@ def _settled(
     except DataError:
         if not answers or report.reading.strict:
             raise
-        return (*settle(text, spans, report), *(_answer(text, answer, report) for answer in answers))
+    own, found = settle_fitting(text, spans, answers, report)
+    return (
+        *own,
+        *(
+            each if isinstance(each, Span) else _answer(text, raw, each, report)
+            for raw, each in zip(answers, found, strict=True)
+        ),
+    )
 
 
-def _answer(text: str, raw: RawSpan, report: ReadReport) -> Span | None:
-    """Where its copy stands; None, with a warning, where it does not, or is no range of the text."""
-    start, end = (whole_number(value, name, report) for name, value in (("start", raw.start), ("end", raw.end)))
-    if raw.copy is not None:
-        found = placed(text, raw, report)
-        if found is not None and found.start == start and end != start + len(raw.copy):
-            report.repair("answers with a wrong end (now that of their text)", f"[{start}, {end})")
-        return found
-    if 0 <= start < end <= len(text) and text[start:end].strip():
-        return placed(text, replace(raw, copy=text[start:end]), report)
-    report.warn("answers that are no range of their text (left out)", f"[{start}, {end})")
-    return None
+def _answer(text: str, raw: RawSpan, start: int, report: ReadReport) -> Span | None:
+    """Of one that does not stand at `start`: where its copy does; None, with a warning, where it has none."""
+    told = f"[{raw.start}, {raw.end})"
+    if raw.copy is None:
+        report.warn("answers that are no range of their text (left out)", told)
+        return None
+    found = placed(text, replace(raw, start=start), report)
+    if found is not None and found.start == start:
+        report.repair("answers with a wrong end (now that of their text)", told)
+    return found
 
 
 def _raw_spans(fields: dict[str, object], key: str, label: str) -> list[RawSpan]:

@@ -51,6 +51,37 @@ def settle(text: str, raw: Iterable[RawSpan], report: ReadReport) -> list[Span]:
     return clean(text, raw, _in_code_points(text, raw, read, report) if raw else [], report)
 
 
+def settle_fitting(
+    text: str, spans: Sequence[RawSpan], answers: Sequence[RawSpan], report: ReadReport
+) -> tuple[list[Span], list[Span | int]]:
+    """Like `settle`, of spans and those of the answers that fit; one that does not is told by where it should begin.
+
+    The unit is the one under which all spans fit, and most answers with copies. Raises DataError for spans.
+    """
+    raw = [*spans, *answers]
+    read = [_pieces(each, report) for each in raw]
+    named, told = report.reading.offset_unit, all(each.copy for each in raw)
+    units = [unit for unit in UNITS if told or unit != INCLUSIVE] if named == DETECTED else [named]
+    tried = {unit: convert(text, read, unit) for unit in units}
+    fits = {unit: [_fits(text, *pair) for pair in zip(raw, ranges, strict=True)] for unit, ranges in tried.items()}
+
+    def evidence(unit: str) -> tuple[bool, int]:
+        copies = sum(fit and bool(one.copy) for fit, one in zip(fits[unit], raw, strict=True))
+        return all(fits[unit][: len(spans)]), copies
+
+    unit = max(units, key=evidence)
+    if not evidence(unit)[0]:
+        settle(text, spans, report)  # which says what is wrong
+    known, found, converted = borders(text), list[Span | int](), 0
+    for one, ranges, before, fit in zip(raw, tried[unit], read, fits[unit], strict=True):
+        found.append(_clean(text, one, ranges, known, report) if fit else ranges[0][0])
+        converted += fit and ranges != before
+    if converted:
+        report.repair(f"spans converted from {unit}", times=converted)
+    own = [span for span in found[: len(spans)] if isinstance(span, Span)]
+    return own, found[len(spans) :]
+
+
 def clean(text: str, raw: Iterable[RawSpan], ranges: Iterable[Ranges], report: ReadReport) -> list[Span]:
     """One clean span for each raw one, whose offsets in code points are `ranges`. Raises DataError."""
     known = borders(text)
@@ -201,6 +232,15 @@ def _in_code_points(text: str, raw: Sequence[RawSpan], read: list[Ranges], repor
 
 def _possible(pieces: Ranges, text: str) -> bool:
     return all(0 <= start < end <= len(text) for start, end in pieces)
+
+
+def _fits(text: str, raw: RawSpan, ranges: Ranges) -> bool:
+    """Whether it can stand there, with something to see."""
+    return (
+        _possible(ranges, text)
+        and bool(text[ranges[0][0] : ranges[-1][1]].strip())
+        and (raw.copy is None or _matches(text, ranges, raw.copy))
+    )
 
 
 def _first_mismatch(text: str, raw: Sequence[RawSpan], read: Sequence[Ranges]) -> int | None:
