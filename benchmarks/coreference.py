@@ -33,8 +33,8 @@ from benchmarks.duel import DEVICE, peak_mib
 from encoder import minilm
 from spanbert import Document, SpanModel, TrainConfig, read_documents, train
 from spanbert.decoding.clusters import components
-from spanbert.documents import Cluster, to_json
-from spanbert.formats.jsonl import from_json
+from spanbert.documents import Cluster
+from spanbert.formats.jsonl import from_json, to_json
 from spanbert.metrics.bootstrap import bounds, resample
 from spanbert.metrics.coreference import conll_f1, count_documents
 from spanbert.metrics.coreference_report import coreference_report

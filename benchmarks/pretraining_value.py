@@ -43,10 +43,10 @@ from spanbert import (
     train,
     train_vocabulary,
 )
-from spanbert.documents import Question, to_json
+from spanbert.documents import Question
 from spanbert.evaluation.compare import predicted_by
 from spanbert.evaluation.kinds import KINDS, Kind
-from spanbert.formats.jsonl import from_json
+from spanbert.formats.jsonl import from_json, to_json
 from spanbert.metrics.bootstrap import bounds, resample
 from spanbert.metrics.spans import Rate, recall
 from spanbert.pretraining.vocabulary import write_vocabulary

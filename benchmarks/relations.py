@@ -31,8 +31,7 @@ from benchmarks.accuracy import some_of
 from benchmarks.datasets import DATA, OUTPUT, prepare
 from encoder import minilm
 from spanbert import Document, Relation, SpanModel, TrainConfig, evaluate, read_documents, train
-from spanbert.documents import to_json
-from spanbert.formats.jsonl import from_json
+from spanbert.formats.jsonl import from_json, to_json
 from spanbert.metrics.bootstrap import bounds, resample
 from spanbert.metrics.relation_report import joint_report, relation_counts
 from spanbert.metrics.relations import NO_RELATION, OTHER, score_semeval2010_task8

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 
+import numpy as np
 import pytest
 
 from spanbert.documents import (
@@ -16,9 +17,10 @@ from spanbert.documents import (
     Relation,
     Span,
     check_text,
-    to_json,
+    only_documents,
 )
-from spanbert.errors import DataError
+from spanbert.errors import DataError, UsageError
+from spanbert.formats.jsonl import to_json
 
 TEXT = "Marie Curie worked in Paris."
 MARIE, PARIS = Span(0, 11, "PER"), Span(22, 27, "LOC")
@@ -210,3 +212,57 @@ def test_a_document_has_an_id():
     """One without could be written, and not read again."""
     with pytest.raises(DataError, match="empty id"):
         Document("", "x")
+
+
+def test_what_is_held_is_made_to_stay():
+    """A stream is read once, a list may change: documents hold tuples."""
+    document = Document("a", TEXT, (span for span in [MARIE, PARIS]), annotated=["PER"])  # type: ignore[arg-type]
+    assert document.spans == (MARIE, PARIS) and document.annotated == {"PER"}
+    question = Question("q", "Who?", iter([MARIE]), texts=["Curie"])  # type: ignore[arg-type]
+    assert question.answers == (MARIE,) and question.texts == ("Curie",)
+    assert Cluster([MARIE, PARIS], [Link(1, 0)]).links == (Link(1, 0),)  # type: ignore[arg-type]
+
+
+def test_numbers_of_other_libraries_become_ours():
+    span = Span(np.int64(0), np.int32(5), "PER", np.float64(0.5))  # type: ignore[arg-type]
+    assert [type(value) for value in (span.start, span.end, span.score)] == [int, int, float]
+    assert span == Span(0, 5, "PER", 0.5)
+    assert Span(0, 5, parts=[[0, 2], [3, 5]]).parts == ((0, 2), (3, 5))  # type: ignore[arg-type, list-item]
+
+
+@pytest.mark.parametrize(
+    ("fields", "found"),
+    [
+        ({"id": 7}, "id 7 of a document"),
+        ({"spans": None}, "spans = None"),
+        ({"spans": MARIE}, "spans = Span(start=0"),
+        ({"spans": [(0, 5, "PER")]}, "spans = [(0, 5, 'PER')]"),
+        ({"spans": "PER"}, "spans = 'PER'"),
+        ({"annotated": "PER"}, "annotated = 'PER'"),
+        ({"meta": None}, "meta that is NoneType"),
+    ],
+)
+def test_what_is_no_document_is_told(fields: dict[str, object], found: str):
+    assert words(Document, **{"id": "a", "text": TEXT, **fields}).removeprefix("document 'a': ").startswith(found)
+
+
+def test_what_is_no_question_cluster_or_span_is_told():
+    assert words(Question, "", "Who?").startswith("a question with an empty id")
+    assert words(Question, "q", None).startswith("text that is NoneType")
+    assert words(Question, "q", "Who?", texts="Curie").startswith("texts = 'Curie'")
+    assert words(Question, "q", "Who?", no_answer=7).startswith("score 7 of question 'q'")
+    assert words(Cluster, (MARIE,), (Link(0, 1),)).startswith("a link from 0 to 1 in a cluster of 1")
+    assert words(Span, 0, 5, score=True).startswith("score True of span [0, 5)")
+    for parts in ((0, 5), ((), ()), ((0, 2, 5),)):
+        assert "parts in the order of the text" in words(Span, 0, 5, parts=parts)
+
+
+@pytest.mark.parametrize("given", ["text", Document("a", TEXT), None, {"id": "a"}, ["text"], [{"id": "a"}], [None]])
+def test_only_documents_are_taken_for_documents(given: object):
+    with pytest.raises(UsageError, match="document"):
+        list(only_documents(given))  # type: ignore[arg-type]
+
+
+def test_a_document_that_nobody_has_looked_at():
+    assert Document("a", TEXT).unannotated and Document("a", TEXT, (MARIE,), annotated=frozenset()).unannotated
+    assert not Document("a", TEXT, (MARIE,)).unannotated and not Document("a", TEXT, annotated={"PER"}).unannotated

@@ -86,9 +86,10 @@ def test_an_error_inside_leaves_nothing_and_is_not_disguised(tmp_path: Path):
     assert names(tmp_path) == []
 
 
-def test_litter_of_the_same_process_number_is_no_hindrance(tmp_path: Path):
-    (tmp_path / f".tmp-folder-{os.getpid()}").mkdir()
-    (tmp_path / f".tmp-folder-{os.getpid()}" / "litter").write_text("x")
+def test_litter_of_the_same_process_number_is_no_hindrance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(durable, "_NUMBERS", iter([7]))
+    (tmp_path / f".tmp-folder-{os.getpid()}-7").mkdir()
+    (tmp_path / f".tmp-folder-{os.getpid()}-7" / "litter").write_text("x")
     with durable.staged(tmp_path / "folder") as staging:
         assert names(staging) == []
     assert names(tmp_path) == ["folder"]
@@ -109,3 +110,17 @@ def test_a_folder_that_cannot_be_put_in_place_leaves_the_old_one(tmp_path: Path,
         (staging / "new").touch()
     assert names(tmp_path) == ["a"]
     assert names(tmp_path / "a") == ["old"]
+
+
+def test_two_writers_at_once_do_not_share_a_file(tmp_path: Path):
+    """Of two names that agree in their first 50 characters, and of one."""
+    long = tmp_path / ("x" * 60 + "a")
+    for first, second in ((long, long.with_name("x" * 60 + "b")), (long, long)):
+        with durable.replacing(first) as one:
+            one.write(b"1")
+            with durable.replacing(second) as other:
+                other.write(b"2")
+            one.write(b"1")
+        assert first.read_bytes() == b"11"
+        assert first == second or second.read_bytes() == b"2"
+    assert len(names(tmp_path)) == 2

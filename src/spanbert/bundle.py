@@ -27,7 +27,7 @@ from .calibration.fitting import Outcomes
 from .calibration.requirements import NEVER, OperatingPoint
 from .encoder import files, loading
 from .encoder.loading import Encoder
-from .errors import DataError, at
+from .errors import DataError, UsageError, at
 from .heads.head import Network
 from .tasks import ANNOTATED, settings_from, task_class
 from .tasks.task import Task
@@ -115,10 +115,7 @@ def read(folder: Path) -> Bundle:
         tokenizer = Tokenizer.from_folder(folder)
         try:
             states = cast(dict[str, dict[str, Any]], record["tasks"])
-            tasks = {
-                name: task_class(name)(settings_from(name, state["settings"]), tokenizer)
-                for name, state in states.items()
-            }
+            tasks = {name: _task(name, state["settings"], tokenizer) for name, state in states.items()}
             decisions = {name: _decision(state) for name, state in states.items()}
             if not tasks:
                 raise ValueError("none")
@@ -146,7 +143,13 @@ def read(folder: Path) -> Bundle:
 
 
 def write(bundle: Bundle, folder: Path, dtype: torch.dtype = torch.float32) -> None:
-    """Write the bundle into `folder`, which may hold other files; its checksums come last. dtype: of the weights."""
+    """Write the bundle into `folder`, which may hold other files; its checksums come last. dtype: of the weights.
+
+    Raises UsageError for a task that has no labels yet.
+    """
+    for name, task in bundle.tasks.items():
+        if not task.ready:
+            raise UsageError(f"the {name} of this model has no labels yet", "a trained model", "train it first")
     with contextlib.ExitStack() as stack:
         stack.enter_context(durable.on_disk(folder))
         folder.mkdir(parents=True, exist_ok=True)
@@ -269,6 +272,15 @@ def _load_heads(network: Network, tasks: Mapping[str, Task], weights: Mapping[st
                 "use the configuration that belongs to these weights",
             )
         network.heads[name].load_state_dict(state)
+
+
+def _task(name: str, settings: Mapping[str, Any], tokenizer: Tokenizer) -> Task:
+    try:
+        task: Task = task_class(name)(settings_from(name, settings), tokenizer)
+    except UsageError as error:  # nobody has asked for it: it stands in the folder
+        remedy = f"use the version of spanbert that wrote the folder, or train the model anew ({error.fix})"
+        raise DataError(error.found, error.expected, remedy) from None
+    return task
 
 
 def _threshold(value: object) -> float:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import NoneType
 
-from .errors import DataError, at
+from .errors import DataError, UsageError, at
 
 ANSWER = "answer"
 """Label of the spans that answer a question."""
@@ -34,6 +35,10 @@ class Span:
     """A discontinuous span: its parts, of which [start, end) is the hull. Empty: one piece."""
 
     def __post_init__(self) -> None:
+        for name in ("start", "end"):  # whole numbers of other libraries become ours
+            value = getattr(self, name)
+            if type(value) is not int and hasattr(value, "__index__") and not isinstance(value, bool):
+                object.__setattr__(self, name, int(value))
         if type(self.start) is not int or type(self.end) is not int or not 0 <= self.start < self.end:
             raise DataError(
                 f"span [{self.start!r}, {self.end!r}) is not a range of characters",
@@ -43,9 +48,12 @@ class Span:
         where = f"of span [{self.start}, {self.end})"
         check_label(self.label, where)
         _check_score(self.score, where)
+        if type(self.score) not in (float, int, NoneType):
+            object.__setattr__(self, "score", float(self.score))  # type: ignore[arg-type]
         if self.parts:
-            edges = [edge for part in self.parts for edge in part]
-            if (edges[0], edges[-1]) != (self.start, self.end) or edges != sorted(set(edges)):
+            edges = _edges(self.parts)
+            object.__setattr__(self, "parts", tuple(zip(edges[::2], edges[1::2], strict=False)))
+            if not edges or (edges[0], edges[-1]) != (self.start, self.end) or edges != sorted(set(edges)):
                 raise DataError(
                     f"parts {self.parts} {where}",
                     "parts in the order of the text that begin and end where the span does",
@@ -84,6 +92,17 @@ class Cluster:
     links: tuple[Link, ...] = ()
     score: float | None = None
 
+    def __post_init__(self) -> None:
+        _hold(self, spans=Span, links=Link)
+        _check_score(self.score, "of a cluster")
+        for link in self.links:
+            if not (0 <= link.head < len(self.spans) and 0 <= link.tail < len(self.spans)):
+                raise DataError(
+                    f"a link from {link.head} to {link.tail} in a cluster of {len(self.spans)}",
+                    "the indices of two of its spans",
+                    "count from 0",
+                )
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -98,6 +117,12 @@ class Question:
     """Predicted: the most probable answers, however improbable; no two of them overlap."""
     texts: tuple[str, ...] = ()
     """Right answers as somebody wrote them, which need not stand in the text."""
+
+    def __post_init__(self) -> None:
+        _check_id(self.id, "a question")
+        check_text(self.text)
+        _hold(self, answers=Span, n_best=Span, texts=str)
+        _check_score(self.no_answer, f"of question {self.id!r}")
 
     @property
     def judged(self) -> bool:
@@ -137,10 +162,12 @@ class Document:
     meta: Mapping[str, JSON] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        _check_id(self.id, "a document")
         with at(document=self.id):
-            if not self.id:
-                raise DataError("a document with an empty id", "an id of its own for each", "number them, for example")
             check_text(self.text)
+            _hold(self, spans=Span, relations=Relation, clusters=Cluster, questions=Question, annotated=str)
+            if not isinstance(self.meta, Mapping):
+                raise DataError(f"meta that is {type(self.meta).__name__}", "a mapping", "leave it out")
             answers = [span for question in self.questions for span in (*(question.answers or ()), *question.n_best)]
             members = [span for cluster in self.clusters for span in cluster.spans]
             for span in (*self.spans, *answers, *members):
@@ -162,6 +189,11 @@ class Document:
 
     def __hash__(self) -> int:
         return hash((self.id, self.text, self.spans))
+
+    @property
+    def unannotated(self) -> bool:
+        """Whether nobody has looked at it: it says so, or has nothing and names no labels that were looked for."""
+        return not self.annotated if self.annotated is not None else not (self.spans or self.relations or self.clusters)
 
     def looked_for(self, label: str) -> bool:
         """Whether what carries this label was looked for in it, so that its absence says that there is none."""
@@ -255,6 +287,51 @@ class Judged:
     """The logit of that against each."""
 
 
+def _hold(owner: object, **kinds: type) -> None:
+    """Make each of these fields a tuple (`annotated` a set) of values of its kind. Raises DataError."""
+    for name, kind in kinds.items():
+        given = getattr(owner, name)
+        if given is None and name in ("annotated", "answers"):
+            continue
+        listed = isinstance(given, Iterable) and not isinstance(given, str | bytes | Mapping)
+        items = tuple(given) if listed else (given,)
+        if not listed or not all(isinstance(each, kind) for each in items):
+            raise DataError(f"{name} = {given!r:.80}", f"a list of {kind.__name__}", "make a list of them")
+        object.__setattr__(owner, name, frozenset(items) if name == "annotated" else items)
+
+
+def _edges(parts: object) -> list[int]:
+    """Of pairs, one after the other; none where they are no pairs."""
+    try:
+        return [int(edge) for first, last in parts for edge in (first, last)]  # type: ignore[attr-defined]
+    except (TypeError, ValueError):
+        return []
+
+
+def _check_id(value: object, of: str) -> None:
+    if value == "":
+        raise DataError(f"{of} with an empty id", "an id of its own for each", "number them, for example")
+    if not isinstance(value, str):
+        raise DataError(f"id {value!r} of {of}", "a string", f"write {str(value)!r:.40}")
+
+
+def only_documents(given: Iterable[Document]) -> Iterator[Document]:
+    """These documents. Raises UsageError for one document alone, for text, and for anything else among them."""
+    if isinstance(given, str | bytes | Mapping | Document) or not isinstance(given, Iterable):
+        raise UsageError(
+            f"a {type(given).__name__}", "a list or stream of documents", "read_documents(path) reads them from files"
+        )
+    return map(_document, given)
+
+
+def _document(each: object) -> Document:
+    if not isinstance(each, Document):
+        raise UsageError(
+            f"a {type(each).__name__} among documents", "documents alone", "Document(id, text) makes one of a text"
+        )
+    return each
+
+
 def check_label(label: object, where: str) -> None:
     if not isinstance(label, str) or _LABEL.fullmatch(label) is None:
         raise DataError(
@@ -265,7 +342,7 @@ def check_label(label: object, where: str) -> None:
 
 
 def _check_score(score: object, where: str) -> None:
-    if score is not None and not (isinstance(score, int | float) and 0.0 <= score <= 1.0):
+    if score is not None and (isinstance(score, bool) or not isinstance(score, int | float) or not 0.0 <= score <= 1.0):
         raise DataError(
             f"score {score!r} {where}", "a probability between 0 and 1", "leave the score out where there is none"
         )
@@ -283,67 +360,3 @@ def check_text(text: str) -> None:
             "text in whole Unicode characters",
             "repair the export that split the character, or replace it with U+FFFD",
         ) from None
-
-
-def to_json(document: Document) -> dict[str, JSON]:
-    """The JSON form of docs/data.md: keys without content are left out, `id` and `text` never."""
-    text = document.text
-    record: dict[str, JSON] = {"id": document.id, "text": text}
-    if document.meta:
-        record["meta"] = dict(document.meta)
-    if document.spans or document.coverage is not None:  # a prediction says so when it found nothing
-        record["spans"] = [_span_to_json(span, text) for span in document.spans]
-    if document.relations:
-        position = {span: index for index, span in reversed(list(enumerate(document.spans)))}
-        record["relations"] = [
-            _with_score({"head": position[r.head], "tail": position[r.tail], "label": r.label}, r.score)
-            for r in document.relations
-        ]
-    if document.clusters:
-        record["clusters"] = [_cluster_to_json(cluster, text) for cluster in document.clusters]
-    if document.questions:
-        record["questions"] = [_question_to_json(question, text) for question in document.questions]
-    if document.annotated is not None:
-        record["annotated"] = sorted(document.annotated)
-    if document.coverage is not None:
-        coverage = document.coverage
-        unread = [{"start": start, "end": end} for start, end in coverage.unread]
-        record["coverage"] = {
-            "characters_read": coverage.characters_read,
-            "characters": coverage.characters,
-            "windows": coverage.windows,
-            **({"unread": unread} if unread else {}),
-            **({"unknown": coverage.unknown} if coverage.unknown else {}),
-        }
-    return record
-
-
-def _with_score(record: dict[str, JSON], score: float | None) -> dict[str, JSON]:
-    return record if score is None else {**record, "score": score}
-
-
-def _span_to_json(span: Span, text: str) -> dict[str, JSON]:
-    record: dict[str, JSON] = {"start": span.start, "end": span.end, "label": span.label}
-    if span.parts:
-        record["parts"] = [list(part) for part in span.parts]
-    return {**_with_score(record, span.score), "text": text[span.start : span.end]}
-
-
-def _cluster_to_json(cluster: Cluster, text: str) -> dict[str, JSON]:
-    record: dict[str, JSON] = {"spans": [_span_to_json(span, text) for span in cluster.spans]}
-    if cluster.links:
-        record["links"] = [_with_score({"from": k.head, "to": k.tail}, k.score) for k in cluster.links]
-    return _with_score(record, cluster.score)
-
-
-def _question_to_json(question: Question, text: str) -> dict[str, JSON]:
-    record: dict[str, JSON] = {"id": question.id, "question": question.text}
-    if question.answers is not None:
-        record["answers"] = [_span_to_json(span, text) for span in question.answers]
-    if question.no_answer is not None:
-        record["no_answer"] = question.no_answer
-    if question.n_best:
-        record["n_best"] = [_span_to_json(span, text) for span in question.n_best]
-    if question.texts:
-        record["texts"] = list(question.texts)
-    return record

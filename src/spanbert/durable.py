@@ -7,12 +7,15 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import IO
 
 from safetensors import SafetensorError
 
 from .errors import MachineError
+
+_NUMBERS = count()  # of temporary names: two threads may write at once
 
 
 def sync(path: Path) -> None:
@@ -39,7 +42,7 @@ def write(path: Path, text: str) -> None:
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
     """A stream to a file that takes the place of `path` when the block ends well."""
-    beside = path.with_name(f".{path.name[:50]}.{os.getpid()}.tmp")
+    beside = path.with_name(f".{path.name[:50]}.{os.getpid()}-{next(_NUMBERS)}.tmp")
     try:
         with beside.open("wb") as stream:
             yield stream
@@ -53,7 +56,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 @contextmanager
 def staged(folder: Path) -> Iterator[Path]:
     """A new folder to fill; when the block ends well it is synced and replaces `folder`, else it is removed."""
-    staging = folder.with_name(f".tmp-{folder.name}-{os.getpid()}")
+    staging = folder.with_name(f".tmp-{folder.name}-{os.getpid()}-{next(_NUMBERS)}")
     old = folder.with_name(f"{staging.name}-old")
     with on_disk(folder):
         shutil.rmtree(staging, ignore_errors=True)

@@ -20,7 +20,7 @@ import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from .documents import Document
+from .documents import Document, only_documents
 from .errors import UsageError
 from .inference.span_model import SpanModel
 from .near_duplicates import Hashes, shingles, similarity
@@ -59,6 +59,7 @@ def select(model: SpanModel, documents: Iterable[Document], budget: int) -> list
     """The `budget` documents to annotate, the best first, with what the model finds in them.
 
     Each has `rank` (from 1) and `gain` in its meta, and `annotated` empty: no label was looked for by a person yet.
+    Documents with annotations, or in which labels were looked for, are left out.
     A document that resembles a chosen one counts less, by the share of their sequences of three words that both have.
     """
     if budget < 1:
@@ -67,7 +68,8 @@ def select(model: SpanModel, documents: Iterable[Document], budget: int) -> list
         raise UsageError(
             "a model that finds no labelled spans", "one that does: their doubt is what ranks", "name another"
         )
-    candidates = list(appraised(model, documents))
+    bare = (document for document in only_documents(documents) if document.unannotated)
+    candidates = list(appraised(model, bare))
     return [
         replace(
             candidates[number].document,

@@ -13,7 +13,7 @@ import pytest
 
 from spanbert import SpanModel, evaluate
 from spanbert.documents import Document, Span
-from spanbert.errors import DataError
+from spanbert.errors import DataError, UsageError
 from spanbert.evaluation import compare_page
 from spanbert.evaluation.compare import LISTED, compare, matched, predicted_by
 from spanbert.evaluation.compare_page import page, passages
@@ -281,3 +281,10 @@ def test_long_documents_are_shown_in_passages(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(compare_page, "PASSAGES", 1)
     assert "and 1 more passages of this document" in page(comparison)
     assert Shown(page(comparison)).cells.count("gold") == 1
+
+
+def test_streams_are_read_whole():
+    gold = [Document(name, TEXT, (MET,)) for name in "abc"]
+    assert compare(iter(gold), iter(gold), iter(gold)).a.documents == 3
+    with pytest.raises(UsageError, match="a str among documents"):
+        compare(gold, ["text"] * 3, gold)

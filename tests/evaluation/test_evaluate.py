@@ -144,5 +144,5 @@ def test_documents_may_be_a_stream_and_must_be_documents(tiny_encoder: Path, toy
     model = SpanModel.create(tiny_encoder, task="span-classification", labels=["PERSON", "ORG"])
     documents = toy_documents(3, 1)
     assert evaluate(model, iter(documents)).to_json() == evaluate(model, documents).to_json()
-    with pytest.raises(UsageError, match="a str to evaluate on"):
+    with pytest.raises(UsageError, match="a str"):
         evaluate(model, "dev.jsonl")  # type: ignore[arg-type]

@@ -322,7 +322,7 @@ def numbers(value: object) -> list[float]:
 def test_errors(model: SpanModel, tmp_path: Path):
     with pytest.raises(DataError, match="no documents"):
         full_report(model, [])
-    with pytest.raises(UsageError, match="a str to evaluate on"):
+    with pytest.raises(UsageError, match="a str among documents"):
         full_report(model, ["text"])  # type: ignore[list-item]
     (tmp_path / "file").write_text("")
     with pytest.raises(MachineError, match="cannot write"):

@@ -132,3 +132,9 @@ def test_bad_input(tmp_path: Path):
         assert error in str(caught.value) and caught.value.file == str(path)
     with pytest.raises(UsageError, match="document_border 'page'"):
         CorpusReading(document_border="page")
+
+
+def test_one_path_is_one_path(tmp_path: Path):
+    (tmp_path / "a.txt").write_text("a text")
+    for path in (tmp_path, str(tmp_path), tmp_path / "a.txt"):
+        assert [document.text for document in read_texts(path)] == ["a text"]

@@ -413,3 +413,28 @@ def test_relations_without_a_direction_are_read_in_the_order_of_the_text(tmp_pat
     (read,) = read_documents(tmp_path / "a.jsonl", report=report)
     assert read.relations == (Relation(anna, bert, "spouse"), Relation(bert, anna, "child"))
     assert report.repaired == {"relations without a direction turned round": 1}
+
+
+@pytest.mark.parametrize("name", ["brat", "text"])
+def test_documents_of_one_id_have_files_of_their_own(tmp_path: Path, name: str) -> None:
+    write_documents([Document("a", f"text {number}") for number in range(3)], tmp_path / "out", name)
+    assert sorted(document.text for document in read_documents(tmp_path / "out")) == ["text 0", "text 1", "text 2"]
+
+
+def test_columns_without_a_span_are_columns(tmp_path: Path) -> None:
+    write_documents([Document("a", "No names here at all")], tmp_path / "out.txt", "conll")
+    (document,) = read_documents(tmp_path / "out.txt")
+    assert document.text == "No names here at all"
+
+
+def test_a_long_first_document_is_recognised(tmp_path: Path) -> None:
+    long = Document("a", "Marie " + "x " * 100_000, (Span(0, 5, "P"),))
+    write_documents([long], tmp_path / "out.jsonl", "doccano")
+    (document,) = read_documents(tmp_path / "out.jsonl")
+    assert document.spans == long.spans
+
+
+def test_the_home_folder_has_its_short_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write_documents([Document("a", "x")], "~/out.jsonl")
+    assert [document.text for document in read_documents("~/out.jsonl")] == ["x"]

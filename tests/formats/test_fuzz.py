@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spanbert.documents import Document, to_json
+from spanbert.documents import Document
 from spanbert.errors import DataError, UsageError
 from spanbert.formats import FORMATS, Reading, ReadReport, read_documents, strict_json
-from spanbert.formats.jsonl import from_json
+from spanbert.formats.jsonl import from_json, to_json
 from spanbert.formats.offset_units import DETECTED, UNITS
 
 RECORD = {

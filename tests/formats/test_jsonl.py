@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spanbert.documents import Cluster, Coverage, Document, Link, Question, Relation, Span, to_json
+from spanbert.documents import Cluster, Coverage, Document, Link, Question, Relation, Span
 from spanbert.errors import DataError
 from spanbert.formats import Reading, ReadReport, read_documents, write_documents
-from spanbert.formats.jsonl import from_json
+from spanbert.formats.jsonl import from_json, to_json
 
 TEXT = "Marie Curie worked in Paris."
 MARIE, PARIS = Span(0, 11, "PER", 0.9), Span(22, 27, "LOC")

@@ -295,3 +295,32 @@ def test_what_is_no_text_is_refused(tiny_encoder: Path):
         model.predict([1])  # type: ignore[list-item]
     with pytest.raises(UsageError, match="one text"):
         next(model.predict_stream("the house"))
+
+
+@pytest.mark.parametrize("given", [{"id": "7", "text": TEXT}, b"text", None, 7])
+def test_what_is_neither_text_nor_documents_is_refused(model: SpanModel, given: object):
+    with pytest.raises(UsageError, match="a text, a Document, or a list or stream of these"):
+        model.predict(given)
+
+
+def test_a_policy_is_one_of_those_there_are(model: SpanModel):
+    with pytest.raises(UsageError, match="policy 'nestd'"):
+        model.predict(TEXT, policy="nestd")
+
+
+def test_a_model_that_knows_nothing_yet_is_not_saved(tiny_encoder: Path, tmp_path: Path):
+    with pytest.raises(UsageError, match="no labels yet"):
+        SpanModel.create(tiny_encoder, task=SPANS).save_pretrained(tmp_path / "m")
+    assert not (tmp_path / "m").exists()
+
+
+def test_an_encoder_says_that_it_is_one():
+    with pytest.raises(UsageError, match="an encoder, which finds nothing by itself"):
+        SpanModel.from_pretrained("spanbert-mini", "cpu", "float32").predict(TEXT)
+
+
+def test_the_home_folder_has_its_short_name(model: SpanModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    model.save_pretrained("~/saved")
+    assert (tmp_path / "saved" / "spanbert.json").is_file()
+    assert SpanModel.from_pretrained("~/saved", "cpu", "float32").labels == model.labels

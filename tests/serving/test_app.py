@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from spanbert import Document, SpanModel
-from spanbert.documents import to_json
+from spanbert.formats.jsonl import to_json
 from spanbert.serving.worker import Predict
 
 Serving = Callable[..., Any]

@@ -781,3 +781,15 @@ def test_best_weights_that_cannot_be_written_are_kept_in_memory(tiny_encoder, fe
     model = SpanModel.create(tiny_encoder, task=TAGS)
     trained = train(model, *few, TrainConfig(**SHORT, output=str(tmp_path)))
     assert same(weights(trained), weights(train(model, *few, TrainConfig(**SHORT))))
+
+
+def test_streams_of_documents_and_a_single_step(tiny_encoder: Path, toy_documents: Callable):
+    """Of one step in all the rate is 0: it is said."""
+    model = SpanModel.create(tiny_encoder, task="span-classification", labels=["PERSON", "ORG"])
+    told: list[object] = []
+    config = TrainConfig(epochs=1, max_tokens=10_000, device="cpu", dtype="float32")
+    trained = train(model, iter(toy_documents(4, 1)), iter(toy_documents(3, 2)), config, [told.append])
+    assert same(weights(model), weights(trained))
+    assert any("nothing is learnt" in str(event) for event in told)
+    with pytest.raises(UsageError, match="a str"):
+        train(model, "train.jsonl")  # type: ignore[arg-type]

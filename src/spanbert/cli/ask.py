@@ -10,9 +10,10 @@ import orjson
 import typer
 from rich.console import Console
 
-from ..documents import Question, to_json
+from ..documents import Question
 from ..errors import UsageError
 from ..formats import Reading
+from ..formats.jsonl import to_json
 from .flags import Device, Dtype, InputFormat, Verbose, split, with_settings
 from .show import answer_in_place, read_all
 from .thresholds import Thresholds

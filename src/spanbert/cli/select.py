@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 
-from ..documents import Document
 from ..errors import DataError, UsageError, check_among
 from ..formats import Reading, write_documents
 from .flags import Device, Dtype, InputFormat, Verbose, with_settings
@@ -38,7 +37,7 @@ def command(
     if any(Path(name).exists() and Path(output).exists() and Path(name).samefile(output) for name in input):
         raise UsageError(f"{output} is read and would be written", "another file to write", "choose another --output")
     documents = read_all(input, input_format, Reading(**settings), name="input", verbose=verbose)
-    bare = [document for document in documents if _nobody_looked(document)]
+    bare = [document for document in documents if document.unannotated]
     if len(bare) < len(documents):
         talk().print(f"  {number(len(documents) - len(bare), 'document')} with annotations left out", markup=False)
     if not bare:
@@ -55,9 +54,3 @@ def command(
         "to confirm or correct",
         markup=False,
     )
-
-
-def _nobody_looked(document: Document) -> bool:
-    """It says so, or it has nothing and names no labels that were looked for."""
-    anything = document.spans or document.relations or document.clusters
-    return document.annotated == frozenset() or document.annotated is None and not anything

@@ -11,7 +11,7 @@ from ..calibration.curve import Calibration
 from ..calibration.decision import Decision
 from ..calibration.fitting import Fit, Outcomes, fit
 from ..calibration.requirements import OperatingPoint, Promise, Requirement, best_threshold, label_thresholds, promises
-from ..documents import JSON, Document
+from ..documents import JSON, Document, only_documents
 from ..errors import DataError
 from ..inference.predictor import in_one_pass
 from ..inference.span_model import SpanModel
@@ -61,7 +61,7 @@ def calibrate(model: SpanModel, documents: Iterable[Document]) -> tuple[SpanMode
     probabilities that were fitted on other documents, and are as good on these as those of a new fit.
     """
     bundle = model.bundle
-    documents = list(documents)
+    documents = list(only_documents(documents))
     takes_spans = in_one_pass(bundle.tasks)
     found = outcomes(model.predictor(), documents)
     again = seen.seen(bundle.facts, documents)[1] > 0

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..documents import JSON, Document, Question, Span
+from ..documents import JSON, Document, Question, Span, only_documents
 from ..errors import DataError, UsageError, at
 from ..inference.span_model import SpanModel
 from ..metrics import bootstrap, significance
@@ -160,6 +160,7 @@ def compare(
     of: spans, questions, relations or clusters; None: the first of these that the documents are annotated with. In a
     document with `annotated` only those labels are scored; a label that one side does not know is missed by it.
     """
+    gold, a, b = (list(only_documents(side)) for side in (gold, a, b))
     kind = kind_of(gold, of)
     matches = [matched(gold, side, name) for side, name in zip((a, b), names, strict=True)]
     (gold, first), (_, second) = (kind.scored(gold, side) for side in matches)
@@ -201,6 +202,7 @@ def predicted_by(
     of: as in `compare`. threshold: least probability; None: the model's own. Raises UsageError for a model that tells
     nothing of the kind.
     """
+    documents = list(only_documents(documents))
     kind = kind_of(documents, of)
     name = next((name for name, task in model.bundle.tasks.items() if kind.name in task.tells), None)
     if name is None:

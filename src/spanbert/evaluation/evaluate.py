@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from ..documents import Document
-from ..errors import DataError, UsageError, check_among
+from ..documents import Document, only_documents
+from ..errors import DataError, check_among
 from ..inference.predictor import Predictor
 from ..inference.span_model import SpanModel
 from ..metrics.breakdown import Group
@@ -48,7 +48,7 @@ def evaluate(
     task: which one; None: the first. Relations are those between the gold spans. The figures of calibration are of
     everything that was decoded, whatever the threshold.
     """
-    listed = checked(documents)
+    listed = list(only_documents(documents))
     predictor = model.predictor(threshold=threshold, operating_point=operating_point)
     return evaluate_with(predictor if task is None else alone(predictor, task), listed)
 
@@ -91,17 +91,6 @@ def examined(predictor: Predictor, documents: Sequence[Document]) -> Examined:
     )
     border = by_border(task, documents, pieces)
     return Examined(report, tuple(predicted), probabilities, found.right, documents_right, border)
-
-
-def checked(documents: Iterable[Document]) -> list[Document]:
-    """The documents of a stream, if they are documents."""
-    listed = list(documents)
-    for document in listed:
-        if not isinstance(document, Document):
-            raise UsageError(
-                f"a {type(document).__name__} to evaluate on", "annotated documents", "read_documents(path) gives them"
-            )
-    return listed
 
 
 def unreachable(task: Task, documents: Sequence[Document], pieces: Sequence[Pieces]) -> tuple[Unreachable, ...]:

@@ -12,7 +12,7 @@ import numpy as np
 import orjson
 
 from .. import __version__, durable
-from ..documents import JSON, Document
+from ..documents import JSON, Document, only_documents
 from ..errors import DataError, UsageError
 from ..inference.predictor import Predictor
 from ..inference.span_model import SpanModel
@@ -22,7 +22,7 @@ from ..metrics.probabilities import risk_coverage
 from ..metrics.report import Report, span_report
 from ..metrics.scorers import side_by_side
 from .borders import DISTANCES
-from .evaluate import Examined, alone, checked, examined
+from .evaluate import Examined, alone, examined
 from .excerpts import worst, worst_by_errors
 from .kinds import Kind, kind_named
 from .page import page
@@ -74,7 +74,7 @@ def full_report(
     task: which one; None: the first. train: what the model learned from; its spans tell seen from unseen, so it is for
     tasks that find spans. names: of model, data and the like, for people.
     """
-    listed = checked(documents)
+    listed = list(only_documents(documents))
     predictor = model.predictor(threshold=threshold, operating_point=operating_point)
     predictor = alone(predictor, next(iter(predictor.tasks)) if task is None else task)
     tells = next(iter(predictor.tasks.values())).tells

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-from ..documents import Document
+from ..documents import Document, only_documents
 from ..errors import DataError, at, check_among
 from .composed import composed
 from .format import Format
@@ -59,7 +59,7 @@ def write_documents(documents: Iterable[Document], path: str | Path, output_form
 
     Raises UsageError for an unknown format or a path that cannot be written to, DataError for spans it cannot hold.
     """
-    return format_named(output_format).write(documents, path)
+    return format_named(output_format).write(only_documents(documents), path)
 
 
 def format_named(name: str) -> Format:

@@ -69,6 +69,8 @@ class _Block:
 
 def recognises(source: Source) -> bool:
     """Two rows or more that nearly all have a tag in the same column, and a label in one of them."""
+    if source.head.startswith(_DOCUMENT_START):
+        return True
     lines = _beginning(source)
     layout = _layout(lines)
     if layout is None:

@@ -38,7 +38,7 @@ class CorpusReading:
 
 
 def read_texts(
-    paths: Sequence[str | Path], reading: CorpusReading | None = None, report: ReadReport | None = None
+    paths: str | Path | Sequence[str | Path], reading: CorpusReading | None = None, report: ReadReport | None = None
 ) -> Iterator[Document]:
     """The texts, file by file in the order given, those of a folder in the order of their names.
 
@@ -46,7 +46,7 @@ def read_texts(
     DataError for a file that is not of these kinds.
     """
     reading, report = reading or CorpusReading(), ReadReport() if report is None else report
-    for path in files_of(paths):
+    for path in files_of([paths] if isinstance(paths, str | Path) else paths):
         with at(file=str(path)):
             for number, text in _KINDS.get(_suffix(path), _plain)(path, reading, report):
                 if text.strip():

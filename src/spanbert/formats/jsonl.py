@@ -1,4 +1,4 @@
-"""Our own lossless form: one JSON object a line (`documents.to_json`); also the form of the HTTP interface."""
+"""Our own lossless form: one JSON object a line (docs/data.md); also the form of the HTTP interface."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 
-from ..documents import ANSWER, Cluster, Coverage, Document, Link, Question, Relation, Span, check_text, to_json
+from ..documents import ANSWER, JSON, Cluster, Coverage, Document, Link, Question, Relation, Span, check_text
 from ..errors import DataError, at
 from . import strict_json
 from .repair import (
@@ -70,7 +70,7 @@ def write(documents: Iterable[Document], target: str | Path) -> Counter[str]:
 
 
 def from_json(record: object, report: ReadReport | None = None) -> Document:
-    """The document of its JSON form, repaired where it can be; the inverse of `documents.to_json`.
+    """The document of its JSON form, repaired where it can be; the inverse of `to_json`.
 
     Raises DataError for unknown keys, missing text, and what `repair` refuses.
     """
@@ -267,3 +267,67 @@ def _coverage(value: object, report: ReadReport) -> Coverage | None:
     )
     unknown = 0 if fields.get("unknown") is None else whole_number(fields["unknown"], "unknown", report)
     return Coverage(read, characters, windows, tuple(unread), unknown)
+
+
+def to_json(document: Document) -> dict[str, JSON]:
+    """The JSON form of docs/data.md: keys without content are left out, `id` and `text` never."""
+    text = document.text
+    record: dict[str, JSON] = {"id": document.id, "text": text}
+    if document.meta:
+        record["meta"] = dict(document.meta)
+    if document.spans or document.coverage is not None:  # a prediction says so when it found nothing
+        record["spans"] = [_span_to_json(span, text) for span in document.spans]
+    if document.relations:
+        position = {span: index for index, span in reversed(list(enumerate(document.spans)))}
+        record["relations"] = [
+            _with_score({"head": position[r.head], "tail": position[r.tail], "label": r.label}, r.score)
+            for r in document.relations
+        ]
+    if document.clusters:
+        record["clusters"] = [_cluster_to_json(cluster, text) for cluster in document.clusters]
+    if document.questions:
+        record["questions"] = [_question_to_json(question, text) for question in document.questions]
+    if document.annotated is not None:
+        record["annotated"] = sorted(document.annotated)
+    if document.coverage is not None:
+        coverage = document.coverage
+        unread = [{"start": start, "end": end} for start, end in coverage.unread]
+        record["coverage"] = {
+            "characters_read": coverage.characters_read,
+            "characters": coverage.characters,
+            "windows": coverage.windows,
+            **({"unread": unread} if unread else {}),
+            **({"unknown": coverage.unknown} if coverage.unknown else {}),
+        }
+    return record
+
+
+def _with_score(record: dict[str, JSON], score: float | None) -> dict[str, JSON]:
+    return record if score is None else {**record, "score": score}
+
+
+def _span_to_json(span: Span, text: str) -> dict[str, JSON]:
+    record: dict[str, JSON] = {"start": span.start, "end": span.end, "label": span.label}
+    if span.parts:
+        record["parts"] = [list(part) for part in span.parts]
+    return {**_with_score(record, span.score), "text": text[span.start : span.end]}
+
+
+def _cluster_to_json(cluster: Cluster, text: str) -> dict[str, JSON]:
+    record: dict[str, JSON] = {"spans": [_span_to_json(span, text) for span in cluster.spans]}
+    if cluster.links:
+        record["links"] = [_with_score({"from": k.head, "to": k.tail}, k.score) for k in cluster.links]
+    return _with_score(record, cluster.score)
+
+
+def _question_to_json(question: Question, text: str) -> dict[str, JSON]:
+    record: dict[str, JSON] = {"id": question.id, "question": question.text}
+    if question.answers is not None:
+        record["answers"] = [_span_to_json(span, text) for span in question.answers]
+    if question.no_answer is not None:
+        record["no_answer"] = question.no_answer
+    if question.n_best:
+        record["n_best"] = [_span_to_json(span, text) for span in question.n_best]
+    if question.texts:
+        record["texts"] = list(question.texts)
+    return record

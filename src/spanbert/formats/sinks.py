@@ -35,7 +35,7 @@ def sink(target: str | Path) -> Iterator[Stream]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    path = Path(target).resolve()
+    path = Path(target).expanduser().resolve()
     with at(file=target), durable.on_disk(Path(target)):
         if path.is_dir():
             raise UsageError("a folder", "a file to write", "give a file name inside it")
@@ -84,8 +84,9 @@ class FileNames:
     def name(self, identifier: str, suffix: str) -> str:
         parts = identifier.split("/")
         stem = "/".join(map(_safe, parts)) if all(parts) else _safe(identifier)
-        if (stem + suffix).casefold() in self._taken:  # ids that differ in case only, on a disk that ignores case
-            stem += "-" + _digest(identifier)
+        first, times = stem, 0
+        while (stem + suffix).casefold() in self._taken:  # ids that differ in case only, or not at all
+            stem, times = f"{first}-{_digest(identifier * (times + 1))}", times + 1
         self._taken.add((stem + suffix).casefold())
         return stem + suffix
 

@@ -20,7 +20,7 @@ from ..errors import DataError, UsageError, at, nearest
 from .report import ReadReport
 
 STDIN = "-"
-HEAD_BYTES = 65_536  # enough to tell the formats apart: a long first document included
+HEAD_BYTES = 524_288  # enough to tell the formats apart: a long first document included
 _RATIO = 200  # honest text packs about 1:3 to 1:20; beyond this the archive was made to fill the memory
 _UNSUSPECTED = 10_000_000  # bytes: small archives of repeated text may pack better than that
 _MAY_BE_EMPTY = (".ann", ".txt", ".text", ".md")  # .ann: brat's way to say that a text has no annotations
@@ -51,7 +51,7 @@ class Source:
     """
 
     def __init__(self, name: str | Path, report: ReadReport, *, may_be_empty: bool = False) -> None:
-        self.path = None if str(name) == STDIN else Path(name)
+        self.path = None if str(name) == STDIN else Path(name).expanduser()
         self.name = "standard input" if self.path is None else str(self.path)
         self.is_folder = self.path is not None and self.path.is_dir()
         self._once = self._opened_once()

@@ -17,12 +17,14 @@ import torch
 from .. import bundle as bundles
 from ..calibration.decision import Decision
 from ..calibration.requirements import NEVER
+from ..decoding import POLICIES
 from ..decoding.n_best import n_best_flat
 from ..documents import Candidate, Document, Question, Span, check_text
 from ..encoder.files import locate
 from ..errors import UsageError, check_among, nearest
 from ..models import BASE
-from ..tasks import settings_of, task_class
+from ..tasks import ANNOTATED, LEARNS_FROM_TEXT, settings_of, task_class
+from ..tasks.gold import ARG_MAX
 from ..tasks.task import Task
 from .precision import DTYPES, choose_device, choose_dtype
 from .predictor import Predictor, in_one_pass, read_chunk
@@ -161,7 +163,7 @@ class SpanModel:
         dtype: of the weights in the file: float32, or bfloat16, which halves it and rounds to three digits.
         """
         check_among("dtype", dtype, DTYPES, "float32 keeps every digit")
-        bundles.write(self.bundle, Path(path), DTYPES[dtype])
+        bundles.write(self.bundle, Path(path).expanduser(), DTYPES[dtype])
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -363,14 +365,15 @@ class SpanModel:
     def _tasks(self, policy: str | None) -> Mapping[str, Task]:
         """The tasks under another policy; refuses a model that has nothing to find yet."""
         for name, task in self.bundle.tasks.items():
+            if name in LEARNS_FROM_TEXT:
+                remedy = f'make one of it: SpanModel.create(FOLDER, task="{ANNOTATED[0]}"), then train'
+                raise UsageError("an encoder, which finds nothing by itself", "a trained model", remedy)
             if not task.settings.labels:
-                raise UsageError(
-                    f"the {name} of this model has no labels yet",
-                    "a trained model",
-                    "train it, or create it with labels",
-                )
+                remedy = "train it, or create it with labels"
+                raise UsageError(f"the {name} of this model has no labels yet", "a trained model", remedy)
         if policy is None:
             return self.bundle.tasks
+        check_among("policy", policy, (*POLICIES, ARG_MAX))
         chosen: dict[str, Task] = dict(self.bundle.tasks)
         for name, task in self.bundle.tasks.items():
             if hasattr(task.settings, "policy"):  # pairs and clusters have none
@@ -380,8 +383,12 @@ class SpanModel:
 
 def _documents(texts: Iterable[str | Document], *, bare: bool) -> Iterator[Document]:
     """bare: whether a text will do, or only a document with questions."""
-    if isinstance(texts, str):
-        raise UsageError("one text", "a list or stream of texts", "use predict for one, or put it into a list")
+    if isinstance(texts, str | bytes | Mapping) or not isinstance(texts, Iterable):
+        raise UsageError(
+            "one text" if isinstance(texts, str) else f"a {type(texts).__name__}",
+            "a text, a Document, or a list or stream of these",
+            "use predict for one, or put it into a list; Document(id, text) makes one",
+        )
     for number, text in enumerate(texts):
         if not isinstance(text, str | Document):
             raise UsageError(f"a {type(text).__name__} to predict on", "text or a Document", "convert it first")

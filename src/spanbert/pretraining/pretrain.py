@@ -14,7 +14,7 @@ import torch
 
 from .. import bundle as bundles
 from ..bundle import CHECKSUMS, Bundle
-from ..documents import JSON, Document
+from ..documents import JSON, Document, only_documents
 from ..encoder.files import locate
 from ..encoder.loading import Encoder
 from ..encoder.packed import EncoderConfig, PackedBert
@@ -135,7 +135,7 @@ def pretrain(
             return _finished(output, asked, config, observers)
         if not hold.processes.first and config.output:
             hold.processes.wait()  # until the first has written the corpus
-        texts = _until_asked(documents, hold.stop)
+        texts = _until_asked(only_documents(documents), hold.stop)
         train, held_out = _corpus(texts, bundle, config, output / CORPUS, source)
         if hold.processes.first and config.output:
             hold.processes.wait()

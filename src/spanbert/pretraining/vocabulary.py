@@ -13,7 +13,7 @@ from tokenizers import Tokenizer as Backend
 from tokenizers import models, normalizers, pre_tokenizers, trainers
 
 from .. import durable
-from ..documents import Document
+from ..documents import Document, only_documents
 from ..errors import DataError, UsageError
 from ..tokenization import SPECIAL, Tokenizer
 from .corpus import slices
@@ -38,7 +38,7 @@ def train_vocabulary(documents: Iterable[Document], size: int, *, lowercase: boo
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "corpus.txt"
         letters = min(max(size // 25, FEWEST_LETTERS), MOST_LETTERS)
-        alphabet = _spooled(documents, backend.normalizer, path)[:letters]
+        alphabet = _spooled(only_documents(documents), backend.normalizer, path)[:letters]
         first = _first_pieces(alphabet)
         if size < len(first) + LEAST:
             raise UsageError(

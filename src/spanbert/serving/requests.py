@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ..documents import JSON, Document, Question, check_text, to_json
+from ..documents import JSON, Document, Question, check_text
 from ..errors import UsageError, at
 from ..formats import Reading, ReadReport
-from ..formats.jsonl import from_json
+from ..formats.jsonl import from_json, to_json
 from ..inference.span_model import Choices, SpanModel
 from .service import Service
 

@@ -15,7 +15,7 @@ import torch
 
 from ..bundle import CHECKSUMS, Bundle
 from ..calibration.decision import Decision
-from ..documents import Document
+from ..documents import Document, only_documents
 from ..errors import DataError, MachineError
 from ..evaluation import seen
 from ..inference.precision import choose_device, choose_dtype
@@ -54,7 +54,8 @@ def train(
     returns the finished model.
     Raises DataError for data that cannot be learnt from, UsageError for an output folder that is taken.
     """
-    config = config or TrainConfig()
+    config, train = config or TrainConfig(), list(only_documents(train))
+    dev = None if dev is None else list(only_documents(dev))
     with held(config) as hold:
         kinds = [task.annotations for task in model.bundle.tasks.values()]
         train, dev = data.hold_out(train, *kinds) if dev is None else (train, dev)
@@ -194,6 +195,8 @@ class _Run:
             began = time.monotonic()
             share = (state.epoch + state.position / plan.length) / rounds
             factor = set_rates(self.optimizer, share, config.warmup, config.schedule)
+            if factor == 0.0 and rounds * plan.length <= 1:
+                self._tell(Warned("one step in all, and its rate is 0: nothing is learnt; ask for more epochs"))
             self.processes.reseed(config.seed, state.steps)
             losses = take_step(self.bundle.network, step, self.optimizer, config.clip, self.processes)
             self._count_skipped(losses)
