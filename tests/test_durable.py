@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from spanbert import durable
-from spanbert.errors import MachineError
+from spanbert.errors import MachineError, UsageError
 
 
 def names(folder: Path) -> list[str]:
@@ -124,3 +124,9 @@ def test_two_writers_at_once_do_not_share_a_file(tmp_path: Path):
         assert first.read_bytes() == b"11"
         assert first == second or second.read_bytes() == b"2"
     assert len(names(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("path", ["x" * 5000, "y" * 300])
+def test_a_path_that_is_none(path: str):
+    with pytest.raises(UsageError, match="the path"):
+        durable.is_folder(Path(path))

@@ -13,7 +13,7 @@ from typing import IO
 
 from safetensors import SafetensorError
 
-from .errors import MachineError
+from .errors import MachineError, UsageError
 
 _NUMBERS = count()  # of temporary names: two threads may write at once
 
@@ -25,6 +25,15 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def is_folder(path: Path) -> bool:
+    """Whether it is one; raises UsageError for a path that may not be looked at, or is none."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError) as error:  # no right to look, a name that is too long, a null character
+        told = getattr(error, "strerror", None) or error
+        raise UsageError(f"the path {str(path)[:100]!r} ({told})", "one that can be read", "check it") from None
 
 
 def digest(path: Path) -> str:

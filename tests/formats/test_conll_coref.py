@@ -83,7 +83,11 @@ def test_what_brackets_cannot_write_is_counted(tmp_path: Path):
     blank = Cluster((Span(2, 3, "mention"), Span(0, 3, "mention")))
     documents = [Document("#1 x", text, clusters=(crossing, blank, Cluster(())))]
     lost = write_documents(documents, tmp_path / "y.conll", "conll-coref")
-    assert lost == {"mentions that cross another of their chain": 1, "mentions without a word": 1}
+    assert lost == {
+        "mentions that cross another of their chain": 1,
+        "mentions without a word": 1,
+        "ids of documents (white space becomes _)": 1,
+    }
     (again,) = read_documents(tmp_path / "y.conll")
     assert again.text == text and [[(s.start, s.end) for s in c.spans] for c in again.clusters] == [[(0, 8)], [(0, 2)]]
 
@@ -128,3 +132,12 @@ def test_cells_that_are_no_chains(tmp_path: Path, cell: str):
     (tmp_path / "a.conll").write_text(f"#begin document (a); part 000\na\t0\t0\tAnna\t{cell}\n#end document\n")
     with pytest.raises(DataError):
         list(read_documents(tmp_path / "a.conll"))
+
+
+def test_what_cannot_be_written_is_counted(tmp_path: Path) -> None:
+    """A mention that ends inside of "Paris." parts it; an id is one word."""
+    text = "Marie left Paris. She won."
+    document = Document("a b", text, clusters=(Cluster((Span(11, 16), Span(0, 5))),))
+    lost = write_documents([document], tmp_path / "o", "conll-coref")
+    assert lost["ids of documents (white space becomes _)"] == lost["texts between tokens"] == 1
+    assert not write_documents([Document("a", "Marie left")], tmp_path / "p", "conll-coref")

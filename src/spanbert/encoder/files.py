@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from ..durable import is_folder
 from ..errors import DataError, MachineError, UsageError, at, nearest
 from ..models import shipped
 
@@ -46,8 +47,10 @@ def locate(name: str | Path) -> Path:
     `owner/name`, downloaded once.
     """
     folder, inside = Path(name).expanduser(), shipped()
-    if folder.is_dir() or str(name) in inside:
-        return folder if folder.is_dir() else inside[str(name)]
+    if is_folder(folder):
+        return folder
+    if str(name) in inside:
+        return inside[str(name)]
     no_folder = UsageError(
         f"{name} is not a folder",
         f"a model folder, {''.join(f'{model}, ' for model in inside)}"

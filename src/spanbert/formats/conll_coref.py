@@ -135,6 +135,8 @@ def _written(document: Document, lost: Counter[str]) -> str:
                 opens.setdefault(a, []).append((a - b, f"({number}"))
                 closes.setdefault(b, []).append((-a, f"{number})"))
     name = re.sub(r"\s|^#", "_", document.id)
+    lost["ids of documents (white space becomes _)"] += name != document.id
+    lost["texts between tokens"] += document.text.split() != [document.text[start:end] for start, end in pieces]
     lines = [f"#begin document ({name}); part 000"]
     before = 0
     for index, (start, end) in enumerate(pieces):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..documents import Document
+from ..durable import is_folder
 from ..errors import DataError, MachineError, UsageError, at, check_among, nearest
 from . import strict_json
 from .report import ReadReport
@@ -61,7 +62,7 @@ def files_of(paths: Sequence[str | Path]) -> list[Path]:
     found: list[Path] = []
     for name in paths:
         path = Path(name)
-        if path.is_dir():
+        if is_folder(path):
             inside = sorted(p for p in path.rglob("*") if p.is_file() and _suffix(p) in (*_KINDS, ".txt", ".text"))
             if not inside:
                 raise UsageError(f"{path} has no text files", ", ".join((*_KINDS, ".txt")), "name the files themselves")

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from ..durable import is_folder
 from ..errors import DataError, UsageError, at, nearest
 from .report import ReadReport
 
@@ -53,7 +54,7 @@ class Source:
     def __init__(self, name: str | Path, report: ReadReport, *, may_be_empty: bool = False) -> None:
         self.path = None if str(name) == STDIN else Path(name).expanduser()
         self.name = "standard input" if self.path is None else str(self.path)
-        self.is_folder = self.path is not None and self.path.is_dir()
+        self.is_folder = self.path is not None and is_folder(self.path)
         self._once = self._opened_once()
         self._exhausted = False
         self._report = report

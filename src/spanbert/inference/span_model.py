@@ -290,11 +290,12 @@ class SpanModel:
                 )
         promised = points[operating_point].thresholds if operating_point is not None else None
         decisions = {}
-        for name, known in self.bundle.decisions.items():
-            same = tasks[name] == self.bundle.tasks[name]  # else the threshold was found under another policy
-            own = known if same else replace(known, threshold=tasks[name].threshold)
+        for name, task in tasks.items():
+            own = self.bundle.decisions[name]
+            if task != self.bundle.tasks[name]:  # whose threshold was found under another policy
+                own = replace(own, threshold=task.threshold)
             if name in alone:
-                own = replace(own, given=own.given or Decision(tasks[name].threshold))
+                own = replace(own, given=own.given or Decision(task.threshold))
             # of a task without a promise nothing is told under an operating point
             least = NEVER if promised is not None and name not in promised else threshold
             decisions[name] = own if least is None else own.at(least)

@@ -133,7 +133,7 @@ def other_run(found: Path, changed: Sequence[str] = ()) -> UsageError:
 @contextmanager
 def output_folder(output: Path, *, resume: bool) -> Iterator[None]:
     """Hold the folder for this run alone; it must be empty unless a run is resumed in it."""
-    if output.exists() and not output.is_dir():
+    if not durable.is_folder(output) and output.exists():
         raise UsageError(f"{output} is a file", "a folder", "choose another --output")
     try:
         output.mkdir(parents=True, exist_ok=True)
