@@ -303,7 +303,7 @@ def test_vocabulary_then_pretrain_then_train(program: Program, texts: Path, toy_
     done = program(*arguments, "--epochs", 1, "--device", "cpu")
     assert done.returncode == 0, done.stderr
     done = program("predict", "--model", encoder, "--input", toy_files / "dev.jsonl")
-    assert done.returncode == 2 and "no labels yet" in done.stderr
+    assert done.returncode == 2 and "an encoder, which finds nothing" in done.stderr
 
 
 def test_pretrain_goes_on_and_stops_at_a_taken_folder(
