@@ -88,5 +88,10 @@ def test_a_value_that_is_no_choice(value: object, fix: str):
     assert (error.found, error.expected, error.fix) == (f"policy {value!r} of spans", "one of flat, nested", fix)
 
 
+def test_a_value_that_cannot_be_hashed_is_no_choice():
+    with pytest.raises(UsageError, match="policy"):
+        check_among("policy", ["flat"], {"flat": 1})
+
+
 def test_a_value_that_is_a_choice():
     check_among("policy", "flat", {"flat": 1, "nested": 2})

@@ -35,10 +35,8 @@ class Span:
     """A discontinuous span: its parts, of which [start, end) is the hull. Empty: one piece."""
 
     def __post_init__(self) -> None:
-        for name in ("start", "end"):  # whole numbers of other libraries become ours
-            value = getattr(self, name)
-            if type(value) is not int and hasattr(value, "__index__") and not isinstance(value, bool):
-                object.__setattr__(self, name, int(value))
+        if type(self.start) is not int or type(self.end) is not int:
+            _make_ours(self, "start", "end")
         if type(self.start) is not int or type(self.end) is not int or not 0 <= self.start < self.end:
             raise DataError(
                 f"span [{self.start!r}, {self.end!r}) is not a range of characters",
@@ -287,6 +285,14 @@ class Judged:
     """The logit of that against each."""
 
 
+def _make_ours(owner: object, *names: str) -> None:
+    """Whole numbers of other libraries become ints; what is none stays."""
+    for name in names:
+        value = getattr(owner, name)
+        if hasattr(value, "__index__") and not isinstance(value, bool):
+            object.__setattr__(owner, name, int(value))
+
+
 def _hold(owner: object, **kinds: type) -> None:
     """Make each of these fields a tuple (`annotated` a set) of values of its kind. Raises DataError."""
     for name, kind in kinds.items():
@@ -313,6 +319,7 @@ def _check_id(value: object, of: str) -> None:
         raise DataError(f"{of} with an empty id", "an id of its own for each", "number them, for example")
     if not isinstance(value, str):
         raise DataError(f"id {value!r} of {of}", "a string", f"write {str(value)!r:.40}")
+    check_text(value)
 
 
 def only_documents(given: Iterable[Document]) -> Iterator[Document]:

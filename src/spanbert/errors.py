@@ -102,7 +102,11 @@ def check_among(
     what: str, value: object, choices: Collection[str], otherwise: str = "name one of these", *, where: str = ""
 ) -> None:
     """Raise UsageError for a value that is none of the choices. what: comes before it in the message; where: after."""
-    if value not in tuple(choices):  # by equality: it may be anything
+    try:
+        known = value in choices
+    except TypeError:  # what cannot be hashed
+        known = False
+    if not known:
         found = f"{what} {value!r} {where}".rstrip()
         raise UsageError(found, f"one of {', '.join(choices)}", nearest(value, choices, otherwise))
 

@@ -181,6 +181,17 @@ def test_a_bad_answer_leaves_the_unit_of_the_others(unit: str) -> None:
     assert report.repaired == {"spans converted from utf-16": 2, "answers moved to where their text stands": 1}
 
 
+def test_a_bad_answer_leaves_inclusive_ends_of_the_spans() -> None:
+    record = {
+        "id": "a",
+        "text": TEXT,
+        "spans": [{"start": 0, "end": 10, "text": "Marie Curie"}],
+        "questions": [{"id": "q", "question": "?", "answers": [{"start": 99, "end": 120}]}],
+    }
+    document = from_json(record)
+    assert document.spans == (Span(0, 11),) and document.questions == (Question("q", "?"),)
+
+
 def test_ids_are_made_and_told_apart(tmp_path: Path) -> None:
     """SHA-256 of 'a' begins ca978112ca1bbdca; the second of the same text gets its line."""
     report = ReadReport()

@@ -274,8 +274,8 @@ def test_masking_and_objective_are_separate_settings(tiny_encoder: Path):
 def test_an_encoder_that_has_learnt_nothing_is_not_passed_over_in_silence(
     tiny_encoder: Path, tmp_path: Path, monkeypatch
 ):
-    """After two steps it knows less than the frequencies do, after many it knows what follows what. The log says it too;
-    nothing is said where too little is held out to tell."""
+    """After two steps it knows less than the frequencies do, after many it knows what follows what. The log says it
+    too; nothing is said where too little is held out to tell."""
     for steps, fewest, warned in ((2, 100, 1), (100, 100, 0), (2, 10_000, 0)):
         monkeypatch.setattr(material, "FEWEST_HELD_OUT", fewest)
         output = tmp_path / f"{steps}-{fewest}"

@@ -60,7 +60,7 @@ def settle_fitting(
     """
     raw = [*spans, *answers]
     read = [_pieces(each, report) for each in raw]
-    named, told = report.reading.offset_unit, all(each.copy for each in raw)
+    named, told = report.reading.offset_unit, all(each.copy for each in spans or raw)
     units = [unit for unit in UNITS if told or unit != INCLUSIVE] if named == DETECTED else [named]
     tried = {unit: convert(text, read, unit) for unit in units}
     fits = {unit: [_fits(text, *pair) for pair in zip(raw, ranges, strict=True)] for unit, ranges in tried.items()}

@@ -224,7 +224,7 @@ class SpanModel:
 
     def predict_stream(self, texts: Iterable[str | Document], **choices: Unpack[Choices]) -> Iterator[Document]:
         """Like `predict`, for any number of texts in constant memory, in their order."""
-        return self.predictor(**choices)(_documents(texts, bare=not self.asks))
+        return self.predictor(**choices)(_documents(texts, self.lacking(Document("text", "text"))))
 
     @property
     def asks(self) -> bool:
@@ -382,8 +382,8 @@ class SpanModel:
         return chosen
 
 
-def _documents(texts: Iterable[str | Document], *, bare: bool) -> Iterator[Document]:
-    """bare: whether a text will do, or only a document with questions."""
+def _documents(texts: Iterable[str | Document], lacking: UsageError | None) -> Iterator[Document]:
+    """lacking: what a bare text is refused with; None: it will do."""
     if isinstance(texts, str | bytes | Mapping) or not isinstance(texts, Iterable):
         raise UsageError(
             "one text" if isinstance(texts, str) else f"a {type(texts).__name__}",
@@ -393,6 +393,6 @@ def _documents(texts: Iterable[str | Document], *, bare: bool) -> Iterator[Docum
     for number, text in enumerate(texts):
         if not isinstance(text, str | Document):
             raise UsageError(f"a {type(text).__name__} to predict on", "text or a Document", "convert it first")
-        if isinstance(text, str) and not bare:
-            raise UsageError("a text without a question", "a question about it", "model.answer(question, text)")
+        if isinstance(text, str) and lacking is not None:
+            raise lacking
         yield Document(f"text-{number}", text) if isinstance(text, str) else text
