@@ -104,7 +104,8 @@ def documents(found: Sequence[Any], gold: Sequence[Document]) -> list[Document]:
 
 
 def report(corpora: Sequence[str], systems: Sequence[str], seeds: int) -> None:
-    print(f"| head | variant | corpus | seeds | F1 | less the default, of {SHORT!r} {TWICE!r} [95 %] |\n|---|---|---|--:|--:|:-:|")
+    print(f"Differences are from the default, those of {SHORT!r} from {TWICE!r}.\n")
+    print("| head | variant | corpus | seeds | F1 | difference [95 %] |\n|---|---|---|--:|--:|:-:|")
     for system in systems:
         for variant in VARIANTS[system]:
             for corpus in corpora:
