@@ -16,6 +16,7 @@ import difflib
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
+from numbers import Real
 
 _LONGEST = 1000  # characters of a finding
 
@@ -109,6 +110,12 @@ def check_among(
     if not known:
         found = f"{what} {value!r} {where}".rstrip()
         raise UsageError(found, f"one of {', '.join(choices)}", nearest(value, choices, otherwise))
+
+
+def check_threshold(value: object) -> None:
+    """Raise UsageError for what is no probability."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0.0 <= float(value) <= 1.0:
+        raise UsageError(f"threshold {value!r}", "a probability from 0 to 1", "0.5 keeps what is likely right")
 
 
 def plain(text: str) -> str:

@@ -157,7 +157,7 @@ def test_the_stream_is_lazy(model: SpanModel, monkeypatch: pytest.MonkeyPatch):
 def test_threshold(model: SpanModel):
     sets = [set(model.predict(TEXT * 3, threshold=t).spans) for t in (0.0, 0.2, 0.5, 0.9, 0.999)]
     assert all(higher <= lower for lower, higher in zip(sets, sets[1:], strict=False))
-    for wrong in (-0.1, 1.1, float("nan")):
+    for wrong in (-0.1, 1.1, float("nan"), "0.5", {"PERSON": 0.5}, True):
         with pytest.raises(UsageError, match="a probability from 0 to 1"):
             model.predict(TEXT, threshold=wrong)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from spanbert.errors import DataError
 from spanbert.metrics.bootstrap import bounds, interval, resample
 from spanbert.metrics.spans import f1, recall
 
@@ -79,3 +80,8 @@ def test_each_draw_has_as_many_documents():
 def test_bounds_by_hand():
     """0 to 100 in steps of 1: 90 % lie between 5 and 95."""
     assert bounds(np.arange(101.0), 0.9) == (pytest.approx(5.0), pytest.approx(95.0))
+
+
+def test_of_no_documents_nothing_can_be_drawn():
+    with pytest.raises(DataError, match="no documents"):
+        resample(np.zeros((0, 1, 3)))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, TypedDict
 
 from ..calibration.requirements import Requirement
-from ..errors import UsageError, plain
+from ..errors import UsageError, check_threshold, plain
 from .show import talk
 
 if TYPE_CHECKING:
@@ -46,10 +46,8 @@ class Thresholds:
             raise UsageError(
                 "several of --threshold, --operating-point, --require", "one of them", "leave out the others"
             )
-        if self.threshold is not None and not 0.0 <= self.threshold <= 1.0:
-            raise UsageError(
-                f"threshold {self.threshold}", "a probability from 0 to 1", "0.5 keeps what is likely right"
-            )
+        if self.threshold is not None:
+            check_threshold(self.threshold)
         if self.confidence is not None and self.require is None:
             raise UsageError(
                 f"--confidence {self.confidence} without --require", "both, or neither", "say what to keep, or leave it"

@@ -21,7 +21,7 @@ from ..decoding import POLICIES
 from ..decoding.n_best import n_best_flat
 from ..documents import Candidate, Document, Question, Span, check_text
 from ..encoder.files import locate
-from ..errors import UsageError, check_among, nearest
+from ..errors import UsageError, check_among, check_threshold, nearest
 from ..models import BASE
 from ..tasks import ANNOTATED, LEARNS_FROM_TEXT, settings_of, task_class
 from ..tasks.gold import ARG_MAX
@@ -268,8 +268,8 @@ class SpanModel:
                 f"one of {', '.join(points)}" if points else "no operating point, as this model has none",
                 nearest(operating_point, points, "spanbert calibrate --require makes one"),
             )
-        if threshold is not None and not 0.0 <= threshold <= 1.0:
-            raise UsageError(f"threshold {threshold}", "a probability from 0 to 1", "0.5 keeps what is likely right")
+        if threshold is not None:
+            check_threshold(threshold)
         if operating_point is not None and policy is not None:
             raise UsageError(
                 f"the operating point {operating_point!r} under the policy {policy}",

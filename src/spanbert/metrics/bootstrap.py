@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..errors import DataError
 from .spans import Rate, f1
 
 SAMPLES = 1000
@@ -16,9 +17,12 @@ Interval = tuple[float, float]
 def resample(counts: np.ndarray, *, seed: int = 0, samples: int = SAMPLES) -> np.ndarray:
     """[documents, ...] to [samples, ...]: each a sum over as many documents, drawn with replacement.
 
-    The draws depend on the seed and the number of documents only, so two systems get the same ones.
+    The draws depend on the seed and the number of documents only, so two systems get the same ones. Raises DataError
+    for no documents.
     """
     documents = len(counts)
+    if not documents:
+        raise DataError("no documents", "at least one annotated document", "check what was given")
     flat = counts.reshape(documents, -1).astype(np.float64)
     draw = np.random.default_rng(seed)
     sums = np.empty((samples, flat.shape[1]))
