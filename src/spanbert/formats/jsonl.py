@@ -158,13 +158,8 @@ def _settled(
         if not answers or report.reading.strict:
             raise
     own, found = settle_fitting(text, spans, answers, report)
-    return (
-        *own,
-        *(
-            each if isinstance(each, Span) else _answer(text, raw, each, report)
-            for raw, each in zip(answers, found, strict=True)
-        ),
-    )
+    pairs = zip(answers, found, strict=True)
+    return (*own, *(each if isinstance(each, Span) else _answer(text, raw, each, report) for raw, each in pairs))
 
 
 def _answer(text: str, raw: RawSpan, start: int, report: ReadReport) -> Span | None:

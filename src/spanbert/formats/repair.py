@@ -60,16 +60,14 @@ def settle_fitting(
     """
     raw = [*spans, *answers]
     read = [_pieces(each, report) for each in raw]
-    named, told = report.reading.offset_unit, all(each.copy for each in spans or raw)
-    units = [unit for unit in UNITS if told or unit != INCLUSIVE] if named == DETECTED else [named]
-    tried = {unit: convert(text, read, unit) for unit in units}
+    tried = {unit: convert(text, read, unit) for unit in _units(report, spans or raw)}
     fits = {unit: [_fits(text, *pair) for pair in zip(raw, ranges, strict=True)] for unit, ranges in tried.items()}
 
     def evidence(unit: str) -> tuple[bool, int]:
         copies = sum(fit and bool(one.copy) for fit, one in zip(fits[unit], raw, strict=True))
         return all(fits[unit][: len(spans)]), copies
 
-    unit = max(units, key=evidence)
+    unit = max(tried, key=evidence)
     if not evidence(unit)[0]:
         settle(text, spans, report)  # which says what is wrong
     known, found, converted = borders(text), list[Span | int](), 0
@@ -194,14 +192,20 @@ def _pieces(span: RawSpan, report: ReadReport) -> Ranges:
     return pieces
 
 
+def _units(report: ReadReport, raw: Sequence[RawSpan]) -> list[str]:
+    """Those to try: the one that was named, else all; without copies of all spans a shift by one might be anything."""
+    if report.reading.offset_unit != DETECTED:
+        return [report.reading.offset_unit]
+    return [unit for unit in UNITS if unit != INCLUSIVE or all(span.copy for span in raw)]
+
+
 def _in_code_points(text: str, raw: Sequence[RawSpan], read: list[Ranges], report: ReadReport) -> list[Ranges]:
     """`read` in the unit that was named, else in the one under which all copies match. Raises DataError."""
     named = report.reading.offset_unit
     wrong = _first_mismatch(text, raw, read)
     if named == DETECTED and wrong is None:
         return read
-    told = all(span.copy for span in raw)  # without copies of all a shift by one might be anything
-    for unit in [unit for unit in UNITS if told or unit != INCLUSIVE] if named == DETECTED else [named]:
+    for unit in _units(report, raw):
         converted = convert(text, read, unit)
         if all(_possible(pieces, text) for pieces in converted) and _first_mismatch(text, raw, converted) is None:
             if converted != read:
@@ -236,11 +240,8 @@ def _possible(pieces: Ranges, text: str) -> bool:
 
 def _fits(text: str, raw: RawSpan, ranges: Ranges) -> bool:
     """Whether it can stand there, with something to see."""
-    return (
-        _possible(ranges, text)
-        and bool(text[ranges[0][0] : ranges[-1][1]].strip())
-        and (raw.copy is None or _matches(text, ranges, raw.copy))
-    )
+    visible = _possible(ranges, text) and bool(text[ranges[0][0] : ranges[-1][1]].strip())
+    return visible and (raw.copy is None or _matches(text, ranges, raw.copy))
 
 
 def _first_mismatch(text: str, raw: Sequence[RawSpan], read: Sequence[Ranges]) -> int | None:

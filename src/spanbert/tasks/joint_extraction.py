@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..decoding import POLICIES, decode_spans
-from ..decoding.resolve import RESOLVERS
+from ..decoding.resolve import LONGEST, RESOLVERS
 from ..documents import Candidate, Decoded, Document, Judged, Relation, RelationCandidate, Span
 from ..errors import DataError, UsageError, check_among
 from ..metrics.relation_report import joint_report
@@ -51,7 +51,7 @@ class JointSettings(Settings):
     """Whether a pair may have several relations; none given: whether one of the training data has."""
     policy: str = "flat"
     """Which spans may stand together: flat, nested or overlapping."""
-    resolve: str = "longest"
+    resolve: str = LONGEST
     """Which of two training spans stays when the policy forbids both: longest, first or highest."""
 
     def __post_init__(self) -> None:

@@ -23,7 +23,7 @@ import numpy as np
 
 from ..decoding import POLICIES, arg_max, decode_spans, decode_within
 from ..decoding.limits import Limits, Rules
-from ..decoding.resolve import RESOLVERS
+from ..decoding.resolve import LONGEST, RESOLVERS
 from ..documents import Candidate, Decoded, Document, Judged, Span
 from ..errors import check_among
 from ..metrics.report import Report, span_report
@@ -45,7 +45,7 @@ class SpanSettings(Settings):
 
     policy: str = "flat"
     """Which spans may stand together: flat, nested or overlapping (and arg-max: the best span alone)."""
-    resolve: str = "longest"
+    resolve: str = LONGEST
     """Which of two training spans stays when the policy forbids both: longest, first or highest."""
     limits: dict[str, Any] | None = None
     """What else holds of the spans of a document: {at_most = {DATE = 1}, contains = {ORG = ["LOC"]}, forbidden =

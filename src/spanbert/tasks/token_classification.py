@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 
 from .. import tag_schemes
-from ..decoding.resolve import RESOLVERS
+from ..decoding.resolve import LONGEST, RESOLVERS
 from ..decoding.tags import TagLattice
 from ..documents import Candidate, Decoded, Document, Judged, Span
 from ..errors import DataError, UsageError, check_among
@@ -44,7 +44,7 @@ class TagSettings(Settings):
 
     policy: str = "flat"
     """Tags cannot say more than flat spans: always flat."""
-    resolve: str = "longest"
+    resolve: str = LONGEST
     """Which of two training spans stays when the policy forbids both: longest, first or highest."""
     scheme: str = "iob2"
     """How tags write spans: iob2 (BIO) or iobes; a foreign checkpoint may bring bilou, io, or mixed (I- opens too)."""
