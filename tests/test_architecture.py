@@ -98,11 +98,11 @@ def test_files_functions_and_package_stay_small():
             MEASURING,
         )
     }
-    assert apart[ADVISING] <= 1000 and apart[("decoding",)] <= 1820
-    assert apart[("formats",)] <= 3825 and apart[("cli",)] <= 2045 and apart[("pretraining",)] <= 1165
-    assert apart["serving",] <= 900
-    assert apart[MEASURING] <= 5495 and apart["tasks", "heads"] <= 3275
-    assert sum(sizes.values()) - sum(apart.values()) <= 6215  # the core
+    assert apart[ADVISING] <= 1000 and apart[("decoding",)] <= 1815
+    assert apart[("formats",)] <= 3825 and apart[("cli",)] <= 2045 and apart[("pretraining",)] <= 1156
+    assert apart["serving",] <= 896
+    assert apart[MEASURING] <= 5495 and apart["tasks", "heads"] <= 3263
+    assert sum(sizes.values()) - sum(apart.values()) <= 6224  # the core
 
 
 def test_task_names_stand_only_in_tasks():

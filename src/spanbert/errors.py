@@ -13,6 +13,7 @@ document) is filled in on the way up by `at`, since the code that finds a fault 
 from __future__ import annotations
 
 import difflib
+import math
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
@@ -110,6 +111,27 @@ def check_among(
     if not known:
         found = f"{what} {value!r} {where}".rstrip()
         raise UsageError(found, f"one of {', '.join(choices)}", nearest(value, choices, otherwise))
+
+
+def check_whole(what: str, value: object, least: int, fix: str = "leave it out", *, most: int | None = None) -> int:
+    """The value; raises UsageError for what is no `int` from `least` on, to `most` if that is given. Numbers of numpy
+    are none: settings are saved as JSON."""
+    if type(value) is not int or value < least or (most is not None and value > most):
+        reach = "on" if most is None else f"to {most}"
+        raise UsageError(f"{what} = {value!r}", f"a whole number (int) from {least} {reach}", fix)
+    return value
+
+
+def check_above_zero(what: str, value: object, fix: str = "leave it out") -> None:
+    """Raise UsageError for what is no finite `float` or `int` above 0."""
+    if type(value) not in (int, float) or not 0 < value < math.inf:  # type: ignore[operator]
+        raise UsageError(f"{what} = {value!r}", "a number above 0 (float)", fix)
+
+
+def check_share(what: str, value: object, fix: str = "leave it out") -> None:
+    """Raise UsageError for what is no `float` or `int` from 0 to less than 1."""
+    if type(value) not in (int, float) or not 0 <= value < 1:  # type: ignore[operator]
+        raise UsageError(f"{what} = {value!r}", "a number from 0 to less than 1 (float)", fix)
 
 
 def check_threshold(value: object) -> None:

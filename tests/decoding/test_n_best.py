@@ -35,7 +35,7 @@ def test_no_candidates():
 
 
 def test_how_many():
-    with pytest.raises(UsageError, match="0 best sets"):
+    with pytest.raises(UsageError, match="best sets = 0"):
         n_best_flat(*arrays([]), 0)
 
 

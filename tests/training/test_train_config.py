@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 
+import numpy as np
 import pytest
 
 from spanbert.errors import UsageError
@@ -39,10 +41,17 @@ def test_choices():
 
 def test_seed():
     assert TrainConfig(seed=0).seed == 0
-    with pytest.raises(UsageError, match="seed -1"):
+    with pytest.raises(UsageError, match="seed = -1"):
         TrainConfig(seed=-1)
-    with pytest.raises(UsageError, match="seed 1000"):
+    with pytest.raises(UsageError, match="seed = 1000"):
         TrainConfig(seed=10**30)
+
+
+@pytest.mark.parametrize("name", ["epochs", "max_tokens", "patience", "seed", "learning_rate", "clip", "warmup"])
+@pytest.mark.parametrize("value", ["1", True, np.int64(1), np.float32(0.5), [1]])
+def test_numbers_are_of_python_since_settings_are_saved(name: str, value: object):
+    with pytest.raises(UsageError, match=re.escape(f"{name} = {value!r}")):
+        TrainConfig(**{name: value})
 
 
 def test_what_is_left_to_the_data_is_no_number():

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..errors import UsageError, check_among
+from ..errors import UsageError, check_among, check_whole
 
 _FORM = '{"contains": {"ORG": ["LOC"]}, "at_most": {"DATE": 1}, "forbidden": [["ORG", "PER"]]}'
 _KEYS = ("contains", "at_most", "forbidden")
@@ -47,9 +47,7 @@ class Limits:
         forbidden = tuple(_pair(pair) for pair in pairs)
         at_most = {}
         for label, most in _mapping(record.get("at_most", {}), "at_most").items():
-            if type(most) is not int or most < 0:
-                raise UsageError(f"at_most of {label} = {most!r}", "a whole number from 0 on", "leave it out")
-            at_most[str(label)] = most
+            at_most[str(label)] = check_whole(f"at_most of {label}", most, 0)
         return cls(contains, at_most, forbidden)
 
     def rules(self, policy: str, labels: Sequence[str]) -> Rules:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import UsageError
+from ..errors import check_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,7 @@ def n_best_flat(starts: np.ndarray, ends: np.ndarray, labels: np.ndarray, logits
 
     Ties as in `best_flat`: of two sets the one without the last candidate in which they differ comes first.
     """
-    if type(count) is not int or count < 1:
-        raise UsageError(f"{count!r} best sets", "a whole number from 1 on", "1 gives the best set alone")
+    check_whole("count of best sets", count, 1, "1 gives the best set alone")
     order = np.lexsort((logits, labels, starts, ends))
     begins, stops, weights = starts[order].tolist(), ends[order].tolist(), logits[order].astype(np.float64).tolist()
     fitting = [bisect_right(stops, start, 0, i) for i, start in enumerate(begins)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ..errors import UsageError
+from ..errors import UsageError, check_above_zero, check_share, check_whole
 from ..machine import cores
 from ..tasks import LEARNS_FROM_TEXT
 from ..training.config import TrainConfig
@@ -67,19 +67,16 @@ class PretrainConfig:
     """Longest time between two checkpoints; there is one after each evaluation too."""
 
     def __post_init__(self) -> None:
-        for name, value in (("steps", self.steps), ("tokens", self.tokens), ("evaluations", self.evaluations)):
-            if value is not None and (type(value) is not int or value < 1):
-                raise UsageError(f"{name} = {value!r}", "a whole number from 1 on", "leave it out for the default")
+        default = "leave it out for the default"
+        for name, least in (("steps", 1), ("tokens", 1), ("evaluations", 1), ("held_out", 2), ("workers", 0)):
+            if getattr(self, name) is not None:
+                check_whole(name, getattr(self, name), least, default)
         if self.steps and self.tokens:
             raise UsageError("both steps and tokens", "one of them", "leave out the other")
-        for name, rate in (("learning_rate", self.learning_rate), ("head_learning_rate", self.head_learning_rate)):
-            if rate is not None and not 0 < rate < math.inf:
-                raise UsageError(f"{name} = {rate}", "a number above 0", "leave it out for the default")
-        for name, value, least in (("held_out", self.held_out, 2), ("workers", self.workers, 0)):
-            if value is not None and value < least:
-                raise UsageError(f"{name} = {value}", f"a whole number from {least} on", "leave it out for the default")
-        if not 0 <= self.dropout < 1:
-            raise UsageError(f"dropout = {self.dropout}", "a share from 0 to less than 1", "leave it out: 0")
+        for name in ("learning_rate", "head_learning_rate"):
+            if getattr(self, name) is not None:
+                check_above_zero(name, getattr(self, name), default)
+        check_share("dropout", self.dropout, "leave it out: 0")
         self.for_loop(1, 1e-3, 1e-3)  # which checks the rest
 
     def for_loop(self, rounds: int, rate: float, head_rate: float) -> TrainConfig:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import ClassVar
 
-from ..errors import MachineError, UsageError
+from ..errors import MachineError, UsageError, check_above_zero, check_whole
 
 LOOPBACK = "localhost"
 ANY_KEY = 16  # characters that a key has at least
@@ -46,13 +46,10 @@ class Service:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name.startswith("max_") and value < 1:
-                raise UsageError(f"{field.name} {value}", "a whole number from 1 on", "leave it out")
-        if not 0 <= self.port < 65_536:
-            raise UsageError(f"port {self.port}", "a number from 0 to 65535", "leave it out for 8000")
-        if not 0.0 < self.request_timeout < float("inf"):
-            raise UsageError(f"request_timeout {self.request_timeout}", "seconds above 0", "leave it out for 30")
+            if field.name.startswith("max_"):
+                check_whole(field.name, getattr(self, field.name), 1)
+        check_whole("port", self.port, 0, "leave it out for 8000", most=65_535)
+        check_above_zero("request_timeout", self.request_timeout, "leave it out for 30 seconds")
         if not self.local and self.key_file is None and not self.insecure:
             raise UsageError(
                 f"a server on {self.host} without a key",

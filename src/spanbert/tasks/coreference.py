@@ -17,7 +17,7 @@ import numpy as np
 from ..decoding.clusters import antecedents
 from ..decoding.resolve import LONGEST
 from ..documents import MENTION, Candidate, Decoded, Document, Judged, LinkCandidate, Span
-from ..errors import SpanbertWarning, UsageError
+from ..errors import SpanbertWarning, UsageError, check_whole
 from ..metrics.coreference_report import coreference_report, looked_for, scored_clusters
 from ..metrics.report import Report
 from ..targets import DISTANCES, ClusterTargets
@@ -49,10 +49,7 @@ class CoreferenceSettings(Settings):
         super().__post_init__()
         if self.labels != (MENTION,):
             raise UsageError(f"labels {', '.join(self.labels)} for coreference", MENTION, "leave the labels out")
-        if type(self.windows_together) is not int or self.windows_together < 1:
-            raise UsageError(
-                f"windows_together = {self.windows_together!r}", "a whole number from 1 on", "leave it out"
-            )
+        check_whole("windows_together", self.windows_together, 1)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ import numpy as np
 
 from ..decoding.answers import FARTHEST, NBest, one_answer, several_answers
 from ..documents import ANSWER, Answers, Candidate, Decoded, Document, Judged, Question, Span
-from ..errors import SpanbertWarning, UsageError, check_among
+from ..errors import SpanbertWarning, UsageError, check_among, check_whole
 from ..metrics.answers import normalized
 from ..metrics.questions import accepted, answer_report, scored_questions
 from ..metrics.report import Report
@@ -74,9 +74,8 @@ class AnswerSettings(Settings):
             raise UsageError(f"labels {', '.join(self.labels)} for questions", ANSWER, "leave the labels out")
         least = {"longest_question": 1, "longest_answer": 1, "n_best": 1, "null_windows": 0}
         for name, lowest in least.items():
-            value = getattr(self, name)
-            if value is not None and (type(value) is not int or value < lowest):
-                raise UsageError(f"{name} = {value!r}", f"a whole number from {lowest} on", "leave it out")
+            if getattr(self, name) is not None:
+                check_whole(name, getattr(self, name), lowest)
 
 
 @dataclass(frozen=True)

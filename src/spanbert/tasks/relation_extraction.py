@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 
 from ..documents import Decoded, Document, Judged, Relation, RelationCandidate, Span
-from ..errors import SpanbertWarning, UsageError, check_among
+from ..errors import SpanbertWarning, UsageError, check_among, check_whole
 from ..metrics.relation_report import relation_report
 from ..metrics.relations import NO_RELATION
 from ..metrics.report import Report
@@ -72,9 +72,7 @@ class RelationSettings(Settings):
             check_among("pairs", self.pairs, PAIRS)
         related.check_settings(self.labels, self.types)
         for name, lowest in (("negatives", 0), ("most_pairs", 1)):
-            value = getattr(self, name)
-            if type(value) is not int or value < lowest:
-                raise UsageError(f"{name} = {value!r}", f"a whole number from {lowest} on", "leave it out")
+            check_whole(name, getattr(self, name), lowest)
 
 
 @dataclass(frozen=True)

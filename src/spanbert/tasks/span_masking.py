@@ -15,7 +15,7 @@ import numpy as np
 
 from .. import masking
 from ..documents import Decoded, Document, Judged, Span
-from ..errors import UsageError, check_among
+from ..errors import UsageError, check_among, check_whole
 from ..metrics.report import Report
 from ..targets import BoolArray, MaskTargets
 from ..tokenization import IntArray, Pieces, Tokenizer
@@ -57,8 +57,7 @@ class MaskingSettings(Settings):
             raise UsageError(
                 f"masking_rate = {self.masking_rate}", f"a share from {LOWEST_RATE} to {HIGHEST_RATE}", "try 0.15"
             )
-        if self.longest_masked < 1:
-            raise UsageError(f"longest_masked = {self.longest_masked}", "a whole number from 1 on", "try 10")
+        check_whole("longest_masked", self.longest_masked, 1, "try 10")
         if self.window - 2 <= self.longest_masked:
             raise UsageError(
                 f"spans of up to {self.longest_masked} words in blocks of {self.window - 2} pieces",

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 from ..documents import Document, Judged, check_label
-from ..errors import UsageError
+from ..errors import UsageError, check_whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,8 +45,8 @@ class Settings:
         if len(set(self.labels)) < len(self.labels):
             raise UsageError(f"labels {', '.join(self.labels)}", "each label once", "leave out the repeated one")
         for name, value, least in (("window", self.window, 3), ("overlap", self.overlap, 0)):
-            if value is not None and (type(value) is not int or value < least):
-                raise UsageError(f"{name} = {value!r}", f"a whole number from {least} on", "leave it out")
+            if value is not None:
+                check_whole(name, value, least)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
-from ..errors import UsageError, check_among
+from ..errors import check_above_zero, check_among, check_share, check_whole
 
 SCHEDULES = ("linear", "cosine")
 RESUME = ("never", "auto")
@@ -49,25 +48,17 @@ class TrainConfig:
     """Longest time between two checkpoints; there is one after each epoch too."""
 
     def __post_init__(self) -> None:
-        positive = {
-            "epochs": self.epochs,
-            "learning_rate": self.learning_rate,
-            "head_learning_rate": self.head_learning_rate,
-            "max_tokens": self.max_tokens,
-            "clip": self.clip,
-            "patience": self.patience,
-            "checkpoint_minutes": self.checkpoint_minutes,
-        }
-        for name, value in positive.items():
-            if value is not None and not (isinstance(value, int | float) and 0 < value < math.inf):
-                raise UsageError(f"{name} = {value!r}", "a number above 0", "leave it out for the default")
-        for name, value in {"epochs": self.epochs, "max_tokens": self.max_tokens, "patience": self.patience}.items():
-            if value is not None and int(value) != value:
-                raise UsageError(f"{name} = {value}", "a whole number", "leave it out for the default")
-        for name, value in {"weight_decay": self.weight_decay, "warmup": self.warmup}.items():
-            if not 0 <= value < 1:
-                raise UsageError(f"{name} = {value}", "a number from 0 to 1", "leave it out for the default")
-        for name, chosen, choices in (("schedule", self.schedule, SCHEDULES), ("resume", self.resume, RESUME)):
-            check_among(name, chosen, choices, "leave it out for the default")
-        if not 0 <= self.seed < 2**63:
-            raise UsageError(f"seed {self.seed}", "a whole number from 0 to 2^63 - 1", "leave it out for the default")
+        default = "leave it out for the default"
+        if self.epochs is not None:
+            check_whole("epochs", self.epochs, 1, default)
+        if self.learning_rate is not None:
+            check_above_zero("learning_rate", self.learning_rate, default)
+        for name in ("max_tokens", "patience"):
+            check_whole(name, getattr(self, name), 1, default)
+        for name in ("head_learning_rate", "clip", "checkpoint_minutes"):
+            check_above_zero(name, getattr(self, name), default)
+        for name in ("weight_decay", "warmup"):
+            check_share(name, getattr(self, name), default)
+        for name, choices in (("schedule", SCHEDULES), ("resume", RESUME)):
+            check_among(name, getattr(self, name), choices, default)
+        check_whole("seed", self.seed, 0, default, most=2**63 - 1)
