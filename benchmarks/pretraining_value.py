@@ -20,7 +20,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,6 @@ from spanbert import (
 from spanbert.documents import Question
 from spanbert.evaluation.compare import predicted_by
 from spanbert.evaluation.kinds import KINDS, Kind
-from spanbert.formats.jsonl import from_json, to_json
 from spanbert.metrics.bootstrap import bounds, resample
 from spanbert.metrics.spans import Rate, recall
 from spanbert.pretraining.vocabulary import write_vocabulary
@@ -151,15 +150,27 @@ def execute(run: Run, folder: Path, split: dict[str, list[Document]], tokens: in
         "dtype": trained.precision,
         "dev_f1": trained.bundle.facts["report"]["micro"]["f1"],
         "seconds": round(time.perf_counter() - start),
-        "found": [to_json(replace(document, questions=tuple(map(bare, document.questions)))) for document in found],
+        "found": list(map(bare, found)),
     }
     packed_json.write(run.path, record)
     print(f"{run.path.name}: dev F1 {record['dev_f1']:.4f}, {record['seconds']} s", flush=True)
 
 
-def bare(question: Question) -> Question:
-    """Without the answers that were considered and not given."""
-    return Question(question.id, question.text, question.answers)
+def bare(document: Document) -> dict[str, Any]:
+    """Where spans and answers were found; text and questions are in `parts`."""
+    return {
+        "spans": [[span.start, span.end, span.label] for span in document.spans],
+        "answers": {each.id: [[answer.start, answer.end] for answer in each.answers] for each in document.questions},
+    }
+
+
+def whole(told: dict[str, Any], known: Document) -> Document:
+    """The document that `bare` was made of, with those of its questions that the known one has."""
+    questions = tuple(
+        Question(each.id, each.text, tuple(Span(*place, "answer") for place in told["answers"][each.id]))
+        for each in known.questions
+    )
+    return Document(known.id, known.text, tuple(Span(*place) for place in told["spans"]), questions=questions)
 
 
 def parts(corpus: str, data: Path) -> dict[str, list[Document]]:
@@ -243,12 +254,7 @@ def all_counts(corpus: str, variant: str, gold: Sequence[Document], results: Pat
     for pretraining_seed, seed in product(PRETRAINING_SEEDS, TUNING_SEEDS):
         path = Run(corpus, variant, pretraining_seed, seed, results).path
         if path.exists():
-            found = [from_json(each) for each in packed_json.read(path)["found"]]
-            asked = [{question.id for question in document.questions} for document in gold]
-            found = [
-                replace(document, questions=tuple(question for question in document.questions if question.id in mine))
-                for document, mine in zip(found, asked, strict=True)
-            ]
+            found = list(map(whole, packed_json.read(path)["found"], gold))
             yield kind(corpus).table(gold, found).counts[:, 0]
 
 
