@@ -48,8 +48,9 @@ LENGTHS: Mapping[str, Lengths] = {"geometric": geometric, "uniform": uniform}
 
 def draws(pieces: int, lengths: FloatArray, draw: np.random.Generator) -> Spans:
     """Lengths from this distribution, anchors evenly over the pieces."""
+    below = lengths.cumsum() / lengths.sum()
     while True:
-        several = draw.choice(len(lengths), size=32, p=lengths) + 1
+        several = below.searchsorted(draw.random(32), side="right") + 1  # as `draw.choice`, which also checks them
         yield from zip(several.tolist(), draw.integers(pieces, size=32).tolist(), strict=True)
 
 
@@ -92,7 +93,9 @@ def tokens(begins: BoolArray, budget: int, draw: np.random.Generator) -> BoolArr
 
 def runs(masked: BoolArray) -> IntArray:
     """R x 2, first and last of each run of hidden pieces."""
-    edges = np.flatnonzero(np.diff(masked, prepend=False, append=False))
+    framed = np.zeros(len(masked) + 2, dtype=bool)
+    framed[1:-1] = masked
+    edges = np.flatnonzero(framed[1:] != framed[:-1])
     edges[1::2] -= 1
     return edges.reshape(-1, 2)
 
@@ -104,10 +107,12 @@ def grown(begins: BoolArray, budget: int, spans: Spans, *, cut: bool) -> Iterato
     that it meets count towards its length and not towards the budget. cut: the last span may end inside a word.
     """
     total = len(begins)
-    edges = _edges(begins)
-    word_of = np.searchsorted(edges, np.arange(total), side="right") - 1
-    masked = np.zeros(total, dtype=bool)
-    smallest = 1 if cut else int(np.diff(edges).min(initial=total))
+    borders = _edges(begins)
+    sizes = np.diff(borders)
+    smallest = 1 if cut else int(sizes.min(initial=total))
+    # lists, as a block is short and single numbers of arrays are slow
+    edges, word_of = borders.tolist(), np.repeat(np.arange(len(sizes)), sizes).tolist()
+    masked = bytearray(total)
     idle = 0
     for length, anchor in spans:
         if budget < smallest or idle > MOST_IDLE * total:  # what is left fits no word, or is too hard to find
@@ -115,16 +120,17 @@ def grown(begins: BoolArray, budget: int, spans: Spans, *, cut: bool) -> Iterato
         idle += 1
         if masked[anchor]:
             continue
-        word = int(word_of[anchor])
-        begin = last = int(edges[word])
-        for first, end in pairwise(edges[word : word + length + 1].tolist()):
-            fresh = np.flatnonzero(~masked[first:end]) + first
+        word = word_of[anchor]
+        begin = last = edges[word]
+        for first, end in pairwise(edges[word : word + length + 1]):
+            fresh = [piece for piece in range(first, end) if not masked[piece]]
             fits = len(fresh) <= budget
             if not fits:
                 fresh = fresh[: budget if cut else 0]
-            masked[fresh] = True
+            for piece in fresh:
+                masked[piece] = True
             budget -= len(fresh)
-            last = end if fits else int(fresh.max(initial=first - 1)) + 1
+            last = end if fits else max(fresh, default=first - 1) + 1
             if not fits or not budget:
                 break
         if last > begin:

@@ -82,12 +82,10 @@ class JointTargets:
 class MaskTargets:
     """The hidden pieces of one window, M of them; positions are those of the window."""
 
-    at: IntArray
-    """M, where each stood."""
-    left: IntArray
-    right: IntArray
-    """M, the positions right before and right after its run of hidden pieces."""
-    offset: IntArray
-    """M, its place inside that run, from 0."""
-    ids: IntArray
-    """M, the piece to predict."""
+    columns: IntArray
+    """5 x M: where each stood; the positions right before and right after its run of hidden pieces; its place inside
+    that run, from 0; the piece to predict."""
+
+    def __reduce__(self) -> tuple[type[MaskTargets], tuple[object, ...]]:
+        """As of a window."""
+        return MaskTargets, (self.columns,)

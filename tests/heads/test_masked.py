@@ -42,7 +42,7 @@ def window_of(*ids: int) -> Window:
 
 
 def targets_of(*rows: tuple[int, int, int, int, int]) -> MaskTargets:
-    return MaskTargets(*np.array(rows, dtype=np.int64).reshape(-1, 5).T)
+    return MaskTargets(np.array(rows, dtype=np.int64).reshape(-1, 5).T)
 
 
 WINDOWS = [window_of(5, 6, 7, 8, 9), window_of(10, 11, 12, 13, 14, 15, 16)]
@@ -93,7 +93,8 @@ def test_loss_over_hidden_pieces_is_the_stock_loss_with_the_rest_ignored():
     losses = head.loss(vectors, batch, [TARGETS[1], TARGETS[0]], encoder.words.weight)
     labels = torch.full((len(batch.ids),), -100)
     for start, targets in zip(batch.cu_seqlens, (TARGETS[1], TARGETS[0]), strict=False):
-        labels[targets.at + start] = torch.from_numpy(targets.ids)
+        at, *_, ids = targets.columns
+        labels[at + start] = torch.from_numpy(ids)
     expected = F.cross_entropy(head.scores(vectors, encoder.words.weight), labels, ignore_index=-100, reduction="sum")
     torch.testing.assert_close(losses["masked"], expected)
 

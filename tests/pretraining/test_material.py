@@ -59,10 +59,7 @@ def stream(corpora: tuple, tokenizer: Tokenizer) -> Stream:
 
 
 def said(step: Step) -> list:
-    return [
-        (example.windows[0].ids.tolist(), example.targets.at.tolist(), example.targets.ids.tolist())
-        for example in step.examples
-    ]
+    return [(example.windows[0].ids.tolist(), example.targets.columns.tolist()) for example in step.examples]
 
 
 def blocks_of(step: Step) -> list[tuple[int, ...]]:
@@ -70,7 +67,8 @@ def blocks_of(step: Step) -> list[tuple[int, ...]]:
     found = []
     for example in step.examples:
         ids = example.windows[0].ids.copy()
-        ids[example.targets.at] = example.targets.ids
+        at, *_, truth = example.targets.columns
+        ids[at] = truth
         found.append(tuple(ids[1:-1].tolist()))
     return found
 
@@ -104,7 +102,7 @@ def test_what_is_hidden_differs_between_epochs(stream: Stream):
     steps = epoch_of(stream)
     later = epoch_of(stream, len(steps))
     hidden = [
-        {b: e.targets.at.tolist() for step in part for b, e in zip(blocks_of(step), step.examples, strict=True)}
+        {b: e.targets.columns[0].tolist() for step in part for b, e in zip(blocks_of(step), step.examples, strict=True)}
         for part in (steps, later)
     ]
     assert sum(hidden[0][block] != hidden[1][block] for block in hidden[0]) > 0.9 * len(hidden[0])

@@ -36,16 +36,16 @@ def test_targets_say_what_stood_where(tokenizer: Tokenizer, masking: str):
     pieces, examples = examples_of(task_of(tokenizer, masking=masking))
     assert len(examples) > 5
     for example in examples:
-        (window,), targets = example.windows, example.targets
+        (window,), (at, *_, ids) = example.windows, example.targets.columns
         real = np.flatnonzero(window.pieces >= 0)
         truth = np.full(len(window.ids), -1)
         truth[real] = pieces.ids[window.pieces[real]]
-        assert (truth[targets.at] == targets.ids).all()  # and so no special piece is hidden
-        untouched = np.setdiff1d(real, targets.at)
+        assert (truth[at] == ids).all()  # and so no special piece is hidden
+        untouched = np.setdiff1d(real, at)
         assert (window.ids[untouched] == truth[untouched]).all()
         assert window.ids[0] == tokenizer.cls and window.ids[-1] == tokenizer.sep
-        assert example.counts == {"masked": len(targets.at), "boundary": len(targets.at)}
-        assert 0 < len(targets.at) <= np.ceil(0.15 * len(real))
+        assert example.counts == {"masked": len(at), "boundary": len(at)}
+        assert 0 < len(at) <= np.ceil(0.15 * len(real))
 
 
 def test_borders_are_right_outside_the_hidden_run(tokenizer: Tokenizer):
@@ -53,9 +53,9 @@ def test_borders_are_right_outside_the_hidden_run(tokenizer: Tokenizer):
     edges = set()
     for seed in range(30):
         for example in examples_of(task_of(tokenizer), seed)[1]:
-            t = example.targets
-            hidden = set(t.at.tolist())
-            for at, left, right, offset in zip(*(c.tolist() for c in (t.at, t.left, t.right, t.offset)), strict=True):
+            columns = example.targets.columns.tolist()
+            hidden = set(columns[0])
+            for at, left, right, offset, _ in zip(*columns, strict=True):
                 assert left not in hidden and right not in hidden
                 assert all(position in hidden for position in range(left + 1, right))
                 assert at == left + 1 + offset
@@ -69,10 +69,10 @@ def test_a_span_has_one_fate_and_fates_are_eighty_ten_ten(tokenizer: Tokenizer):
     mask = tokenizer.ids["mask"]
     for seed in range(60):
         for example in examples_of(task_of(tokenizer), seed)[1]:
-            t, ids = example.targets, example.windows[0].ids
-            for left in np.unique(t.left):
-                mine = t.left == left
-                seen, gold = ids[t.at[mine]], t.ids[mine]
+            (at, lefts, _, _, truth), ids = example.targets.columns, example.windows[0].ids
+            for left in np.unique(lefts):
+                mine = lefts == left
+                seen, gold = ids[at[mine]], truth[mine]
                 if (seen == mask).all():
                     fates["mask"] += 1
                 else:
@@ -98,7 +98,7 @@ def test_random_pieces_are_ordinary_ones_or_from_the_corpus(tokenizer: Tokenizer
 
 def test_masks_are_drawn_anew_by_every_draw(tokenizer: Tokenizer):
     task = task_of(tokenizer)
-    first, again, other = (examples_of(task, seed)[1][0].targets.at.tolist() for seed in (0, 0, 1))
+    first, again, other = (examples_of(task, seed)[1][0].targets.columns[0].tolist() for seed in (0, 0, 1))
     assert first == again != other
 
 

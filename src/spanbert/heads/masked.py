@@ -90,18 +90,15 @@ class MaskedHead(nn.Module):
     ) -> Mapping[str, Tensor]:
         """Cross-entropy summed over the hidden pieces. words: V x E."""
         starts = batch.cu_seqlens[:-1][np.argsort(batch.groups)]  # one window a group
-
-        def column(name: str, *, shifted: bool, filling: int = 0) -> Tensor:
-            parts = [getattr(t, name) + (s if shifted else 0) for t, s in zip(targets, starts, strict=True)]
-            column = np.concatenate(parts)
-            column = np.pad(column, (0, rounded(len(column)) - len(column)), constant_values=filling)
-            return torch.from_numpy(column).to(vectors.device)
-
-        at, ids = column("at", shifted=True), column("ids", shifted=False, filling=IGNORED)
+        hidden = [each.columns.shape[1] for each in targets]
+        table = np.zeros((5, rounded(sum(hidden))), dtype=np.int64)
+        table[4] = IGNORED
+        np.concatenate([each.columns for each in targets], axis=1, out=table[:, : sum(hidden)])
+        table[:3, : sum(hidden)] += np.repeat(starts, hidden)
+        at, left, right, offset, ids = torch.from_numpy(table).to(vectors.device).unbind()
         losses = {"masked": _cross_entropy(self.masked(vectors[at]), words, self.bias, ids)}
         if self.boundary is not None:
-            left, right = column("left", shifted=True), column("right", shifted=True)
-            places = self.boundary["places"](column("offset", shifted=False).clamp(max=PLACES - 1))
+            places = self.boundary["places"](offset.clamp(max=PLACES - 1))
             outside = torch.cat([vectors[left], vectors[right], places.to(vectors.dtype)], dim=-1)
             x = self.boundary["second"](self.boundary["first"](outside))
             losses["boundary"] = _cross_entropy(x, words, self.boundary_bias, ids)

@@ -121,7 +121,8 @@ class BlockCorpus:
 
 
 def _column(path: Path, kind: np.dtype) -> np.ndarray:
-    return np.memmap(path, dtype=kind, mode="r") if path.stat().st_size else np.zeros(0, dtype=kind)
+    """Mapped, as a plain array: slices of the other kind take longer."""
+    return np.asarray(np.memmap(path, dtype=kind, mode="r")) if path.stat().st_size else np.zeros(0, dtype=kind)
 
 
 def fault(folder: Path) -> str | None:

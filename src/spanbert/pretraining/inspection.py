@@ -65,7 +65,7 @@ class Inspection:
 
     def _shown(self, example: Example) -> list[Shown]:
         (window,), targets = example.windows, example.targets
-        gold = dict(zip(targets.at.tolist(), targets.ids.tolist(), strict=True))
+        gold = dict(zip(*targets.columns[[0, 4]].tolist(), strict=True))
         rows = []
         for position in np.flatnonzero(window.pieces >= 0).tolist():
             seen = int(window.ids[position])

@@ -154,7 +154,9 @@ class SpanMasking(Task):
     def _masked(self, window: Window, pieces: Pieces, draw: np.random.Generator) -> Example:
         real = np.flatnonzero(window.pieces >= 0)
         words = pieces.words[window.pieces[real]]
-        hidden = self.hidden(np.diff(words, prepend=-1) != 0, draw)
+        begins = np.ones(len(words), dtype=bool)
+        begins[1:] = words[1:] != words[:-1]
+        hidden = self.hidden(begins, draw)
         ids, sizes = window.ids.copy(), hidden[:, 1] - hidden[:, 0] + 1
         fates = draw.random(len(hidden))
         for (first, last), size, fate in zip(real[hidden].tolist(), sizes.tolist(), fates.tolist(), strict=True):
@@ -165,7 +167,7 @@ class SpanMasking(Task):
         offset = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
         first, last = (np.repeat(real[hidden[:, side]], sizes) for side in (0, 1))
         at = first + offset
-        targets = MaskTargets(at, first - 1, last + 1, offset, window.ids[at])
+        targets = MaskTargets(np.stack([at, first - 1, last + 1, offset, window.ids[at]]))
         return Example((replace(window, ids=ids),), targets, dict.fromkeys(self.outputs, float(len(at))))
 
     def _random(self, draw: np.random.Generator, size: int) -> IntArray:

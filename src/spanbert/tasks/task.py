@@ -58,6 +58,10 @@ class Example:
     counts: Mapping[str, float] = field(default_factory=dict)
     """Per named loss, what its sum is divided by; depends on the targets only."""
 
+    def __reduce__(self) -> tuple[type[Example], tuple[object, ...]]:
+        """As of a window."""
+        return Example, (self.windows, self.targets, self.counts)
+
 
 class Task(Protocol):
     """The contract, with what most tasks have in common. `settings` and `tokenizer` are given when it is made."""

@@ -42,22 +42,21 @@ class Processes:
         if self.number > 1:
             torch.manual_seed(int(np.random.default_rng((seed, step, self.rank)).integers(2**63)))
 
-    def add_up(self, network: nn.Module, losses: dict[str, float]) -> dict[str, float]:
+    def add_up(self, network: nn.Module, losses: torch.Tensor) -> torch.Tensor:
         """Sum the gradients of all processes into each; the losses summed likewise."""
         if self.number == 1:
             return losses
         parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
         device = parameters[0].device
         has = torch.tensor([float(parameter.grad is not None) for parameter in parameters], device=device)
-        values = torch.tensor(list(losses.values()), dtype=torch.float32, device=device)
         distributed.all_reduce(has)
-        distributed.all_reduce(values)
+        distributed.all_reduce(losses)
         for parameter, learns in zip(parameters, has.tolist(), strict=True):
             if learns:  # in some process; one that had nothing to learn here adds nothing
                 if parameter.grad is None:
                     parameter.grad = torch.zeros_like(parameter)
                 distributed.all_reduce(parameter.grad)
-        return dict(zip(losses, values.tolist(), strict=True))
+        return losses
 
     def agreed(self, value: float) -> float:
         """The greatest value that any process has."""

@@ -23,16 +23,16 @@ def take_step(
     """
     network.train()
     optimizer.zero_grad(set_to_none=True)
-    counts, means = step.counts, dict.fromkeys(step.counts, 0.0)
-    weights = network.head(step.task).weights
+    counts, weights = step.counts, network.head(step.task).weights
+    told = torch.zeros(len(counts), device=network.device)
     for batch, targets in processes.share(step).parts(room(network.device, data.PART_POSITIONS)):
         losses = {name: total / max(counts[name], 1.0) for name, total in network(step.task, batch, targets).items()}
         torch.stack([weights[name] * loss for name, loss in losses.items()]).sum().backward()  # type: ignore[no-untyped-call]
-        for name, loss in losses.items():
-            means[name] += float(loss.detach())
-    means = processes.add_up(network, means)
+        told += torch.stack([losses[name].detach() for name in counts])
+    told = processes.add_up(network, told)
     norm = nn.utils.clip_grad_norm_(network.parameters(), clip)
-    if torch.isfinite(norm) and all(map(math.isfinite, means.values())):
+    *means, size = torch.cat([told, norm.reshape(1)]).tolist()  # looked at once, since a GPU is waited for here
+    if all(map(math.isfinite, (*means, size))):
         optimizer.step()
-        return means
-    return {name: math.nan for name in means}
+        return dict(zip(counts, means, strict=True))
+    return dict.fromkeys(counts, math.nan)
