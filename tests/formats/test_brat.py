@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from spanbert.documents import Document, Relation, Span
 from spanbert.errors import DataError, UsageError
 from spanbert.formats import ReadReport, read_documents, write_documents
+from spanbert.formats.sinks import ODD_IDS
 
 TEXT = "Marie Curie worked in Paris."
 ANN = "T1\tPER 0 11\tMarie Curie\nT2\tLOC 22 27\tParis\n"
@@ -145,7 +146,8 @@ def test_what_is_written(tmp_path: Path) -> None:
 
 def test_ids_cannot_leave_the_folder(tmp_path: Path) -> None:
     ids = ["../../x", "/etc/x", "a//b", "..", ".", "a", "A", "b/c", "x\x00y", "x:y", "\u00e9" * 300, "%2E."]
-    write_documents([Document(identifier, identifier[:2]) for identifier in ids], tmp_path / "out", "brat")
+    lost = write_documents([Document(identifier, identifier[:2]) for identifier in ids], tmp_path / "out", "brat")
+    assert lost == {ODD_IDS: 10}  # all but `a` and `b/c`
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     texts = {p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*.txt")}
     assert len(texts) == len(ids)

@@ -24,6 +24,7 @@ from spanbert.errors import DataError, UsageError
 from spanbert.formats import FORMATS, Reading, ReadReport, format_named, read_documents, write_documents
 from spanbert.formats import report as report_module
 from spanbert.formats.composed import composed
+from spanbert.formats.sinks import ODD_IDS
 
 LINE = '{"id": "a", "text": "Paris", "spans": [{"start": 0, "end": 5}]}\n'
 CONLL = "Paris\tB-LOC\n.\tO\n"
@@ -105,6 +106,7 @@ def test_links_out_of_a_folder_of_texts_are_not_followed(tmp_path: Path) -> None
 def test_text_cannot_hold_annotations_and_says_so(tmp_path: Path) -> None:
     document = Document("a", "Paris", (Span(0, 5, "LOC", 0.5),))
     assert write_documents([document], tmp_path / "out", "text") == Counter(spans=1, scores=1)
+    assert write_documents([Document("a:b", "x")], tmp_path / "other", "text") == {ODD_IDS: 1}
 
 
 def test_unknown_format_names() -> None:

@@ -12,7 +12,7 @@ from ..errors import DataError
 from .format import not_held
 from .repair import RawSpan, clean_label, merge_duplicates, settle, warn_of_crossing
 from .report import ReadReport
-from .sinks import FileNames, new_folder, write_text
+from .sinks import ODD_IDS, FileNames, new_folder, write_text
 from .sources import Source, readable, refuse_link_out
 
 SUFFIXES = (".ann",)
@@ -71,6 +71,7 @@ def write(documents: Iterable[Document], target: str | Path) -> Counter[str]:
         labels.update(span.label for span in document.spans)
         relation_labels.update(relation.label for relation in document.relations)
         lost += not_held(document, "relations", "parts of discontinuous spans")
+        lost[ODD_IDS] += stem != document.id
         lost["scores"] += sum(relation.score is not None for relation in document.relations)
     write_text(folder / "annotation.conf", _configuration(sorted(labels), sorted(relation_labels)))
     return +lost

@@ -15,6 +15,7 @@ from .. import durable
 from ..errors import UsageError, at
 
 STDOUT = "-"
+ODD_IDS = "ids that are no file names (changed)"
 _UNSAFE = re.compile(r"[^\w.\- ]|^[. ]|[. ]$")
 _LONGEST = 200  # bytes of a name: file systems allow 255, the suffix needs some
 

@@ -10,7 +10,7 @@ from ..documents import Document
 from ..errors import DataError
 from .format import not_held
 from .report import ReadReport
-from .sinks import FileNames, new_folder, write_text
+from .sinks import ODD_IDS, FileNames, new_folder, write_text
 from .sources import Source, readable, refuse_link_out, unpacked
 
 SUFFIXES = (".txt", ".text", ".md", "")
@@ -43,9 +43,11 @@ def write(documents: Iterable[Document], target: str | Path) -> Counter[str]:
     """A folder with a `.txt` for each document. All annotations are lost, and counted."""
     folder, names, lost = new_folder(target), FileNames(), Counter[str]()
     for document in documents:
-        write_text(folder / names.name(document.id, ".txt"), document.text)
+        name = names.name(document.id, ".txt")
+        write_text(folder / name, document.text)
+        lost[ODD_IDS] += name != f"{document.id}.txt"
         lost += not_held(document) + Counter(spans=len(document.spans))
-    return lost
+    return +lost
 
 
 def _files(folder: Path) -> list[Path]:
