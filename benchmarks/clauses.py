@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,8 @@ def run(seed: int, kinds: int, path: Path) -> None:
         "training_seconds": round(learned - start),
         "reading_seconds": round(now - learned),
         "more_memory_mib": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024,
+        "training": trained.bundle.facts["training"],
+        "report": trained.bundle.facts["report"],
         "threshold": trained.bundle.decisions["question-answering"].threshold,
         "told": told,
     }
@@ -108,8 +111,11 @@ def run(seed: int, kinds: int, path: Path) -> None:
 def report(seeds: int, kinds: int, results: Path) -> None:
     """Scores with intervals by drawing contracts; calibration of every clause that was told."""
     test = parts(kinds)["test"]
-    print("| seed | area under precision and recall | precision at 80 % recall | at 90 % | clauses | ECE less chance |")
-    print("|--:|:-:|--:|--:|--:|--:|")
+    print(
+        "| seed | area under precision and recall | precision at 80 % recall | at 90 % | clauses | ECE less chance | "
+        "two questions with the same best answer |"
+    )
+    print("|--:|:-:|--:|--:|--:|--:|--:|")
     for seed in range(seeds):
         path = path_of(seed, kinds, results)
         if not path.exists():
@@ -127,7 +133,7 @@ def report(seeds: int, kinds: int, results: Path) -> None:
         gold = sum(len(texts) for each in pairs for texts, _ in each)
         print(
             f"| {seed} | {found['aupr']:.1f} [{low:.1f}, {high:.1f}] | {cells[0]} | {cells[1]} | {gold} | "
-            f"{corrected_ece(p, right):.3f} |"
+            f"{corrected_ece(p, right):.3f} | {100 * alike(told):.0f} % |"
         )
 
 
@@ -149,6 +155,13 @@ def exactly_right(test: Sequence[Document], told: dict[str, Any]) -> tuple[np.nd
         for start, end, score in guesses
     ]
     return np.array([score for score, _ in rows]), np.array([right for _, right in rows], dtype=bool)
+
+
+def alike(told: dict[str, Any]) -> float:
+    """Share of the pairs of questions about one contract whose best answers are the same: of a reader that does not see
+    what it is asked, nearly all."""
+    best = [[guesses[0][:2] if guesses else None for guesses in each] for each in told.values()]
+    return float(np.mean([a == b and a is not None for each in best for a, b in combinations(each, 2)]))
 
 
 def said(value: float | None) -> str:

@@ -68,6 +68,10 @@ CLAUSES = (
 CORPORA = ("fire", "crossner", "cuad", "squad")
 QUESTIONS, QUESTION_EPOCHS = {"train": 6000, "dev": 400, "test": 1500}, 3
 RATE = 5e-4
+COMPARED = (
+    ("token", "random"), ("span+boundary", "random"), ("span", "token"), ("span+boundary", "token"),
+    ("span+boundary", "span"),
+)  # fmt: skip
 BUCKETS = ((1, 1), (2, 3), (4, 7), (8, 10**9))
 
 
@@ -219,32 +223,31 @@ def labelled(title: str, paragraph: dict[str, Any]) -> Document:
 
 
 def report(data: Path, corpora: Sequence[str], results: Path) -> None:
-    """Mean F1 of the seeds by corpus (of SQuAD the official one), differences with intervals over documents, and recall
-    (of SQuAD F1) by length of span.
+    """Mean F1 of the seeds by corpus (of SQuAD the official one) and by length of span, differences with intervals over
+    documents.
     """
-    print("| corpus | " + " | ".join(VARIANTS) + " | span+boundary - random | span - token | span+boundary - span |")
-    print("|---|" + "--:|" * len(VARIANTS) + ":-:|" * 3)
+    print("| corpus | " + " | ".join(VARIANTS) + " | " + " | ".join(f"{a} - {b}" for a, b in COMPARED) + " |")
+    print("|---|" + "--:|" * len(VARIANTS) + ":-:|" * len(COMPARED))
     for corpus in corpora:
         gold, rate = parts(corpus, data)["test"], kind(corpus).rate
         counts = {variant: list(all_counts(corpus, variant, gold, results)) for variant in VARIANTS}
         cells = [
             f"{np.mean([rate(c.sum(0)) for c in runs]):.3f} ({len(runs)})" if runs else "" for runs in counts.values()
         ]
-        pairs = [("span+boundary", "random"), ("span", "token"), ("span+boundary", "span")]
-        cells += [difference(counts[a], counts[b], rate) for a, b in pairs]
+        cells += [difference(counts[a], counts[b], rate) for a, b in COMPARED]
         print(f"| {corpus} | " + " | ".join(cells) + " |")
     print(
-        "\nRecall (of SQuAD F1) by words of the gold span:\n\n| corpus | words | spans | " + " | ".join(VARIANTS) + " |"
+        "\nRecall by words of the gold span; of SQuAD F1 of the questions with such an answer, others too:\n\n"
+        "| corpus | words | spans | " + " | ".join([*VARIANTS, "span+boundary - span"]) + " |"
     )
-    print("|---|---|--:|" + "--:|" * len(VARIANTS))
+    print("|---|---|--:|" + "--:|" * len(VARIANTS) + ":-:|")
     for corpus, (least, most) in product(corpora, BUCKETS):
         gold = [within(document, least, most) for document in parts(corpus, data)["test"]]
         spans = sum(len(document.spans) + len(document.questions) for document in gold)
         rate = kind(corpus).rate if corpus == "squad" else recall
-        cells = []
-        for variant in VARIANTS:
-            runs = list(all_counts(corpus, variant, gold, results))
-            cells.append(f"{np.mean([rate(c.sum(0)) for c in runs]):.3f}" if runs and spans else "")
+        counts = {variant: list(all_counts(corpus, variant, gold, results)) for variant in VARIANTS}
+        cells = [f"{np.mean([rate(c.sum(0)) for c in runs]):.3f}" if runs else "" for runs in counts.values()]
+        cells.append(difference(counts["span+boundary"], counts["span"], rate))
         shown = f"{least}" if least == most else f"{least} to {most}" if most < 10**9 else f"{least} and more"
         print(f"| {corpus} | {shown} | {spans} | " + " | ".join(cells) + " |")
 

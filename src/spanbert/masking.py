@@ -48,7 +48,8 @@ LENGTHS: Mapping[str, Lengths] = {"geometric": geometric, "uniform": uniform}
 
 def draws(pieces: int, lengths: FloatArray, draw: np.random.Generator) -> Spans:
     """Lengths from this distribution, anchors evenly over the pieces."""
-    below = lengths.cumsum() / lengths.sum()
+    below = lengths.cumsum()
+    below /= below[-1]
     while True:
         several = below.searchsorted(draw.random(32), side="right") + 1  # as `draw.choice`, which also checks them
         yield from zip(several.tolist(), draw.integers(pieces, size=32).tolist(), strict=True)

@@ -41,8 +41,8 @@ class AnswerTargets:
 
     answers: IntArray
     """A x 2: first and last piece of the document; none: it has no answer."""
-    weight: float = 1.0
-    """For how many windows this one stands."""
+    thinned: float = 1.0
+    """Windows without an answer to this question, for each of them that was drawn."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -121,23 +121,24 @@ def test_every_pair_belongs_to_one_window():
 
 @pytest.mark.parametrize("several", [False, True])
 def test_loss_by_hand(several: bool):
-    """One window with two answers, one where none stands whole, which weighs 3: it points at its first position. Of two
+    """One window with two answers, one where none stands whole, of three such: it points at its first position. Of two
     answers any will do, or, where there may be several, both must be told."""
     batch = batch_of(windows(12, 11, 2))
     assert len(batch.groups) > 1
     made, x = head(several=several), vectors(batch)
-    answered, silent = AnswerTargets(np.array([[0, 1], [4, 4]])), AnswerTargets(np.zeros((0, 2), dtype=np.int64), 3.0)
+    answered, silent = (AnswerTargets(np.array(gold).reshape(-1, 2), 3.0) for gold in ([[0, 1], [4, 4]], []))
     targets = [answered if group == 0 else silent for group in range(len(batch.members))]
     expected = 0.0
     for window, group in enumerate(batch.groups):
         begin, end = batch.cu_seqlens[window : window + 2]
         allowed = [i for i in range(begin, end) if batch.pieces[i] >= 0 or i == begin]
-        start, last = made.qa_outputs(x).detach()[allowed].log_softmax(0).unbind(1)
+        scores = made.qa_outputs(x).detach()[allowed]
+        scores[0] -= math.log(3.0)
+        start, last = scores.log_softmax(0).unbind(1)
         place = {int(batch.pieces[i]): k for k, i in enumerate(allowed)}
         gold = [(place[0], place[1]), (place[4], place[4])] if group == 0 else [(0, 0)]
-        weight = 1.0 if group == 0 else 3.0
         told = [float(start[a] + last[b]) for a, b in gold]
-        expected -= weight * (sum(told) / len(told) if several else math.log(sum(map(math.exp, told))))
+        expected -= sum(told) / len(told) if several else math.log(sum(map(math.exp, told)))
     assert made.loss(x, batch, targets)["answers"].item() == pytest.approx(expected, rel=1e-5)
 
 
@@ -184,3 +185,43 @@ def test_pairs_give_the_rows_of_the_span_scorer_with_their_unit():
     few, wanted = short(x, batch, -math.inf), table["last"] - table["first"] < 2
     assert 0 < len(few["logit"]) < len(table["logit"])
     assert torch.equal(few["logit"], table["logit"][wanted])  # no long pair takes the place of a short one
+
+
+@pytest.mark.parametrize("drawn_of", [1.0, 16.0])
+def test_none_is_as_probable_as_among_all_windows_whatever_was_drawn(drawn_of: float):
+    """Two windows of the same vectors, one with an answer, the other drawn out of so many without: at the optimum both
+    sides of the answer are 1 to so many against "none"."""
+    groups = windows(4, 11, 2, 0) + windows(4, 11, 2, 1)
+    batch = batch_of(groups)
+    made, x = head(), vectors(batch)[: len(groups[0].ids)].requires_grad_()
+    targets = [AnswerTargets(np.array(gold).reshape(-1, 2), drawn_of) for gold in ([[1, 1]], [])]
+    optimizer = torch.optim.LBFGS([x], max_iter=200, line_search_fn="strong_wolfe")
+
+    def loss() -> torch.Tensor:
+        optimizer.zero_grad()
+        value = made.loss(torch.cat([x, x]), batch, targets)["answers"]
+        value.backward()
+        return value
+
+    optimizer.step(loss)
+    scores = made.qa_outputs(x).detach()
+    at = batch.pieces[: len(x)].tolist().index(1)
+    assert (scores[at] - scores[0]).tolist() == pytest.approx([-math.log(drawn_of)] * 2, abs=1e-2)
+
+
+def test_many_cuts_of_one_answer_do_not_crowd_out_another(monkeypatch: pytest.MonkeyPatch):
+    batch = batch_of(windows(40, 60, 2))
+    cuts = [(first, last, 6.0 - 0.01 * last) for first in (5, 6) for last in range(8, 28)]
+    first, last, logit = (torch.tensor(column) for column in zip(*cuts, (30, 31, 1.0), strict=True))
+    rows = {"window": torch.zeros(len(first), dtype=torch.int64), "first": first, "last": last, "logit": logit}
+    for several, expected in ((False, {5, 6}), (True, {5, 6, 30})):
+        made = AnswerPairs(WIDTH, 30, several=several).eval()
+        monkeypatch.setattr(made.pairs, "forward", lambda *_: dict(rows))
+        found = made(vectors(batch), batch, -math.inf)
+        assert set(found["first"].tolist()) == expected
+        if several:
+            assert sorted(zip(found["first"].tolist(), found["last"].tolist(), strict=True)) == [
+                (5, 8),
+                (6, 8),
+                (30, 31),
+            ]

@@ -51,7 +51,8 @@ class AnswerHead(nn.Module):
         """
         scores = self.qa_outputs(vectors)
         found: list[tuple[Tensor, ...]] = []
-        for stretch in _stretches(batch, self.longest):
+        kept = MANY if self.several else KEPT
+        for stretch in _stretches(batch, kept * self.longest):
             found += self._rows(scores, batch, *stretch)
         window, first, last, logit = (torch.cat(column) for column in zip(*found, strict=True))
         unit = torch.from_numpy(batch.unit)[window]
@@ -62,13 +63,15 @@ class AnswerHead(nn.Module):
         may be several at once, the mean over them of that of each, so that none is taught to give way to another.
 
         The distributions are over the pieces of the document and the first position; the latter is the answer of a
-        window in which no answer stands whole.
+        window in which no answer stands whole. Where one of k such windows of a question was drawn, "none here" is k
+        times as rare among those that are read as among all: its scores are lowered by log k here, and not in
+        prediction, so that its odds are those among all (King and Zeng 2001, section 4.1).
         """
         scores = self.qa_outputs(self.dropout(vectors))
-        begins = np.zeros(len(batch.pieces), dtype=bool)
-        begins[batch.cu_seqlens[:-1]] = True
-        possible = torch.from_numpy((batch.pieces >= 0) | begins).to(vectors.device)
-        scores = scores.masked_fill(~possible[:, None], torch.finfo(scores.dtype).min)
+        begins, thinned = batch.cu_seqlens[:-1], [targets[group].thinned for group in batch.groups]
+        prior = np.where(batch.pieces >= 0, np.float32(0.0), np.float32(-_LARGEST))
+        prior[begins] = -np.log(thinned)
+        scores = scores + torch.from_numpy(prior).to(vectors.device)[:, None]
         parts, at = [], 0
         for number, length in batch.runs:
             parts.append(scores[at : at + number * length].view(number, length, 2).log_softmax(1).flatten(0, 1))
@@ -76,10 +79,9 @@ class AnswerHead(nn.Module):
         starts, ends = torch.cat(parts).unbind(1)
         places, counted = (torch.from_numpy(array).to(vectors.device) for array in _places(batch, targets))
         pairs = (starts[places[..., 0]] + ends[places[..., 1]]).masked_fill(~counted, -torch.inf)
-        weights = torch.tensor([targets[group].weight for group in batch.groups], device=vectors.device)
         if self.several:
-            return {"answers": -(weights * pairs.masked_fill(~counted, 0.0).sum(1) / counted.sum(1)).sum()}
-        return {"answers": -(weights * pairs.logsumexp(1)).sum()}
+            return {"answers": -(pairs.masked_fill(~counted, 0.0).sum(1) / counted.sum(1)).sum()}
+        return {"answers": -pairs.logsumexp(1).sum()}
 
     def _rows(
         self, scores: Tensor, batch: Batch, at: int, window: int, number: int, length: int
@@ -149,11 +151,14 @@ def over_ranges(values: Tensor, begins: Tensor, counts: Tensor) -> tuple[Tensor,
     return found, total.log() + most
 
 
-def _stretches(batch: Batch, longest: int) -> Iterator[tuple[int, int, int, int]]:
-    """(position, window, number, length) of neighbouring windows of one length, few enough for memory."""
+def _stretches(batch: Batch, cells: int) -> Iterator[tuple[int, int, int, int]]:
+    """(position, window, number, length) of neighbouring windows of one length, few enough for memory.
+
+    cells: pairs of a window that are looked at together.
+    """
     at = window = 0
     for number, length in batch.runs:
-        most = max(1, CELLS // (length + KEPT * longest))
+        most = max(1, CELLS // (length + cells))
         for begin in range(0, number, most):
             some = min(most, number - begin)
             yield at + begin * length, window + begin, some, length

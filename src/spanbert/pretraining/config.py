@@ -69,7 +69,7 @@ class PretrainConfig:
     def __post_init__(self) -> None:
         default = "leave it out for the default"
         for name, least in (("steps", 1), ("tokens", 1), ("evaluations", 1), ("held_out", 2), ("workers", 0)):
-            if getattr(self, name) is not None:
+            if getattr(self, name) is not None or name in ("evaluations", "held_out"):
                 check_whole(name, getattr(self, name), least, default)
         if self.steps and self.tokens:
             raise UsageError("both steps and tokens", "one of them", "leave out the other")

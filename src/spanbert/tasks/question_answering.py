@@ -59,8 +59,8 @@ class AnswerSettings(Settings):
     n_best: int = 20
     """Answers that are told of each question, the improbable ones included."""
     null_windows: int | None = 2
-    """Windows without an answer that are drawn of each question in an epoch; 0: all are read. With the scorer ends they
-    are weighted so that they stand for all."""
+    """Windows without an answer that are drawn of each question in an epoch; 0: all are read. With the scorer ends what
+    is learnt is as probable as if all were read."""
     unanswerable: bool | None = None
     """Whether a question may have no answer; none given: whether one of the training data has none."""
 
@@ -175,13 +175,14 @@ class QuestionAnswering(Task):
 
     def head(self, encoder: Encoder) -> Head:
         """Starts and ends, or the span scorer."""
+        several = self.settings.policy != ARG_MAX
         if self.settings.scorer == "pairs":
             from ..heads.answer_pairs import AnswerPairs
 
-            return AnswerPairs(encoder.width, self.longest_answer)
+            return AnswerPairs(encoder.width, self.longest_answer, several=several)
         from ..heads.answers import AnswerHead
 
-        return AnswerHead(encoder.width, self.longest_answer, several=self.settings.policy != ARG_MAX)
+        return AnswerHead(encoder.width, self.longest_answer, several=several)
 
     def candidates(self, document: Document, pieces: Pieces, table: Table) -> tuple[Candidate, ...]:
         """The n-best of all questions."""
@@ -250,18 +251,18 @@ class QuestionAnswering(Task):
         return cut(pieces, self.settings.window, overlap, frame, unit)
 
     def _taught(self, windows: Sequence[Window], answers: IntArray, draw: np.random.Generator) -> Iterator[Example]:
-        """Those with an answer, and some of those without; these weigh as much as all of them."""
+        """Those with an answer, and some of those without; how many more of these there are is told to the loss."""
         holds = [_holds(window, answers) for window in windows]
         silent = [number for number, has in enumerate(holds) if not has]
         most = self.settings.null_windows or len(silent)
         kept = set(silent)
         if len(silent) > most:
             kept = set(draw.choice(silent, most, replace=False).tolist())
+        targets = AnswerTargets(answers, len(silent) / len(kept) if kept else 1.0)
         for number, window in enumerate(windows):
             if holds[number] or number in kept:
-                weight = 1.0 if holds[number] else len(silent) / len(kept)
-                count = weight if self.settings.scorer == "ends" else float((window.pieces >= 0).sum())
-                yield Example((window,), AnswerTargets(answers, weight), {"answers": count})
+                count = 1.0 if self.settings.scorer == "ends" else float((window.pieces >= 0).sum())
+                yield Example((window,), targets, {"answers": count})
 
     def _answers(self, document: Document, pieces: Pieces, rows: Table) -> Answers:
         exclusive = self.settings.policy == ARG_MAX

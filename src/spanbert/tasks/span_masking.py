@@ -53,9 +53,9 @@ class MaskingSettings(Settings):
         choices = {"masking": MASKINGS, "lengths": masking.LENGTHS, "word_borders": masking.BORDERS}
         for name, known in choices.items():
             check_among(name, getattr(self, name), known)
-        if not LOWEST_RATE <= self.masking_rate <= HIGHEST_RATE:
+        if type(self.masking_rate) is not float or not LOWEST_RATE <= self.masking_rate <= HIGHEST_RATE:
             raise UsageError(
-                f"masking_rate = {self.masking_rate}", f"a share from {LOWEST_RATE} to {HIGHEST_RATE}", "try 0.15"
+                f"masking_rate = {self.masking_rate!r}", f"a share from {LOWEST_RATE} to {HIGHEST_RATE}", "try 0.15"
             )
         check_whole("longest_masked", self.longest_masked, 1, "try 10")
         if self.window - 2 <= self.longest_masked:
@@ -64,8 +64,8 @@ class MaskingSettings(Settings):
                 "blocks longer than a span",
                 "give a larger --window",
             )
-        if not 0 <= self.boundary_weight < math.inf:
-            raise UsageError(f"boundary_weight = {self.boundary_weight}", "0 or a positive number", "try 1.0")
+        if type(self.boundary_weight) not in (int, float) or not 0 <= self.boundary_weight < math.inf:
+            raise UsageError(f"boundary_weight = {self.boundary_weight!r}", "0 or a positive number", "try 1.0")
 
 
 def _spans(settings: MaskingSettings, begins: BoolArray, budget: int, draw: np.random.Generator) -> BoolArray:

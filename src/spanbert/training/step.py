@@ -31,7 +31,7 @@ def take_step(
         told += torch.stack([losses[name].detach() for name in counts])
     told = processes.add_up(network, told)
     norm = nn.utils.clip_grad_norm_(network.parameters(), clip)
-    *means, size = torch.cat([told, norm.reshape(1)]).tolist()  # looked at once, since a GPU is waited for here
+    *means, size = torch.cat([told, norm.reshape(1).to(told)]).tolist()  # looked at once: a GPU is waited for here
     if all(map(math.isfinite, (*means, size))):
         optimizer.step()
         return dict(zip(counts, means, strict=True))
