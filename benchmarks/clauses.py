@@ -6,9 +6,9 @@
 Of the 100 contracts at hand the 50 that are not in the pre-training corpus give 14 for the test and 4 to fit
 probabilities on; the others are for training. Encoder: that of `make demo`. Every window of a contract is read for
 every question (`--kinds`: of the first so many of the 41). results/clauses_before is of readers that were taught any of
-the answers, not each, results/clauses_weighted of those in whose loss windows without an answer were weighted. A clause
-is found where half of its words agree, precision is told at 80 and 90 % recall, as CUAD does (Hendrycks et al. 2021,
-section 4).
+the answers, not each, results/clauses_weighted of those in whose loss windows without an answer were weighted,
+results/clauses_one_epoch of half of the training. A clause is found where half of its words agree, precision is told at
+80 and 90 % recall, as CUAD does (Hendrycks et al. 2021, section 4).
 """
 
 from __future__ import annotations
