@@ -36,6 +36,7 @@ class AnswerHead(nn.Module):
         """longest: pieces that an answer may have. several: whether a question may have several answers at once."""
         super().__init__()
         self.longest, self.several = longest, several
+        self.kept = MANY if several else KEPT
         self.dropout = nn.Dropout(dropout)
         self.qa_outputs = nn.Linear(width, 2)
         nn.init.normal_(self.qa_outputs.weight, std=0.02)
@@ -51,8 +52,7 @@ class AnswerHead(nn.Module):
         """
         scores = self.qa_outputs(vectors)
         found: list[tuple[Tensor, ...]] = []
-        kept = MANY if self.several else KEPT
-        for stretch in _stretches(batch, kept * self.longest):
+        for stretch in _stretches(batch, self.kept * self.longest):
             found += self._rows(scores, batch, *stretch)
         window, first, last, logit = (torch.cat(column) for column in zip(*found, strict=True))
         unit = torch.from_numpy(batch.unit)[window]
@@ -65,7 +65,7 @@ class AnswerHead(nn.Module):
         The distributions are over the pieces of the document and the first position; the latter is the answer of a
         window in which no answer stands whole. Where one of k such windows of a question was drawn, "none here" is k
         times as rare among those that are read as among all: its scores are lowered by log k here, and not in
-        prediction, so that its odds are those among all (King and Zeng 2001, section 4.1).
+        prediction, so that its odds are those among all (prior correction, King and Zeng 2001).
         """
         scores = self.qa_outputs(self.dropout(vectors))
         begins, thinned = batch.cu_seqlens[:-1], [targets[group].thinned for group in batch.groups]
@@ -105,7 +105,7 @@ class AnswerHead(nn.Module):
         counts = ((high + 1 - 2 * pieces).clamp(0, self.longest) - skipped).clamp(min=0) * real
         begins = torch.arange(length, device=device) + skipped
         best_end, sums = over_ranges(ends, begins, counts)
-        chosen = (starts + best_end).topk(min(MANY if self.several else KEPT, length), dim=1).indices
+        chosen = (starts + best_end).topk(min(self.kept, length), dim=1).indices
         steps = torch.arange(min(self.longest, length), device=device)
         places = (begins.gather(1, chosen)[:, :, None] + steps).clamp(max=length)
         there = F.pad(ends, (0, 1), value=-torch.inf).gather(1, places.flatten(1)).view_as(places)
@@ -115,7 +115,7 @@ class AnswerHead(nn.Module):
             best, step = odds.max(2)
             cells = torch.arange(best.shape[1], device=device) * len(steps) + step
         else:
-            best, cells = odds.flatten(1).topk(min(KEPT, odds[0].numel()), dim=1)
+            best, cells = odds.flatten(1).topk(min(self.kept, odds[0].numel()), dim=1)
         start = chosen.gather(1, cells // len(steps))
         first = pieces.gather(1, start)
         last = first + skipped.gather(1, start) + cells % len(steps)  # a window's pieces are consecutive

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ..errors import UsageError, check_above_zero, check_share, check_whole
+from ..errors import UsageError, check_share, check_whole
 from ..machine import cores
 from ..tasks import LEARNS_FROM_TEXT
 from ..training.config import TrainConfig
@@ -68,14 +68,13 @@ class PretrainConfig:
 
     def __post_init__(self) -> None:
         default = "leave it out for the default"
-        for name, least in (("steps", 1), ("tokens", 1), ("evaluations", 1), ("held_out", 2), ("workers", 0)):
-            if getattr(self, name) is not None or name in ("evaluations", "held_out"):
+        for name, least in (("steps", 1), ("tokens", 1), ("workers", 0)):
+            if getattr(self, name) is not None:
                 check_whole(name, getattr(self, name), least, default)
+        for name, least in (("evaluations", 1), ("held_out", 2)):
+            check_whole(name, getattr(self, name), least, default)
         if self.steps and self.tokens:
             raise UsageError("both steps and tokens", "one of them", "leave out the other")
-        for name in ("learning_rate", "head_learning_rate"):
-            if getattr(self, name) is not None:
-                check_above_zero(name, getattr(self, name), default)
         check_share("dropout", self.dropout, "leave it out: 0")
         self.for_loop(1, 1e-3, 1e-3)  # which checks the rest
 
@@ -84,8 +83,8 @@ class PretrainConfig:
         return TrainConfig(
             epochs=rounds,
             patience=rounds,
-            learning_rate=self.learning_rate or rate,
-            head_learning_rate=self.head_learning_rate or head_rate,
+            learning_rate=rate if self.learning_rate is None else self.learning_rate,
+            head_learning_rate=head_rate if self.head_learning_rate is None else self.head_learning_rate,
             **{
                 name: getattr(self, name)
                 for name in ("max_tokens", "schedule", "warmup", "weight_decay", "clip", "seed", "device", "dtype")
