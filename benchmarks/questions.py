@@ -442,9 +442,8 @@ def decode_ours(dtype: str) -> Iterator[Any]:  # noqa: ARG001
     batches = [lay_out([[window]] * 50, range(50)) for _ in range(10)]
     starts, ends = windows_for_decoding()
     head = AnswerHead(2, 30).eval()
-    with torch.no_grad():
-        head.qa_outputs.weight.copy_(torch.eye(2))
-        head.qa_outputs.bias.zero_()
+    head.qa_outputs = torch.nn.Identity()  # the loop begins with scores too
+    torch.zeros(6_000_000)  # memory is kept from here on, as it is after an encoder
     vectors = [
         torch.from_numpy(np.stack([starts[k : k + 50].ravel(), ends[k : k + 50].ravel()], 1)).float()
         for k in range(0, 500, 50)

@@ -45,13 +45,16 @@ def head(longest: int = 5, *, several: bool = False) -> AnswerHead:
 
 @pytest.mark.parametrize("several", [False, True])
 @pytest.mark.parametrize("cells", [4_000_000, 40])
-def test_rows_are_those_of_a_plain_loop(cells: int, several: bool, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(("longest", "overlap"), [(5, 2), (1, 2), (3, 4), (6, 5), (40, 3)])
+def test_rows_are_those_of_a_plain_loop(
+    cells: int, several: bool, longest: int, overlap: int, monkeypatch: pytest.MonkeyPatch
+):
     """Two questions on 12 pieces in windows of 11, one on 4 pieces: the best owned pairs and the sum of all. With
     several answers, the best of each of the best starts, here of three."""
     monkeypatch.setattr(answers, "CELLS", cells)
     monkeypatch.setattr(answers, "MANY", 3)
-    batch = batch_of(windows(12, 11, 2, 0), windows(12, 11, 2, 1), windows(4, 11, 2, 2))
-    made, x = head(several=several), vectors(batch)
+    batch = batch_of(windows(12, 11, overlap, 0), windows(12, 11, overlap, 1), windows(4, 11, overlap, 2))
+    made, x = head(longest, several=several), vectors(batch)
     scores = made.qa_outputs(x).detach()
     table = made(x, batch, -math.inf)
     found: dict[int, dict[tuple[int, int], float]] = {}
@@ -66,7 +69,7 @@ def test_rows_are_those_of_a_plain_loop(cells: int, several: bool, monkeypatch: 
         none = float(scores[begin].sum())
         expected = {}
         for i in range(begin, end):
-            for j in range(i, min(end, i + 5)):
+            for j in range(i, min(end, i + longest)):
                 a, b = batch.pieces[i], batch.pieces[j]
                 if a >= 0 and b >= 0 and batch.low[window] < a + b <= batch.high[window]:
                     expected[a, b] = float(scores[i, 0] + scores[j, 1]) - none

@@ -6,9 +6,11 @@ as in the stock question-answering class, so that its weights load there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import reduce
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -22,7 +24,7 @@ KEPT = 20
 MANY = 60
 """The same where a question may have several answers."""
 CELLS = 4_000_000
-"""Pairs and positions that are looked at together."""
+"""Pairs that are looked at together."""
 _LARGEST = 1e30  # of scores: sums of some are still numbers
 
 
@@ -52,7 +54,7 @@ class AnswerHead(nn.Module):
         """
         scores = self.qa_outputs(vectors)
         found: list[tuple[Tensor, ...]] = []
-        for stretch in _stretches(batch, self.kept * self.longest):
+        for stretch in _stretches(batch, self.longest):
             found += self._rows(scores, batch, *stretch)
         window, first, last, logit = (torch.cat(column) for column in zip(*found, strict=True))
         unit = torch.from_numpy(batch.unit)[window]
@@ -91,74 +93,86 @@ class AnswerHead(nn.Module):
         The ends that a start may have stand in a row: a best pair begins at one of the starts with the best ends, and
         only the ends of those are looked at one by one. O(length log longest + KEPT longest) a window.
         """
-        device = scores.device
-        numbers = torch.from_numpy(batch.pieces[at : at + number * length]).view(number, length)
-        real, pieces = (numbers >= 0).to(device), numbers.to(device)
+        device, longest = scores.device, min(self.longest, length)
+        numbers = batch.pieces[at : at + number * length].astype(np.int32).reshape(number, length)
+        least, most = _reach(batch, slice(window, window + number), numbers, longest)
+        owning = (numbers >= 0) & (least < longest) & (most >= 0)
+        cut = torch.from_numpy(np.argwhere(owning & ((least > 0) | (most < longest - 1))).T).to(device)
+        real, owned = torch.from_numpy(numbers >= 0).to(device), torch.from_numpy(owning).to(device)
+        near, far = (torch.from_numpy(side).clamp(0, longest - 1).to(device) for side in (least, most))
         given = scores[at : at + number * length].float().view(number, length, 2)
         starts, ends = given.nan_to_num(-_LARGEST, _LARGEST, -_LARGEST).unbind(2)
         # what is no number finds nothing: in a piece's place it is improbable, in that of "none" it is certain
         none = given[:, :1].nan_to_num(_LARGEST, _LARGEST, -_LARGEST).sum(2)
-        starts, ends = (side.masked_fill(~real, -torch.inf) for side in (starts, ends))
-        mine = slice(window, window + number)
-        low, high = (torch.from_numpy(column[mine])[:, None].to(device) for column in (batch.low, batch.high))
-        skipped = (low + 1 - 2 * pieces).clamp(0, length)  # ends that are too near to be owned by this window
-        counts = ((high + 1 - 2 * pieces).clamp(0, self.longest) - skipped).clamp(min=0) * real
-        begins = torch.arange(length, device=device) + skipped
-        best_end, sums = over_ranges(ends, begins, counts)
+        starts, ends = starts.masked_fill(~owned, -torch.inf), ends.masked_fill(~real, -torch.inf)
+        ends = F.pad(ends, (0, longest), value=-torch.inf)
+        top = ends.amax(1, keepdim=True).clamp(min=-_LARGEST)
+        shares = (ends - top).clamp(min=-1000.0).double().exp_()
+        best_end = over_ranges(ends, longest, torch.maximum, (cut, near, far))
+        sums = over_ranges(shares, longest, torch.add, (cut, near, far)).log() + top
         chosen = (starts + best_end).topk(min(self.kept, length), dim=1).indices
-        steps = torch.arange(min(self.longest, length), device=device)
-        places = (begins.gather(1, chosen)[:, :, None] + steps).clamp(max=length)
-        there = F.pad(ends, (0, 1), value=-torch.inf).gather(1, places.flatten(1)).view_as(places)
+        there = ends.unfold(1, longest, 1)[torch.arange(number, device=device)[:, None], chosen]
+        if cut.numel():
+            steps = torch.arange(longest, device=device)
+            outside = (steps < near.gather(1, chosen)[:, :, None]) | (steps > far.gather(1, chosen)[:, :, None])
+            there = there.masked_fill(outside, -torch.inf)
         odds = (starts - none).gather(1, chosen)[:, :, None] + there
-        odds = odds.masked_fill(steps >= counts.gather(1, chosen)[:, :, None], -torch.inf)
         if self.several:  # one of each start, or the many ways to cut one answer would crowd out the others
             best, step = odds.max(2)
-            cells = torch.arange(best.shape[1], device=device) * len(steps) + step
+            cells = torch.arange(best.shape[1], device=device) * longest + step
         else:
             best, cells = odds.flatten(1).topk(min(self.kept, odds[0].numel()), dim=1)
-        start = chosen.gather(1, cells // len(steps))
-        first = pieces.gather(1, start)
-        last = first + skipped.gather(1, start) + cells % len(steps)  # a window's pieces are consecutive
-        rows, columns = (best > -torch.inf).nonzero(as_tuple=True)
-        yield tuple(
-            column.cpu() for column in (rows + window, first[rows, columns], last[rows, columns], best[rows, columns])
-        )
+        first = torch.from_numpy(numbers).to(device).gather(1, chosen.gather(1, cells // longest))
+        last = first + cells % longest  # a window's pieces are consecutive
+        found = best > -torch.inf
+        place = found.nonzero()[:, 0] + window
+        yield tuple(column.cpu() for column in (place, first[found].long(), last[found], best[found]))
         total = (starts + sums - none).logsumexp(1).float()
         nowhere = torch.full((number,), -1)
         yield torch.arange(window, window + number), nowhere, nowhere, total.cpu()
 
 
-def over_ranges(values: Tensor, begins: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
-    """Greatest value, and logarithm of the sum of exponentials (float64), of each row's ranges.
+def _reach(
+    batch: Batch, windows: slice, numbers: npt.NDArray[np.int32], longest: int
+) -> tuple[npt.NDArray[np.int32], ...]:
+    """From how many to how many pieces after its start a pair may end, by what its window owns; R x L each."""
+    low, high = (side[windows, None].astype(np.int32) for side in (batch.low, batch.high))
+    least, most = low + 1 - 2 * numbers, high - 2 * numbers
+    most[high[:, 0] >= 2 * numbers.max(1)] = longest  # no window after it owns any
+    return least, most
 
-    values: R x L. begins, counts: R x L; a range of no values has -inf twice, what stands beyond a row is -inf. Ranges
-    are put together from those of 1, 2, 4, ... values, which all begins share, so nothing is subtracted: the small
-    sums are as exact as the great ones. O(R L log max(counts)).
+
+def over_ranges(
+    values: Tensor, longest: int, join: Callable[[Tensor, Tensor], Tensor], cut: tuple[Tensor, Tensor, Tensor]
+) -> Tensor:
+    """R x L: the `longest` values from each place on, joined by an associative operation.
+
+    values: R x (L + longest), where those behind L change nothing. cut: 2 x C, places whose range is a part of that,
+    and R x L each, from which to which of the values it goes. Ranges are put together from those of 1, 2, 4, ...
+    values; so of sums nothing is subtracted, and the small ones are as exact as the great ones. O(R L log longest).
     """
-    most = values.amax(1, keepdim=True).clamp(min=torch.finfo(values.dtype).min)
-    greatest, sums = values, (values.double() - most).exp()
-    found, total = torch.full_like(greatest, -torch.inf), torch.zeros_like(sums)
-    size, longest = 1, int(counts.max())
+    (rows, columns), near, far = cut
+    begins, counts = columns + near[rows, columns], 1 + far[rows, columns] - near[rows, columns]
+    places, size, at = near.shape[1], 1, 0
+    whole, parts = [], []
     while size <= longest:
-        inside = begins.clamp(max=values.shape[1] - 1)
-        taken = (counts & size > 0) & (begins < values.shape[1])
-        found = torch.where(taken, torch.maximum(found, greatest.gather(1, inside)), found)
-        total = torch.where(taken, total + sums.gather(1, inside), total)
-        begins = begins + (counts & size)
-        greatest = torch.maximum(greatest, F.pad(greatest, (0, size), value=-torch.inf)[:, size:])
-        sums = sums + F.pad(sums, (0, size))[:, size:]
+        if longest & size:
+            whole.append(values[:, at : at + places])
+            at += size
+        if len(rows):
+            parts.append(values[rows, torch.where(counts & size > 0, begins, values.shape[1] - 1)])
+            begins = begins + (counts & size)
+        values = join(values[:, :-size], values[:, size:])
         size *= 2
-    return found, total.log() + most
+    found = reduce(join, whole)
+    return found.index_put((rows, columns), reduce(join, parts)) if parts else found
 
 
-def _stretches(batch: Batch, cells: int) -> Iterator[tuple[int, int, int, int]]:
-    """(position, window, number, length) of neighbouring windows of one length, few enough for memory.
-
-    cells: pairs of a window that are looked at together.
-    """
+def _stretches(batch: Batch, longest: int) -> Iterator[tuple[int, int, int, int]]:
+    """(position, window, number, length) of neighbouring windows of one length, with few enough pairs for memory."""
     at = window = 0
     for number, length in batch.runs:
-        most = max(1, CELLS // (length + cells))
+        most = max(1, CELLS // (length * (longest + 1)))
         for begin in range(0, number, most):
             some = min(most, number - begin)
             yield at + begin * length, window + begin, some, length

@@ -276,14 +276,10 @@ class QuestionAnswering(Task):
         mass = rows["logit"][~pairs] if not pairs.all() else odds
         starts, ends = pieces.starts[first], pieces.ends[last]
         chosen = self._chosen(document.text, starts, ends, odds, mass)
-        found = zip(
-            starts[chosen.indices].tolist(), ends[chosen.indices].tolist(), chosen.log_odds.tolist(), strict=True
-        )
-        if (
-            self.settings.unanswerable is None
-            and most == 1
-            and chosen.no_answer > max(chosen.log_odds, default=-np.inf)
-        ):
+        columns = starts[chosen.indices], ends[chosen.indices], chosen.log_odds
+        found = zip(*(column.tolist() for column in columns), strict=True)
+        beaten = chosen.no_answer > max(chosen.log_odds, default=-np.inf)
+        if self.settings.unanswerable is None and most == 1 and beaten:
             most = 0  # a foreign reader: nothing is known of its data, so "none" is one more candidate
         candidates = tuple(Candidate(a, b, ANSWER, z) for a, b, z in found)
         return Answers(candidates, chosen.no_answer, most, exclusive)

@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import pairwise
+from itertools import chain, pairwise, repeat
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
@@ -233,48 +233,36 @@ class RelationExtraction(Task):
         last = [run[1] for run in runs if run is not None]
         shown = [self._shown(span.label, role) for role, span in enumerate(pair)]
         room = self.settings.window - 2 - sum(len(before) + len(after) for before, after in shown)
-        stretches = _stretches(first, last, len(pieces), room)
-        ids: list[int] = [self.tokenizer.cls]
-        numbers: list[int] = [-1]
-        for place, (begin, end) in enumerate(stretches):
-            if place:
-                ids.append(self.tokenizer.sep)
-                numbers.append(-1)
-            self._write(ids, numbers, pieces, (begin, end), (first, last), shown)
-        ids.append(self.tokenizer.sep)
-        numbers.append(-1)
-        array = np.array(ids, dtype=np.int64)
-        return Window(array, np.zeros_like(array), np.array(numbers, dtype=np.int64), -1, 2 * len(pieces), unit)
+        rows = [(self.tokenizer.cls, -1)]
+        for stretch in _stretches(first, last, len(pieces), room):
+            self._write(rows, pieces, stretch, (first, last), shown)
+            rows.append((self.tokenizer.sep, -1))
+        ids, numbers = np.array(rows, dtype=np.int64).T.copy()
+        return Window(ids, np.zeros_like(ids), numbers, -1, 2 * len(pieces), unit)
 
     def _write(
         self,
-        ids: list[int],
-        numbers: list[int],
+        rows: list[tuple[int, int]],
         pieces: Pieces,
         stretch: tuple[int, int],
         runs: tuple[Sequence[int], Sequence[int]],
         shown: Sequence[tuple[list[int], list[int]]],
     ) -> None:
-        """The pieces of a stretch with what stands before and after the arguments that begin in it."""
-        begin, end = stretch
-        first, last = runs
-        inside = [
-            role for role in (0, 1) if begin <= first[role] < end and (HEAD_BEGINS, TAIL_BEGINS)[role] not in numbers
-        ]
+        """Ids and numbers of the pieces of a stretch, with what stands before and after the arguments that begin in it
+        and were not shown."""
+        (begin, end), (first, last), marks = stretch, runs, (HEAD_BEGINS, TAIL_BEGINS)
+        known = {number for _, number in rows}
+        inside = [role for role in (0, 1) if begin <= first[role] < end and marks[role] not in known]
         outer_first = sorted(inside, key=lambda role: (first[role], -last[role]))
         replaced = self.settings.arguments == "replaced"
         hidden = {k for role in inside for k in range(first[role], last[role] + 1)} if replaced else set()
         for piece in range(begin, end):
             for role in (role for role in outer_first if first[role] == piece):
-                mark = (HEAD_BEGINS, TAIL_BEGINS)[role]
-                ids += shown[role][0]
-                numbers += [mark] + [-1] * (len(shown[role][0]) - 1)
+                rows += zip(shown[role][0], chain([marks[role]], repeat(-1)), strict=False)
             if piece not in hidden:
-                ids.append(int(pieces.ids[piece]))
-                numbers.append(piece if pieces.starts[piece] < pieces.ends[piece] else -1)
+                rows.append((int(pieces.ids[piece]), piece if pieces.starts[piece] < pieces.ends[piece] else -1))
             for role in (role for role in reversed(outer_first) if min(last[role], end - 1) == piece):
-                ids += shown[role][1]
-                numbers += [-1] * len(shown[role][1])
+                rows += [(id, -1) for id in shown[role][1]]
 
     def _shown(self, label: str, role: int) -> tuple[list[int], list[int]]:
         """Pieces before and after an argument of this type in this role."""
