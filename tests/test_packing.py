@@ -101,7 +101,7 @@ def test_lay_out_by_hand():
     assert batch.cu_seqlens.tolist() == [0, 4, 8, 11]
     assert batch.lengths.tolist() == [4, 4, 3]
     assert batch.windows.tolist() == [0] * 4 + [1] * 4 + [2] * 3
-    assert batch.runs == [(2, 4), (1, 3)]
+    assert batch.runs == [(0, 0, 2, 4), (8, 2, 1, 3)]
     assert batch.positions.tolist() == [0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2]
     assert batch.ids.tolist() == [50, 51, 52, 53, 200, 201, 202, 203, 0, 1, 2]
     assert batch.pieces.tolist() == [-1, 5, 6, -1, -1, 20, 21, -1, -1, 0, -1]
@@ -127,8 +127,12 @@ def test_a_batch_is_consistent(groups: Groups, data: st.DataObject):
     assert batch.cu_seqlens[0] == 0
     assert batch.cu_seqlens[-1] == total
     assert batch.lengths.tolist() == sorted(batch.lengths.tolist(), reverse=True)
-    assert [length for number, length in batch.runs for _ in range(number)] == batch.lengths.tolist()
-    assert len({length for _, length in batch.runs}) == len(batch.runs)
+    assert [length for *_, number, length in batch.runs for _ in range(number)] == batch.lengths.tolist()
+    assert [window for _, window, number, _ in batch.runs for window in range(window, window + number)] == [
+        *range(len(batch.lengths))
+    ]
+    assert [at for at, *_ in batch.runs] == [batch.cu_seqlens[window] for _, window, *_ in batch.runs]
+    assert len({length for *_, length in batch.runs}) == len(batch.runs)
     assert (batch.positions == np.arange(total) - batch.cu_seqlens[batch.windows]).all()
     for n, member in enumerate(members):
         mine = np.flatnonzero(batch.groups == n)
@@ -143,4 +147,5 @@ def _cut(batch: Batch, k: int) -> list[int]:
 @pytest.mark.parametrize("lengths", [(3,), (3, 3, 3), (5, 4, 3)])
 def test_runs(lengths: tuple[int, ...]):
     runs = lay_out(grouped(*[(length,) for length in lengths]), range(len(lengths))).runs
-    assert runs == ([(len(lengths), 3)] if set(lengths) == {3} else [(1, 5), (1, 4), (1, 3)])
+    different = [(0, 0, 1, 5), (5, 1, 1, 4), (9, 2, 1, 3)]
+    assert runs == ([(0, 0, len(lengths), 3)] if set(lengths) == {3} else different)

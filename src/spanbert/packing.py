@@ -71,12 +71,12 @@ class Batch:
         return np.append(real, 0), np.searchsorted(real, self.cu_seqlens)
 
     @property
-    def runs(self) -> list[tuple[int, int]]:
-        """(number, length) of each run of neighbouring windows of one length, in order."""
+    def runs(self) -> list[tuple[int, int, int, int]]:
+        """(first position, first window, number, length) of each run of neighbours of one length, in order."""
         lengths = self.lengths
         edges = np.flatnonzero(np.diff(lengths, prepend=-1))
-        numbers = np.diff(edges, append=len(lengths))
-        return list(zip(numbers.tolist(), lengths[edges].tolist(), strict=True))
+        columns = self.cu_seqlens[edges], edges, np.diff(edges, append=len(lengths)), lengths[edges]
+        return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
 def longest_first(groups: Groups, budget: int) -> list[list[int]]:

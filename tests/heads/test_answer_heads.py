@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
@@ -95,14 +96,30 @@ def test_scores_that_are_no_numbers_leave_the_others_in_order(value: float, colu
     broken[len(QUESTION.before) + 2, column] = value
     made.qa_outputs.forward = lambda _: broken  # type: ignore[method-assign]
     table = made(x, batch, -math.inf)
-    rows = list(zip(*(table[name].tolist() for name in ("first", "last", "logit")), strict=True))
-    assert all(map(math.isfinite, (logit for *_, logit in rows)))
+
+    def best(rows: Mapping[str, torch.Tensor]) -> list[tuple[int, int]]:
+        order = rows["logit"].argsort(descending=True)
+        pairs = zip(rows["first"][order].tolist(), rows["last"][order].tolist(), strict=True)
+        return [pair for pair in pairs if pair[0] >= 0 and pair[column] != 2][:5]
+
+    assert table["logit"].isfinite().all()
     if value < 0 or math.isnan(value):
-        sound = [(a, b) for a, b, _ in rows if a >= 0 and (a, b)[column] != 2]
         made.qa_outputs.forward = lambda _: scores  # type: ignore[method-assign]
-        before = made(x, batch, -math.inf)
-        pairs = zip(before["first"].tolist(), before["last"].tolist(), strict=True)
-        assert sound[:5] == [(a, b) for a, b in pairs if a >= 0 and (a, b)[column] != 2][:5]
+        assert best(table) == best(made(x, batch, -math.inf))
+
+
+def test_the_sum_is_exact_where_the_best_end_has_no_start():
+    """The first piece is the best end by 200, and no start but an improbable one stands before it."""
+    batch = batch_of(windows(8, 20, 2))
+    scores = torch.zeros(len(batch.ids), 2)
+    begin = len(QUESTION.before)
+    scores[begin, 0] = -300.0
+    scores[begin + 1 : begin + 8, 1] = -200.0
+    made = head()
+    made.qa_outputs.forward = lambda _: scores  # type: ignore[method-assign]
+    table = made(vectors(batch), batch, -math.inf)
+    pairs = sum(min(5, 8 - first) - sum(last == 3 for last in range(first, first + 5)) for first in (1, 2, 4, 5, 6, 7))
+    assert table["logit"][table["first"] < 0].item() == pytest.approx(math.log(pairs) - 200.0, abs=1e-4)
 
 
 def test_nothing_is_found_where_no_score_is_a_number():

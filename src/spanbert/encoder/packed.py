@@ -89,12 +89,12 @@ class Layer(nn.Module):
 def run_by_run(batch: Batch) -> Attention:
     """One call per run of windows of equal length. Rows after the last window only fill up."""
     runs = batch.runs
-    sizes = [number * length for number, length in runs]
+    sizes = [number * length for _, _, number, length in runs]
 
     def attention(qkv: Tensor, heads: int) -> Tensor:
         *parts, filling = torch.split(qkv, [*sizes, len(qkv) - sum(sizes)])
         outputs = []
-        for part, (number, length) in zip(parts, runs, strict=True):
+        for part, (_, _, number, length) in zip(parts, runs, strict=True):
             q, k, v = part.view(number, length, 3, heads, -1).permute(2, 0, 3, 1, 4)
             outputs.append(_attention(q, k, v).transpose(1, 2).reshape(number * length, -1))
         return torch.cat([*outputs, filling[:, : qkv.shape[1] // 3]])

@@ -19,7 +19,7 @@ from .kinds import KINDS
 
 PACKED = "spanbert_packed"
 _WASTE = 0.08  # share of padding in a batch at most
-_RUNS: ContextVar[list[tuple[int, int]]] = ContextVar("runs")
+_RUNS: ContextVar[list[tuple[int, int, int, int]]] = ContextVar("runs")
 
 
 @dataclass(frozen=True)
@@ -117,9 +117,8 @@ def packed_attention(
     `sliding_window` w: positions see those less than w away.
     """
     outputs = []
-    first = 0
-    for number, length in _RUNS.get():
-        part = slice(first, first := first + number * length)
+    for at, _, number, length in _RUNS.get():
+        part = slice(at, at + number * length)
         q, k, v = (x[0, :, part].view(-1, number, length, x.shape[-1]).transpose(0, 1) for x in (query, key, value))
         near = _near(length, sliding_window, query.device) if sliding_window and length > sliding_window else None
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=near, scale=scaling)

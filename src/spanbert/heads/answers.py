@@ -6,13 +6,13 @@ as in the stock question-answering class, so that its weights load there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
 
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
+from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor, nn
 
 from ..packing import Batch
@@ -25,6 +25,7 @@ MANY = 60
 """The same where a question may have several answers."""
 CELLS = 4_000_000
 """Pairs that are looked at together."""
+FloatArray = npt.NDArray[np.floating]
 _LARGEST = 1e30  # of scores: sums of some are still numbers
 
 
@@ -52,13 +53,16 @@ class AnswerHead(nn.Module):
         logit: s_i + e_j - s_0 - e_0. One row more for each window, with first = last = -1: the logarithm of the sum
         of the odds of all the pairs that it owns.
         """
-        scores = self.qa_outputs(vectors)
-        found: list[tuple[Tensor, ...]] = []
-        for stretch in _stretches(batch, self.longest):
-            found += self._rows(scores, batch, *stretch)
-        window, first, last, logit = (torch.cat(column) for column in zip(*found, strict=True))
-        unit = torch.from_numpy(batch.unit)[window]
-        return {"window": window, "unit": unit, "first": first, "last": last, "logit": logit}
+        scores = self.qa_outputs(vectors).detach().float().cpu().numpy()
+        found: list[tuple[np.ndarray, ...]] = []
+        for at, window, number, length in batch.runs:
+            most = max(1, CELLS // (length * (self.longest + 1)))
+            for begin in range(0, number, most):
+                some = min(most, number - begin)
+                found += self._rows(scores, batch, at + begin * length, window + begin, some, length)
+        columns = (torch.from_numpy(np.concatenate(column)) for column in zip(*found, strict=True))
+        rows = dict(zip(("window", "first", "last", "logit"), columns, strict=True))
+        return {**rows, "unit": torch.from_numpy(batch.unit)[rows["window"]]}
 
     def loss(self, vectors: Tensor, batch: Batch, targets: Sequence[AnswerTargets]) -> Mapping[str, Tensor]:
         """-log of the probability that start and end are those of any of the answers, summed over windows. Where there
@@ -74,10 +78,9 @@ class AnswerHead(nn.Module):
         prior = np.where(batch.pieces >= 0, np.float32(0.0), np.float32(-_LARGEST))
         prior[begins] = -np.log(thinned)
         scores = scores + torch.from_numpy(prior).to(vectors.device)[:, None]
-        parts, at = [], 0
-        for number, length in batch.runs:
+        parts = []
+        for at, _, number, length in batch.runs:
             parts.append(scores[at : at + number * length].view(number, length, 2).log_softmax(1).flatten(0, 1))
-            at += number * length
         starts, ends = torch.cat(parts).unbind(1)
         places, counted = (torch.from_numpy(array).to(vectors.device) for array in _places(batch, targets))
         pairs = (starts[places[..., 0]] + ends[places[..., 1]]).masked_fill(~counted, -torch.inf)
@@ -86,98 +89,106 @@ class AnswerHead(nn.Module):
         return {"answers": -pairs.logsumexp(1).sum()}
 
     def _rows(
-        self, scores: Tensor, batch: Batch, at: int, window: int, number: int, length: int
-    ) -> Iterator[tuple[Tensor, ...]]:
-        """Of `number` windows of one length that begin at a position: the best pairs, then the sums.
+        self, scores: FloatArray, batch: Batch, at: int, window: int, number: int, length: int
+    ) -> Iterator[tuple[np.ndarray, ...]]:
+        """Of `number` windows of one length that begin at a position: the best pairs in no order, then the sums.
 
         The ends that a start may have stand in a row: a best pair begins at one of the starts with the best ends, and
         only the ends of those are looked at one by one. O(length log longest + KEPT longest) a window.
         """
-        device, longest = scores.device, min(self.longest, length)
+        longest = min(self.longest, length)
         numbers = batch.pieces[at : at + number * length].astype(np.int32).reshape(number, length)
-        least, most = _reach(batch, slice(window, window + number), numbers, longest)
-        owning = (numbers >= 0) & (least < longest) & (most >= 0)
-        cut = torch.from_numpy(np.argwhere(owning & ((least > 0) | (most < longest - 1))).T).to(device)
-        real, owned = torch.from_numpy(numbers >= 0).to(device), torch.from_numpy(owning).to(device)
-        near, far = (torch.from_numpy(side).clamp(0, longest - 1).to(device) for side in (least, most))
-        given = scores[at : at + number * length].float().view(number, length, 2)
-        starts, ends = given.nan_to_num(-_LARGEST, _LARGEST, -_LARGEST).unbind(2)
-        # what is no number finds nothing: in a piece's place it is improbable, in that of "none" it is certain
-        none = given[:, :1].nan_to_num(_LARGEST, _LARGEST, -_LARGEST).sum(2)
-        starts, ends = starts.masked_fill(~owned, -torch.inf), ends.masked_fill(~real, -torch.inf)
-        ends = F.pad(ends, (0, longest), value=-torch.inf)
-        top = ends.amax(1, keepdim=True).clamp(min=-_LARGEST)
-        shares = (ends - top).clamp(min=-1000.0).double().exp_()
-        best_end = over_ranges(ends, longest, torch.maximum, (cut, near, far))
-        sums = over_ranges(shares, longest, torch.add, (cut, near, far)).log() + top
-        chosen = (starts + best_end).topk(min(self.kept, length), dim=1).indices
-        there = ends.unfold(1, longest, 1)[torch.arange(number, device=device)[:, None], chosen]
-        if cut.numel():
-            steps = torch.arange(longest, device=device)
-            outside = (steps < near.gather(1, chosen)[:, :, None]) | (steps > far.gather(1, chosen)[:, :, None])
-            there = there.masked_fill(outside, -torch.inf)
-        odds = (starts - none).gather(1, chosen)[:, :, None] + there
+        low, high = (side[window : window + number, None] for side in (batch.low, batch.high))
+        owning, cut = _owned(numbers, low, high, longest)
+        given = scores[at : at + number * length].reshape(number, length, 2)
+        none = given[:, :1]
+        if not np.isfinite(given).all():
+            # what is no number finds nothing: in a piece's place it is improbable, in that of "none" it is certain
+            none = np.nan_to_num(none, nan=_LARGEST, posinf=_LARGEST, neginf=-_LARGEST)
+            given = np.nan_to_num(given, nan=-_LARGEST, posinf=_LARGEST, neginf=-_LARGEST)
+        starts = given[..., 0] - none.sum(2)
+        np.copyto(starts, -np.inf, where=~owning)
+        ends = np.full((number, length + longest), -np.inf, dtype=np.float32)
+        np.copyto(ends[:, :length], given[..., 1], where=numbers >= 0)
+        rows = np.arange(number)[:, None]
+        chosen = _greatest(starts + over_ranges(ends, longest, np.maximum, cut), self.kept)
+        odds = starts[rows, chosen][:, :, None] + sliding_window_view(ends, longest, 1)[rows, chosen]
+        if len(cut[0]):
+            middle = 2 * numbers[rows, chosen][:, :, None] + np.arange(longest)
+            odds[(middle <= low[:, :, None]) | (middle > high[:, :, None])] = -np.inf
         if self.several:  # one of each start, or the many ways to cut one answer would crowd out the others
-            best, step = odds.max(2)
-            cells = torch.arange(best.shape[1], device=device) * longest + step
+            cells = odds.argmax(2) + np.arange(chosen.shape[1]) * longest
         else:
-            best, cells = odds.flatten(1).topk(min(self.kept, odds[0].numel()), dim=1)
-        first = torch.from_numpy(numbers).to(device).gather(1, chosen.gather(1, cells // longest))
+            cells = _greatest(odds.reshape(number, -1), self.kept)
+        best = odds.reshape(number, -1)[rows, cells]
+        first = numbers[rows, chosen[rows, cells // longest]].astype(np.int64)
         last = first + cells % longest  # a window's pieces are consecutive
-        found = best > -torch.inf
-        place = found.nonzero()[:, 0] + window
-        yield tuple(column.cpu() for column in (place, first[found].long(), last[found], best[found]))
-        total = (starts + sums - none).logsumexp(1).float()
-        nowhere = torch.full((number,), -1)
-        yield torch.arange(window, window + number), nowhere, nowhere, total.cpu()
+        found = best > -np.inf
+        yield np.nonzero(found)[0] + window, first[found], last[found], best[found]
+        yield np.arange(window, window + number), *np.full((2, number), -1), _total(starts, ends, longest, cut)
 
 
-def _reach(
-    batch: Batch, windows: slice, numbers: npt.NDArray[np.int32], longest: int
-) -> tuple[npt.NDArray[np.int32], ...]:
-    """From how many to how many pieces after its start a pair may end, by what its window owns; R x L each."""
-    low, high = (side[windows, None].astype(np.int32) for side in (batch.low, batch.high))
-    least, most = low + 1 - 2 * numbers, high - 2 * numbers
-    most[high[:, 0] >= 2 * numbers.max(1)] = longest  # no window after it owns any
-    return least, most
+def _owned(
+    numbers: npt.NDArray[np.int32], low: IntArray, high: IntArray, longest: int
+) -> tuple[npt.NDArray[np.bool_], tuple[IntArray, ...]]:
+    """R x L, where a pair may start that the window owns; and of the starts that may not have all of the `longest`
+    pieces from there on as their end row, column, the first that they may have, and how many."""
+    last = high >= 2 * numbers.max(1, keepdims=True)  # no window after it owns any
+    if last.all() and (low < 0).all():
+        return numbers >= 0, (np.zeros(0, dtype=np.int64),) * 4
+    near = (low + 1 - 2 * numbers).clip(0)
+    far = np.where(last, longest - 1, high - 2 * numbers).clip(max=longest - 1)
+    owning = (numbers >= 0) & (near <= far)
+    rows, columns = np.nonzero(owning & (far - near < longest - 1))
+    first = near[rows, columns]
+    return owning, (rows, columns, columns + first, far[rows, columns] - first + 1)
 
 
-def over_ranges(
-    values: Tensor, longest: int, join: Callable[[Tensor, Tensor], Tensor], cut: tuple[Tensor, Tensor, Tensor]
-) -> Tensor:
+def _greatest(values: FloatArray, count: int) -> IntArray:
+    """R x count, or as many as there are: where the greatest values of each row stand, in no order."""
+    count = min(count, values.shape[1])
+    places = np.flatnonzero(values >= np.partition(values, -count, 1)[:, -count, None])
+    if len(places) != count * len(values):  # some are equal; else argpartition would take twice as long
+        places = np.argpartition(values, -count, 1)[:, -count:]
+    found: IntArray = places.reshape(-1, count) % values.shape[1]
+    return found
+
+
+def _total(starts: FloatArray, ends: FloatArray, longest: int, cut: tuple[IntArray, ...]) -> FloatArray:
+    """R: the logarithm of the sum of the odds of the pairs. Single precision holds what is 87 below the greatest."""
+    top = np.maximum(ends.max(1, keepdims=True), -_LARGEST)
+    deep = ((ends < top - 80) & (ends > -np.inf)).any()
+    with np.errstate(divide="ignore"):  # nothing has no odds
+        shares = np.exp(ends - top, dtype=np.float64 if deep else np.float32)
+        odds = starts + np.log(over_ranges(shares, longest, np.add, cut))
+        best = np.maximum(odds.max(1, keepdims=True), -_LARGEST)
+        total: FloatArray = np.log(np.exp(odds - best).sum(1)) + (best + top)[:, 0]
+    return total.astype(np.float32)
+
+
+def over_ranges(values: FloatArray, longest: int, join: np.ufunc, cut: tuple[IntArray, ...]) -> FloatArray:
     """R x L: the `longest` values from each place on, joined by an associative operation.
 
-    values: R x (L + longest), where those behind L change nothing. cut: 2 x C, places whose range is a part of that,
-    and R x L each, from which to which of the values it goes. Ranges are put together from those of 1, 2, 4, ...
-    values; so of sums nothing is subtracted, and the small ones are as exact as the great ones. O(R L log longest).
+    values: R x (L + longest), where those behind L change nothing. cut: row and column of places whose range is a part
+    of that, where it begins, how many values it has. Ranges are put together from those of 1, 2, 4, ... values; so of
+    sums nothing is subtracted, and the small ones are as exact as the great ones. O(R L log longest).
     """
-    (rows, columns), near, far = cut
-    begins, counts = columns + near[rows, columns], 1 + far[rows, columns] - near[rows, columns]
-    places, size, at = near.shape[1], 1, 0
+    places, size, at = values.shape[1] - longest, 1, 0
     whole, parts = [], []
+    rows, columns, begins, counts = cut
     while size <= longest:
         if longest & size:
             whole.append(values[:, at : at + places])
             at += size
         if len(rows):
-            parts.append(values[rows, torch.where(counts & size > 0, begins, values.shape[1] - 1)])
+            parts.append(values[rows, np.where(counts & size > 0, begins, values.shape[1] - 1)])
             begins = begins + (counts & size)
         values = join(values[:, :-size], values[:, size:])
         size *= 2
-    found = reduce(join, whole)
-    return found.index_put((rows, columns), reduce(join, parts)) if parts else found
-
-
-def _stretches(batch: Batch, longest: int) -> Iterator[tuple[int, int, int, int]]:
-    """(position, window, number, length) of neighbouring windows of one length, with few enough pairs for memory."""
-    at = window = 0
-    for number, length in batch.runs:
-        most = max(1, CELLS // (length * (longest + 1)))
-        for begin in range(0, number, most):
-            some = min(most, number - begin)
-            yield at + begin * length, window + begin, some, length
-        at += number * length
-        window += number
+    found: FloatArray = reduce(join, whole[1:], whole[0].copy())
+    if parts:
+        found[rows, columns] = reduce(join, parts)
+    return found
 
 
 def _places(batch: Batch, targets: Sequence[AnswerTargets]) -> tuple[IntArray, np.ndarray]:

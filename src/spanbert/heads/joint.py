@@ -148,11 +148,10 @@ class JointHead(nn.Module):
     def _sums(self, vectors: Tensor, batch: Batch) -> Tensor:
         """T + W rows: what the pieces of a window before a position say together, one row more than it has pieces; by
         window, so that no window depends on what else is in the batch."""
-        said, at, parts = self.between(vectors), 0, []
-        for number, length in batch.runs:
+        said, parts = self.between(vectors), []
+        for at, _, number, length in batch.runs:
             run = said[at : at + number * length].view(number, length, -1)
             parts.append(F.pad(run.cumsum(1), (0, 0, 1, 0)).flatten(0, 1))
-            at += number * length
         return torch.cat(parts).view(-1, 2, self.labels)
 
     def _block(
@@ -212,20 +211,15 @@ def _owned(batch: Batch, window: Tensor, middle: Tensor) -> Tensor:
 
 def _taught(batch: Batch, targets: Sequence[JointTargets], found: Mapping[str, IntArray]) -> dict[str, IntArray]:
     """Columns window, first, last, label: gold spans of every window, then the most probable others found there."""
-    columns: list[tuple[int, int, int, int]] = []
+    names = ("window", "first", "last", "label")
     best = np.argsort(-found["logit"], kind="stable")
-    by_window: dict[int, list[int]] = {}
-    for row in best.tolist():
-        by_window.setdefault(int(found["window"][row]), []).append(row)
+    by_window: dict[int, list[tuple[int, int, int]]] = {}
+    for window, *span in zip(*(found[name][best].tolist() for name in names), strict=True):
+        by_window.setdefault(window, []).append((span[0], span[1], span[2]))
+    columns: list[tuple[int, int, int, int]] = []
     for window, gold in _gold(batch, targets):
-        known = dict.fromkeys(gold)
-        for row in by_window.get(window, ()):
-            if len(known) >= MOST:
-                break
-            known.setdefault((int(found["first"][row]), int(found["last"][row]), int(found["label"][row])))
-        columns += [(window, *span) for span in known]
-    rows = np.array(columns, dtype=np.int64).reshape(-1, 4)
-    return dict(zip(("window", "first", "last", "label"), rows.T, strict=True))
+        columns += [(window, *span) for span in list(dict.fromkeys([*gold, *by_window.get(window, ())]))[:MOST]]
+    return dict(zip(names, np.array(columns, dtype=np.int64).reshape(-1, 4).T, strict=True))
 
 
 def _gold(batch: Batch, targets: Sequence[JointTargets]) -> Iterator[tuple[int, list[tuple[int, int, int]]]]:

@@ -116,8 +116,7 @@ class PairHead(nn.Module):
         return _Terms(first, last, first_bias, last_bias, inside)
 
     def _blocks(self, batch: Batch) -> Iterator[_Block]:
-        at = window = 0
-        for number, length in batch.runs:
+        for at, window, number, length in batch.runs:
             row = max(length, self.size) * self.labels  # numbers of a row, or of the view it is made from
             most = max(1, CELLS // (length * row))
             for begin in range(0, number, most):
@@ -126,8 +125,6 @@ class PairHead(nn.Module):
                 for top in range(0, length, rows):
                     bottom = min(length, top + rows)
                     yield _Block(at + begin * length, window + begin, some, length, top, bottom)
-            at += number * length
-            window += number
 
     def _logits(self, block: _Block, *terms: Tensor) -> Tensor:
         """n x rows x C x columns: columns last, so that every term below runs along memory."""
