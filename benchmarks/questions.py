@@ -2,7 +2,7 @@
 
     python -m benchmarks.questions run [SET ...]       # train and answer the test part; what is there is not run again
     python -m benchmarks.questions report              # the tables of benchmarks/README.md
-    python -m benchmarks.questions speed [--rounds 5]  # training, answering and decoding, in turn
+    python -m benchmarks.questions speed [--rounds 5] [--kinds decoding]   # training, answering and decoding, in turn
 
 Same encoder (that of `make demo`), epochs, positions a step, warm-up and decay; precision bf16 on both sides where the
 processor computes it natively. SQuAD 1.1: training and held-out paragraphs from articles of its training part, test
@@ -41,6 +41,11 @@ HELD_OUT, TEST, MAX_TOKENS = 400, 1500, 2048
 SPEED_DOCUMENTS = 100
 SYSTEMS = ("stock", "ends", "pairs", "shipped")
 """`shipped`: starts and ends over the encoder that the package brings along."""
+KINDS = {
+    "decoding": (("decode_ours", "decode_loops"), "windows_per_second"),
+    "answering": (("answer_ours", "answer_padded"), "questions_per_second"),
+    "training": (("train_ours", "train_stock_same", "train_stock_8"), "pieces_per_second"),
+}
 RATES, SEEDS, CHOSEN_ON = (5e-5, 1e-4, 2e-4), 3, "v1-1024"
 
 
@@ -68,12 +73,13 @@ def main() -> None:
     parser.add_argument("sets", nargs="*", metavar="SET", help="all, unless named")
     parser.add_argument("--systems", nargs="*", choices=SYSTEMS, default=["stock", "ends"])
     parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--kinds", nargs="*", choices=KINDS, default=list(KINDS), help="of speed")
     parser.add_argument("--dtype", help="only this one of the precisions that the machine computes natively")
     parser.add_argument("--busy", action="store_true", help="measure beside other work")
     options = parser.parse_args()
     sets = options.sets or list(SETS)
     if options.verb == "speed":
-        speed(options.rounds, options.dtype)
+        speed(options.rounds, options.dtype, options.kinds)
     elif options.verb == "report":
         report(sets, options.systems)
     else:
@@ -294,17 +300,13 @@ def calibration(sets: Sequence[str]) -> None:
             print(f"| {name} | {len(p):,} | {ece(p, r):.3f} | {corrected_ece(p, r):.3f} |")
 
 
-def speed(rounds: int, only: str | None) -> None:
+def speed(rounds: int, only: str | None, kinds: Sequence[str]) -> None:
     facts = machine()
-    pairs = {
-        "decoding": (("decode_ours", "decode_loops"), "windows_per_second"),
-        "answering": (("answer_ours", "answer_padded"), "questions_per_second"),
-        "training": (("train_ours", "train_stock_same", "train_stock_8"), "pieces_per_second"),
-    }
     chosen = [dtype for dtype in dtypes(facts) if only in (None, dtype)]
     for dtype in chosen:
-        for kind, (names, unit) in pairs.items():
-            if kind == "decoding" and dtype != chosen[0]:  # it computes in float64, whatever the encoder does
+        for kind in kinds:
+            names, unit = KINDS[kind]
+            if kind == "decoding" and dtype != chosen[0]:  # it computes in its own precision, whatever the encoder does
                 continue
             listed = [*names, *(["train_stock_8_fp32"] if kind == "training" and dtype != "float32" else [])]
             listed += ["answer_padded_fp32"] if kind == "answering" and dtype != "float32" else []
@@ -443,7 +445,6 @@ def decode_ours(dtype: str) -> Iterator[Any]:  # noqa: ARG001
     starts, ends = windows_for_decoding()
     head = AnswerHead(2, 30).eval()
     head.qa_outputs = torch.nn.Identity()  # the loop begins with scores too
-    torch.zeros(6_000_000)  # memory is kept from here on, as it is after an encoder
     vectors = [
         torch.from_numpy(np.stack([starts[k : k + 50].ravel(), ends[k : k + 50].ravel()], 1)).float()
         for k in range(0, 500, 50)
