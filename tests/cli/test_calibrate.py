@@ -235,3 +235,9 @@ def test_a_refused_requirement_says_nothing_of_a_calibration(program: Program, m
     """Nothing was saved of it."""
     done = program("calibrate", "--model", model, "--data", held_out, "--require", "precision>=0.999")
     assert done.returncode == 3 and "fits best" not in done.stderr
+
+
+def test_a_model_of_the_package_needs_a_folder_to_write_to(program: Program):
+    done = program("calibrate", "--model", "spanbert-ner", "--require", "precision>=0.8")
+    assert done.returncode == 2
+    assert "give one with --output" in done.stderr

@@ -138,3 +138,15 @@ def test_it_needs_no_torch(toy_files: Path, tiny_encoder: Path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "0 []"
+
+
+def test_answers_count_among_what_can_be_learnt(program: Program, tiny_encoder: Path, tmp_path: Path):
+    text = "Anna of Paris ran. " * 3
+    answers = [{"start": 1, "end": 3}, {"start": 0, "end": 4}]
+    questions = [{"id": f"q{k}", "question": "Who?", "answers": [answer]} for k, answer in enumerate(answers)]
+    (tmp_path / "q.jsonl").write_text(json.dumps({"id": "a", "text": text, "questions": questions}) + "\n")
+    check = ("data", "check", "--train", tmp_path / "q.jsonl", "--base-model", tiny_encoder)
+    assert json.loads(program(*check, "--json").stdout)["unreachable"]["share"] <= 1.0
+    done = program(*check, "--window", "3")
+    assert done.returncode == 2
+    assert "a window of 3" in done.stderr

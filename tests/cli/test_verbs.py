@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -375,3 +376,38 @@ def test_a_vocabulary_does_not_overwrite(program: Program, texts: Path, tmp_path
     done = program("vocabulary", "--corpus", texts, "--output", tmp_path)
     assert done.returncode == 2 and "is taken" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_nothing_that_is_read_is_overwritten(program: Program, trained: Path, tmp_path: Path):
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    text, home = folder / "a.txt", str(tmp_path)
+    text.write_text("Anna ran.")
+    (folder / "a.ann").write_text("")
+    pairs = [(folder, text), (folder / "a.ann", text), ("~/texts/a.txt", "~/texts/a.txt")]
+    for source, output in pairs:
+        for verb in (("predict",), ("select", "--budget", "1")):
+            done = program(*verb, "--model", trained, "--input", source, "--output", output, HOME=home)
+            assert done.returncode == 2
+            assert "is read and would be written" in done.stderr
+    assert text.read_text() == "Anna ran."
+
+
+def test_what_was_given_is_not_counted_as_found(program: Program, trained: Path, tmp_path: Path):
+    question = {"id": "q", "question": "Who?", "answers": [{"start": 0, "end": 4}]}
+    record = {"id": "a", "text": "Anna ran.", "spans": [], "questions": [question]}
+    (tmp_path / "a.jsonl").write_text(json.dumps(record) + "\n")
+    done = program("predict", "--model", trained, "--input", tmp_path / "a.jsonl", "--threshold", "1")
+    assert "found 0 spans" in done.stderr
+    assert "answered" not in done.stderr
+
+
+def test_a_name_that_is_not_utf8(program: Program, trained: Path, toy_files: Path, tmp_path: Path):
+    path = os.fsdecode(os.fsencode(str(tmp_path)) + b"/caf\xe9.jsonl")
+    shutil.copy(toy_files / "dev.jsonl", path)
+    done = program("evaluate", "--model", trained, "--data", path, "--report", tmp_path / "report")
+    assert done.returncode == 0, done.stderr
+    Path(path).write_text('{"text": "Anna ran."}\n')
+    checked = program("data", "check", "--train", path, "--json")
+    assert "Traceback" not in checked.stderr
+    assert json.loads(checked.stdout)

@@ -7,10 +7,12 @@ import gzip
 import io
 import json
 import lzma
+import os
 import sys
+import threading
 import unicodedata
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,7 +23,7 @@ from hypothesis import strategies as st
 
 from spanbert.documents import Coverage, Document, Relation, Span
 from spanbert.errors import DataError, UsageError
-from spanbert.formats import FORMATS, Reading, ReadReport, format_named, read_documents, write_documents
+from spanbert.formats import FORMATS, Reading, ReadReport, format_named, read_documents, sources, write_documents
 from spanbert.formats import report as report_module
 from spanbert.formats.composed import composed
 from spanbert.formats.sinks import ODD_IDS
@@ -440,3 +442,107 @@ def test_the_home_folder_has_its_short_name(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("HOME", str(tmp_path))
     write_documents([Document("a", "x")], "~/out.jsonl")
     assert [document.text for document in read_documents("~/out.jsonl")] == ["x"]
+
+
+def fill(pipe: int, content: bytes) -> None:
+    with os.fdopen(pipe, "wb") as stream:
+        stream.write(content)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the pipe is closed by two
+def test_an_archive_through_a_pipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipe cannot tell how much of it was read; the suspicion of a bomb needs that."""
+    monkeypatch.setattr(sources, "_UNSUSPECTED", 100)
+    lines = "".join(LINE.replace('"a"', f'"{number}"') for number in range(50))
+    for content, count in ((lines, 50), (LINE + "\n" * 10_000_000, None)):
+        receiving, sending = os.pipe()
+        packed = gzip.compress(content.encode())
+        writer = threading.Thread(target=fill, args=(sending, packed))
+        writer.start()
+        with os.fdopen(receiving, "rb") as stream:
+            monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=stream))
+            if count is None:
+                assert fault("-").found == "the archive unpacks to more than 200 times its size"
+            else:
+                assert len(list(read_documents("-"))) == count
+        writer.join()
+
+
+def test_a_pipe_that_has_a_path_is_written_to(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    found: list[bytes] = []
+    reader = threading.Thread(target=lambda: found.append(pipe.read_bytes()))
+    reader.start()
+    write_documents([Document("a", "Paris")], pipe)
+    reader.join()
+    assert b"Paris" in found[0]
+    assert pipe.is_fifo()
+
+
+@pytest.mark.parametrize("output_format", ["brat", "text"])
+def test_a_folder_is_written_whole_or_not_at_all(tmp_path: Path, output_format: str) -> None:
+    def broken() -> Iterator[Document]:
+        yield Document("a", "Paris")
+        raise DataError("a line that was cut off", "a whole one", "mend it")
+
+    for output in (tmp_path / "new", tmp_path / "deeper" / "new"):
+        with pytest.raises(DataError) as caught:
+            write_documents(broken(), output, output_format)
+        assert not caught.value.place  # what could not be read is not at fault where it is written
+        assert not output.exists()
+        write_documents([Document("a", "Paris")], output, output_format)
+        assert (output / "a.txt").read_text() == "Paris"
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    place = empty.stat().st_ino
+    write_documents([Document("a", "Paris")], empty, output_format)
+    assert empty.stat().st_ino == place
+
+
+def test_ids_of_one_file_are_not_excused_by_its_name(tmp_path: Path) -> None:
+    """Two lines of one file share an id that begins with the file's name: no other file has it."""
+    (tmp_path / "n.jsonl").write_text(LINE.replace('"a"', '"n-1"') * 2)
+    assert "second document of this id" in fault(tmp_path / "n.jsonl").found
+
+
+def test_a_file_that_is_named_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = file(tmp_path, "x.conll", CONLL)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="read already"):
+        list(read_documents([path, "x.conll"]))
+
+
+def test_a_text_without_an_id_in_two_files(tmp_path: Path) -> None:
+    line = '{"text": "Hello Anna"}\n'
+    report = ReadReport()
+    found = list(read_documents([file(tmp_path, "m.jsonl", line), file(tmp_path, "n.jsonl", line)], report=report))
+    assert len({document.id for document in found}) == 2
+    assert found[1].id == f"n-{found[0].id}"
+
+
+def test_a_name_that_is_nobodys_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an office program leaves beside a document that is open."""
+    monkeypatch.chdir(tmp_path)
+    file(tmp_path, "~$report.jsonl", LINE)
+    (document,) = read_documents("~$report.jsonl")
+    write_documents([document], "~$copy.jsonl")
+    assert (tmp_path / "~$copy.jsonl").exists()
+
+
+def test_without_standard_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    monkeypatch.setattr(sys, "stdout", None)
+    with pytest.raises(UsageError, match="standard input is closed"):
+        list(read_documents("-"))
+    with pytest.raises(UsageError, match="standard output is closed"):
+        write_documents([], "-")
+
+
+def test_ids_that_columns_cannot_say(tmp_path: Path) -> None:
+    ids = ["a\tO", " b", "c"]
+    lost = write_documents([Document(name, "Anna ran") for name in ids], tmp_path / "x.conll", "conll")
+    assert lost["ids with tabs, line ends or white space around them"] == 2
+    found = list(read_documents(tmp_path / "x.conll"))
+    assert [document.text for document in found] == ["Anna ran"] * 3
+    assert found[2].id == "c"

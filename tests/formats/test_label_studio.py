@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spanbert.documents import Document, Relation, Span
+from spanbert.documents import Coverage, Document, Relation, Span
 from spanbert.errors import DataError
 from spanbert.formats import ReadReport, read_documents, write_documents
 
@@ -180,3 +180,11 @@ def test_reading_inverts_writing(tmp_path_factory: pytest.TempPathFactory, docs:
     lost = write_documents(docs, path, "label-studio")
     assert list(read_documents(path, "label-studio")) == docs
     assert not lost
+
+
+def test_a_text_in_which_nothing_was_found_is_not_done(tmp_path: Path):
+    """A prediction without a span is no annotation that says so."""
+    read = Document("a", "the house was big", coverage=Coverage(17, 17, 1))
+    write_documents([read], tmp_path / "tasks.json", "label-studio")
+    (task,) = json.loads((tmp_path / "tasks.json").read_text())
+    assert task["annotations"] == task["predictions"] == []

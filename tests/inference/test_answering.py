@@ -13,7 +13,7 @@ import torch
 
 from spanbert import SpanModel
 from spanbert.calibration.curve import Calibration
-from spanbert.documents import Document, Question
+from spanbert.documents import Document, Question, Span
 from spanbert.errors import DataError, UsageError
 from spanbert.inference import predictor
 
@@ -181,3 +181,13 @@ def test_pairs_are_no_stock_checkpoint(tiny_encoder: Path, tmp_path: Path):
 def test_what_is_no_question(model: SpanModel, questions: object, text: object):
     with pytest.raises(UsageError if "\udcff" not in str(questions) else DataError):
         model.answer(questions, text)
+
+
+def test_gold_answers_are_no_findings(model: SpanModel, tiny_encoder: Path):
+    """Neither of the model that was asked, nor of one that answers no questions."""
+    gold = (Question("q", "Who?", (Span(0, 4, "answer"),), texts=("Anna of Paris",)),)
+    (silent,) = model.predict([Document("a", "Anna ran.", questions=gold)], threshold=1.0)
+    assert not silent.questions[0].answers and not silent.questions[0].texts
+    other = SpanModel.create(tiny_encoder, task="span-classification", labels=["X"])
+    (unasked,) = other.predict([Document("a", "Anna ran.", questions=gold)])
+    assert unasked.questions == (Question("q", "Who?"),)

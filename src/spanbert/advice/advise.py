@@ -56,6 +56,7 @@ def advise(
         by_severity(findings),
         recommended,
         "" if reader is None else reader.name,
+        spans,
     )
 
 

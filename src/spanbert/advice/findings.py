@@ -81,6 +81,8 @@ class Advice:
     """Settings of training: `task`, `policy`, and `window` where there was a tokenizer."""
     base_model: str = ""
     """Whose tokenizer was asked; empty: none was at hand."""
+    spans: int = 0
+    """All that could be learnt to find: spans, answers and mentions."""
 
     @property
     def errors(self) -> tuple[Finding, ...]:
@@ -89,8 +91,8 @@ class Advice:
 
     @property
     def lost_share(self) -> float:
-        """Of all spans."""
-        return sum(self.lost.values()) / max(1, sum(part.spans for part in self.parts.values()))
+        """Of all that could be learnt."""
+        return sum(self.lost.values()) / max(1, self.spans)
 
     def to_json(self) -> dict[str, JSON]:
         """A record for programs."""

@@ -109,6 +109,8 @@ def best_choice(documents: Sequence[Document], reader: Reader | None, window: in
     window: the one asked for; None: as large as the spans want it.
     """
     choices = list(_bare(documents) if reader is None else _read(documents, reader, window))
+    if not choices:
+        raise UsageError(f"a window of {window}", "room for a question or a pair and its text", "leave --window out")
     allowed = min(len(choice.lost) for choice in choices) + SLIPS * sum(len(document.spans) for document in documents)
     return next(choice for choice in choices if len(choice.lost) <= allowed)
 

@@ -48,6 +48,9 @@ def command(
     """Example: spanbert calibrate --model my-model --data held-out.jsonl --require 'precision>=0.9'"""
     if not data and require is None:
         raise UsageError("neither --data nor --require", "one of them", "give held-out documents with --data")
+    if output is None and not model.expanduser().is_dir():
+        raise UsageError(f"{model} is no folder of yours", "a folder to write the model to", "give one with --output")
+    folder = output or model
     wanted = _wanted(require, confidence, operating_point)
     documents = read_all(data, input_format, Reading(**settings), name="data", verbose=verbose) if data else []
 
@@ -69,24 +72,27 @@ def command(
         lines = [*summary(done), *left]
     if wanted is not None:
         name = operating_point or str(require).replace(" ", "")
-        record["operating_point"], more = _pointed(loaded, wanted, name)
+        record["operating_point"], more = _pointed(loaded, wanted, name, folder)
         lines += more
     _say(lines)
-    loaded.save_pretrained(output or model)
+    loaded.save_pretrained(folder)
     _say(f"operating point {old!r} was of the probabilities before: dropped" for old in dropped)
     if json:
         typer.echo(orjson.dumps(record))
 
 
-def _pointed(model: SpanModel, wanted: Requirement, name: str) -> tuple[dict[str, object], list[str]]:
-    """Store the thresholds that keep what is wanted under a name; what they are, for programs and for people."""
+def _pointed(model: SpanModel, wanted: Requirement, name: str, folder: Path) -> tuple[dict[str, object], list[str]]:
+    """Store the thresholds that keep what is wanted under a name; what they are, for programs and for people.
+
+    folder: where the model will be.
+    """
     from ..evaluation.calibrate import operating_point
 
     point, promised = operating_point(model.bundle, wanted)
     model.bundle.operating_points[name] = point
     rows = {task: [_row(promise) for promise in each] for task, each in promised.items()}
     lines = [_line(promise, wanted) for each in promised.values() for promise in each]
-    lines.append(f"use it with: spanbert predict --operating-point '{name}'")
+    lines.append(f"use it with: spanbert predict --model '{folder}' --operating-point '{name}'")
     return {"name": name, "requirement": point.requirement, "promises": rows}, lines
 
 

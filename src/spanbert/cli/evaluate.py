@@ -13,6 +13,7 @@ from ..documents import Document
 from ..durable import on_disk
 from ..errors import UsageError, plain
 from ..formats import Reading
+from ..formats.sources import readable
 from .flags import Device, Dtype, InputFormat, split, with_settings
 from .show import LISTED, read_all, talk, told_seen
 from .thresholds import Thresholds
@@ -68,7 +69,7 @@ def command(
     if report is None:
         done = evaluate(loaded, documents, task=task, **chosen)
     else:
-        names = {"model": Path(model).name, "data": ", ".join(Path(each).name for each in data)}
+        names = {"model": Path(model).name, "data": ", ".join(readable(Path(each).name) for each in data)}
         full = full_report(loaded, documents, train=learned, names=names, task=task, **chosen)
         done, place = full.report, full.write(report)
         talk().print(f"the report is in {plain(str(place))}", markup=False)

@@ -20,6 +20,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import DataError, MachineError, SpanbertError, UsageError, at, check_among, plain
+from ..formats.sources import expanded
 
 LISTS = ("--train", "--dev", "--data", "--input", "--corpus", "--task")
 """Flags that take several values in a row: `--train a.jsonl b.jsonl`."""
@@ -39,6 +40,8 @@ ALIASES = {
     "--normalize": "--normalise",
 }
 """The `transformers` spellings; in any flag `_` may stand for `-`."""
+_READ_TOGETHER = {".txt", ".ann"}
+"""Of a folder, or beside one another."""
 
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.", envvar="SPANBERT_DEVICE", show_envvar=False)]
 Dtype = Annotated[str, typer.Option(help="auto, float32 or bfloat16.", envvar="SPANBERT_DTYPE", show_envvar=False)]
@@ -152,7 +155,7 @@ def read_config(
             raise DataError(f"not a TOML file ({error})", "lines such as: epochs = 5", "see: spanbert init") from None
         for key, value in record.items():
             check_among("setting", key, sorted(known), "take it out")
-            if type(value) not in known[key]:
+            if type(value) not in known[key] or isinstance(value, list) and not all(isinstance(v, str) for v in value):
                 wanted = " or ".join(kind.__name__ for kind in known[key])
                 raise UsageError(f"{key} = {value!r}", f"a value of type {wanted}", "see the file of: spanbert init")
     for key in record.keys() & {*paths, *names}:
@@ -167,6 +170,19 @@ def split(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
     """Those of the values that are fields of this dataclass."""
     names = {field.name for field in dataclasses.fields(kind)}
     return {name: value for name, value in values.items() if name in names}
+
+
+def refuse_overwriting(inputs: Sequence[str], output: str) -> None:
+    """Raise UsageError where the output is an input, lies in a folder that is one, or is the other half of a pair."""
+    target = expanded(output)
+    for source in map(expanded, inputs):
+        inside = source.is_dir() and source.resolve() in target.resolve().parents
+        halves = source.suffix in _READ_TOGETHER and source.with_suffix("") == target.with_suffix("")
+        same = source.exists() and target.exists() and source.samefile(target)
+        if same or target.is_file() and target.suffix in _READ_TOGETHER and (inside or halves):
+            raise UsageError(
+                f"{output} is read and would be written", "another file to write", "choose another --output"
+            )
 
 
 def guarded(verb: Callable[..., None]) -> Callable[..., None]:

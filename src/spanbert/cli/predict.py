@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
 from ..documents import Document
-from ..errors import UsageError, check_among, plain
+from ..errors import check_among, plain
 from ..formats import FORMATS, Reading, ReadReport, read_documents, write_documents
 from ..formats.sinks import STDOUT, sink
 from ..models import EXTRACTOR
-from .flags import Device, Dtype, InputFormat, Verbose, split, with_settings
+from .flags import Device, Dtype, InputFormat, Verbose, refuse_overwriting, split, with_settings
 from .show import answer_in_place, counted, highlighted, number, talk, told, told_lost, told_relations
 from .thresholds import Thresholds
 
@@ -61,7 +60,7 @@ def command(
     from ..inference.span_model import SpanModel
 
     loaded = SpanModel.from_pretrained(model, device, dtype)
-    seen = _Seen()
+    seen = _Seen({kind for task in loaded.bundle.tasks.values() for kind in task.tells})
     fitting = _fitting(documents, loaded)
     found = loaded.predict_stream(fitting, policy=policy, given_spans=given_spans, **thresholds.of(loaded))
     predicted = seen.of(counted(found, "predicting"))
@@ -80,8 +79,7 @@ def command(
 def _check(format: str, input: list[str], output: str) -> None:
     """What can be told before anything is read."""
     check_among("format", format, (*FORMATS, HIGHLIGHT), "jsonl is the default")
-    if any(Path(name).exists() and Path(output).exists() and Path(name).samefile(output) for name in input):
-        raise UsageError(f"{output} is read and would be written", "another file to write", "choose another --output")
+    refuse_overwriting(input, output)
 
 
 def _fitting(documents: Iterable[Document], model: SpanModel) -> Iterator[Document]:
@@ -100,7 +98,9 @@ def _fitting(documents: Iterable[Document], model: SpanModel) -> Iterator[Docume
 class _Seen:
     """Sums over the documents that went by."""
 
-    def __init__(self) -> None:
+    def __init__(self, told: Set[str]) -> None:
+        """told: what of a document the model fills in."""
+        self.told = told
         self.spans = self.read = self.characters = self.windows = self.documents = self.cut = self.unknown = 0
         self.questions = self.answered = self.relations = self.clusters = 0
         self.unread: list[str] = []
@@ -109,7 +109,7 @@ class _Seen:
         """The documents themselves."""
         for document in documents:
             self.documents += 1
-            self.spans += len(document.spans)
+            self.spans += sum(span.score is not None for span in document.spans)
             self.relations += len(document.relations)
             self.clusters += len(document.clusters)
             self.questions += len(document.questions)
@@ -127,12 +127,11 @@ class _Seen:
     def summary(self) -> str:
         """What was found, and how much of the text was read."""
         read = f"read {self.read:,} of {self.characters:,} characters in {number(self.windows, 'window')}"
-        if self.questions:
+        if "questions" in self.told and self.questions:
             return f"answered {self.answered:,} of {number(self.questions, 'question')}; {read}"
-        found = [number(self.spans, "span")] if self.spans or not self.clusters else []
-        found += [number(self.relations, "relation")] if self.relations else []
-        found += [number(self.clusters, "cluster")] if self.clusters else []
-        return f"found {', '.join(found)}; {read}"
+        counts = {"spans": self.spans, "relations": self.relations, "clusters": self.clusters}
+        found = [number(count, kind.removesuffix("s")) for kind, count in counts.items() if count or kind in self.told]
+        return f"found {', '.join(found) or 'nothing'}; {read}"
 
     def certificate(self, model: SpanModel) -> Iterator[str]:
         """What was read, what was not, and what windows could cut."""

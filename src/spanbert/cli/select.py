@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from ..errors import DataError, UsageError, check_among
 from ..formats import Reading, write_documents
-from .flags import Device, Dtype, InputFormat, Verbose, with_settings
+from .flags import Device, Dtype, InputFormat, Verbose, refuse_overwriting, with_settings
 from .show import counted, number, read_all, talk, told_lost
 
 FORMATS = ("jsonl", "label-studio")
@@ -34,8 +33,7 @@ def command(
     check_among("format", format, FORMATS)
     if budget < 1:
         raise UsageError(f"a budget of {budget}", "at least one document", "say how many you can annotate")
-    if any(Path(name).exists() and Path(output).exists() and Path(name).samefile(output) for name in input):
-        raise UsageError(f"{output} is read and would be written", "another file to write", "choose another --output")
+    refuse_overwriting(input, output)
     documents = read_all(input, input_format, Reading(**settings), name="input", verbose=verbose)
     bare = [document for document in documents if document.unannotated]
     if len(bare) < len(documents):

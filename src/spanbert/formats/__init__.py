@@ -13,7 +13,7 @@ from ..documents import Document, only_documents
 from ..errors import DataError, at, check_among
 from .composed import composed
 from .format import Format
-from .repair import survey_text
+from .repair import made_id, survey_text
 from .report import Note, Reading, ReadReport
 from .sources import Source
 
@@ -70,13 +70,19 @@ def format_named(name: str) -> Format:
 
 def _read(paths: Sequence[str | Path], given: Format | None, report: ReadReport) -> Iterator[Document]:
     places: dict[str, str] = {}
+    files: set[Path] = set()
     try:
         for path in paths:
-            source = Source(path, report)
+            source, own = Source(path, report), set[str]()
             with at(file=source.name):
+                if source.path is not None:
+                    if (file := source.path.resolve()) in files:
+                        raise DataError("a file that was read already", "each file once", "name it once")
+                    files.add(file)
                 for document in (given or _recognised(source)).read(source, report):
-                    if document.id in places:
+                    if document.id in places and document.id not in own:
                         document = _apart(document, source, report)
+                    own.add(document.id)
                     if report.reading.normalise == "nfc":
                         document = _composed(document, report)
                     if report.reading.undirected:
@@ -92,7 +98,7 @@ def _apart(document: Document, source: Source, report: ReadReport) -> Document:
     """Under another id, where this one was made of what two files may well share: their name, or a title."""
     if document.id.startswith(source.stem):  # a file elsewhere has the same name: say where
         name = source.name.removesuffix(source.suffix) + document.id.removeprefix(source.stem)
-    elif "title" in document.meta:  # parts of one data set share titles
+    elif "title" in document.meta or document.id.startswith(made_id(document.text)):  # parts of one data set share both
         name = f"{source.stem}-{document.id}"
     else:
         return document

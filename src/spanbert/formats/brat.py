@@ -61,19 +61,20 @@ def read(source: Source, report: ReadReport) -> Iterator[Document]:
 
 def write(documents: Iterable[Document], target: str | Path) -> Counter[str]:
     """A new folder with `.txt`, `.ann` and `annotation.conf`."""
-    folder, names, lost = new_folder(target), FileNames(), Counter[str]()
+    names, lost = FileNames(), Counter[str]()
     labels: set[str] = set()
     relation_labels: set[str] = set()
-    for document in documents:
-        stem = names.name(document.id, ".txt").removesuffix(".txt")
-        write_text(folder / f"{stem}.txt", document.text)
-        write_text(folder / f"{stem}.ann", "".join(_lines(document)))
-        labels.update(span.label for span in document.spans)
-        relation_labels.update(relation.label for relation in document.relations)
-        lost += not_held(document, "relations", "parts of discontinuous spans")
-        lost[ODD_IDS] += stem != document.id
-        lost["scores"] += sum(relation.score is not None for relation in document.relations)
-    write_text(folder / "annotation.conf", _configuration(sorted(labels), sorted(relation_labels)))
+    with new_folder(target) as folder:
+        for document in documents:
+            stem = names.name(document.id, ".txt").removesuffix(".txt")
+            write_text(folder / f"{stem}.txt", document.text)
+            write_text(folder / f"{stem}.ann", "".join(_lines(document)))
+            labels.update(span.label for span in document.spans)
+            relation_labels.update(relation.label for relation in document.relations)
+            lost += not_held(document, "relations", "parts of discontinuous spans")
+            lost[ODD_IDS] += stem != document.id
+            lost["scores"] += sum(relation.score is not None for relation in document.relations)
+        write_text(folder / "annotation.conf", _configuration(sorted(labels), sorted(relation_labels)))
     return +lost
 
 

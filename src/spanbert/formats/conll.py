@@ -116,6 +116,7 @@ def write(documents: Iterable[Document], target: str | Path) -> Counter[str]:
             lost["white space at the border of spans"] += sum(
                 text != text.strip() for text in (document.text[span.start : span.end] for span in document.spans)
             )
+            lost["ids with tabs, line ends or white space around them"] += not _holds(document.id)
             lost["texts between tokens"] += not document.meta.get("detokenised")
     return +lost
 
@@ -235,6 +236,11 @@ def _document(identifier: str, block: _Block, scheme: str, report: ReadReport) -
     )
 
 
+def _holds(identifier: str) -> bool:
+    """Whether a comment can say this id."""
+    return identifier == identifier.strip() and "\t" not in identifier and bool(_ID.fullmatch(f"# id = {identifier}"))
+
+
 def _written(document: Document) -> tuple[str, int]:
     """The lines of a document, and how many words were split for them."""
     spans = sorted(document.spans, key=lambda span: (span.start, span.end))
@@ -242,7 +248,7 @@ def _written(document: Document) -> tuple[str, int]:
     tokens = known or _split(document.text, spans)
     split = 0 if known else len(tokens) - len(_TOKEN.findall(document.text))
     lines = [f"{_DOCUMENT_START}\tO"]
-    if _ID.fullmatch(f"# id = {document.id}") and document.id == document.id.strip():
+    if _holds(document.id):
         lines.append(f"# id = {document.id}")
     for start, _ in tokens:
         if document.text.startswith(_DOCUMENT_START, start):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,6 +15,7 @@ from . import strict_json
 from .repair import (
     RawSpan,
     clean_label,
+    made_id,
     merge_duplicates,
     probability,
     settle,
@@ -103,7 +103,7 @@ def _records(source: Source, report: ReadReport) -> Iterator[tuple[str, int | No
 
 def _identifier(value: object, text: str, report: ReadReport) -> str:
     if value is None:
-        identifier = hashlib.sha256(text.encode()).hexdigest()[:16]
+        identifier = made_id(text)
         report.repair("ids missing (made from the text)", identifier)
         return identifier
     if type(value) is int:

@@ -197,7 +197,7 @@ def _task(document: Document) -> tuple[dict[str, Items | dict[str, object]], int
             results[side.pop()].append(_link(relation, names))
         else:
             unlinked += 1
-    unannotated = not sure and (bool(scored) or document.annotated == frozenset())
+    unannotated = not sure and (bool(scored) or document.annotated == frozenset() or document.coverage is not None)
     return {
         "data": data,
         "annotations": [] if unannotated else [{"result": results[0]}],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import hashlib
 import heapq
 import re
 import unicodedata
@@ -130,6 +131,11 @@ def warn_of_crossing(spans: Iterable[Span], report: ReadReport) -> None:
         if open_spans and open_spans[0][0] < span.end:
             report.warn("spans crossing another", f"{_name(span)} and {_name(open_spans[0][2])}")
         heapq.heappush(open_spans, (span.end, number, span))
+
+
+def made_id(text: str) -> str:
+    """The id of a text that has none."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def survey_text(text: str, report: ReadReport) -> None:

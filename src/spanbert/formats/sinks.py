@@ -13,6 +13,7 @@ from typing import Protocol
 
 from .. import durable
 from ..errors import UsageError, at
+from .sources import expanded
 
 STDOUT = "-"
 ODD_IDS = "ids that are no file names (changed)"
@@ -32,20 +33,22 @@ def sink(target: str | Path) -> Iterator[Stream]:
 
     Raises UsageError where `target` is a folder, MachineError where the disk refuses.
     """
-    if str(target) == STDOUT:
+    if str(target) in (STDOUT, "/dev/stdout"):
+        if sys.stdout is None:
+            raise UsageError("standard output is closed", "a file to write", "name one")
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    path = Path(target).expanduser().resolve()
-    with at(file=target), durable.on_disk(Path(target)):
-        if path.is_dir():
-            raise UsageError("a folder", "a file to write", "give a file name inside it")
+    path = expanded(target)
+    if path.is_dir():
+        raise UsageError(f"{target}: a folder", "a file to write", "give a file name inside it")
+    with durable.on_disk(Path(target)):
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists() and not path.is_file():  # a pipe or /dev/null must not be replaced by a file
             with path.open("wb") as stream:
                 yield stream
             return
-        with durable.replacing(path) as stream:
+        with durable.replacing(path.resolve()) as stream:
             if path.suffix.lower() == ".gz":
                 # Neither time nor name of the temporary file in the header: same documents, same bytes.
                 with gzip.GzipFile(filename="", fileobj=stream, mode="wb", mtime=0) as packed:
@@ -54,16 +57,24 @@ def sink(target: str | Path) -> Iterator[Stream]:
                 yield stream
 
 
-def new_folder(target: str | Path) -> Path:
-    """A folder to write into. Raises UsageError where it has content already, so that nothing old mixes in."""
-    with at(file=target), durable.on_disk(Path(target)):
+@contextmanager
+def new_folder(target: str | Path) -> Iterator[Path]:
+    """A folder to write into, which appears when the block ends well; one that is there and empty is filled.
+
+    Raises UsageError where it has content already, so that nothing old mixes in.
+    """
+    path = expanded(target).absolute()
+    with at(file=target):
         if str(target) == STDOUT:
             raise UsageError("standard output", "a folder, since this format needs several files", "give a folder")
-        path = Path(target)
         if path.is_file() or path.is_dir() and any(path.iterdir()):
             raise UsageError("something is there already", "a new or empty folder", "choose another name")
-        path.mkdir(parents=True, exist_ok=True)
-        return path
+    if path.is_dir():  # whoever made it may stand in it
+        with durable.on_disk(path):
+            yield path
+        return
+    with durable.staged(path) as folder:
+        yield folder
 
 
 def write_text(path: Path, text: str) -> None:

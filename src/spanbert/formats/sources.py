@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from ..durable import is_folder
 from ..errors import DataError, UsageError, at, nearest
@@ -52,8 +52,8 @@ class Source:
     """
 
     def __init__(self, name: str | Path, report: ReadReport, *, may_be_empty: bool = False) -> None:
-        self.path = None if str(name) == STDIN else Path(name).expanduser()
-        self.name = "standard input" if self.path is None else str(self.path)
+        self.path = None if str(name) == STDIN else expanded(name)
+        self.name = "standard input" if self.path is None else readable(str(self.path))
         self.is_folder = self.path is not None and is_folder(self.path)
         self._once = self._opened_once()
         self._exhausted = False
@@ -164,6 +164,11 @@ class Source:
             raise _unreadable(error) from None
 
 
+def expanded(name: str | Path) -> Path:
+    """With the home folder in the place of `~`; a name such as `~$report.txt` is one."""
+    return Path(os.path.expanduser(name))  # noqa: PTH111 - pathlib raises where there is no such user
+
+
 def readable(name: str) -> str:
     """A file name that can be written: bytes of it that are not UTF-8 are replaced."""
     return os.fsencode(name).decode("utf-8", errors="replace")
@@ -184,7 +189,7 @@ def refuse_link_out(path: Path, folder: Path) -> None:
 class _Inflated(io.RawIOBase):
     """The content of an archive, as long as it does not unpack to suspiciously much."""
 
-    def __init__(self, packed: IO[bytes], content: Any) -> None:
+    def __init__(self, packed: _Chained, content: Any) -> None:
         self._packed, self._content, self._size = packed, content, 0
 
     def readable(self) -> bool:
@@ -194,7 +199,7 @@ class _Inflated(io.RawIOBase):
         data = self._content.read(len(buffer))
         buffer[: len(data)] = data
         self._size += len(data)
-        if self._size > _UNSUSPECTED and self._size > _RATIO * self._packed.tell():
+        if self._size > _UNSUSPECTED and self._size > _RATIO * self._packed.size:
             raise DataError(
                 f"the archive unpacks to more than {_RATIO} times its size",
                 "compressed text",
@@ -204,10 +209,10 @@ class _Inflated(io.RawIOBase):
 
 
 class _Chained(io.RawIOBase):
-    """What was read of a stream, and then the rest of it as it comes."""
+    """What was read of a stream, and then the rest of it as it comes; a pipe cannot tell its place itself."""
 
     def __init__(self, start: bytes, rest: io.BufferedReader) -> None:
-        self._start, self._rest = start, rest
+        self._start, self._rest, self.size = start, rest, 0
 
     def readable(self) -> bool:
         return True
@@ -216,6 +221,7 @@ class _Chained(io.RawIOBase):
         data, self._start = self._start[: len(buffer)], self._start[len(buffer) :]
         data = data or self._rest.read1(len(buffer))
         buffer[: len(data)] = data
+        self.size += len(data)
         return len(data)
 
 
@@ -231,7 +237,7 @@ def _arrived(stream: io.BufferedReader) -> tuple[bytes, io.BufferedReader]:
 
 
 def _standard_input() -> io.BufferedReader:
-    if sys.stdin.buffer.closed:
+    if sys.stdin is None or sys.stdin.buffer.closed:
         raise UsageError("standard input is closed", "it is named at most once", "name each input once")
     # The raw stream: sys.stdin.buffer has a smaller buffer to peek at, and read through it we would wait to fill ours.
     raw: Any = sys.stdin.buffer
@@ -241,7 +247,10 @@ def _standard_input() -> io.BufferedReader:
 def _unpacked(stream: io.BufferedReader) -> io.BufferedReader:
     start = stream.peek(_LONGEST_MAGIC)
     unpack = next((unpack for magic, unpack in _ARCHIVES.items() if start.startswith(magic)), None)
-    return stream if unpack is None else io.BufferedReader(_Inflated(stream, unpack(stream)), HEAD_BYTES)
+    if unpack is None:
+        return stream
+    packed = _Chained(b"", stream)
+    return io.BufferedReader(_Inflated(packed, unpack(io.BufferedReader(packed))), HEAD_BYTES)
 
 
 def unpacked(path: Path) -> Path:

@@ -35,24 +35,24 @@ def write(documents: Iterable[Document], target: str | Path) -> Counter[str]:
     """A folder: answers by question id, n-best lists with probabilities, and odds of no answer (natural logarithm of
     its probability over that of the best answer).
     """
-    folder = new_folder(target)
     answers: dict[str, str] = {}
     n_best: dict[str, list[dict[str, str | float]]] = {}
     odds: dict[str, float] = {}
     lost: Counter[str] = Counter()
-    for document in documents:
-        lost += not_held(document, "questions", "coverages", "scores") + Counter({"spans": len(document.spans)})
-        told = tell(document, answers)
-        del told["lists of n-best answers"]
-        lost += told
-        for question in document.questions:
-            n_best[question.id] = _listed(question, document.text)
-            best = max((span.score or 0.0 for span in question.n_best), default=0.0)
-            odds[question.id] = math.log(max(question.no_answer or 0.0, _LEAST)) - math.log(max(best, _LEAST))
-    if all(answers.values()):  # as of SQuAD 1.1, in whose lists the reference scripts have no empty text
-        n_best = {id: [row for row in rows if row["text"]] for id, rows in n_best.items()}
-    for name, content in ((PREDICTIONS, answers), (N_BEST, n_best), (NULL_ODDS, odds)):
-        write_text(folder / name, strict_json.dump(content).decode() + "\n")
+    with new_folder(target) as folder:
+        for document in documents:
+            lost += not_held(document, "questions", "coverages", "scores") + Counter({"spans": len(document.spans)})
+            told = tell(document, answers)
+            del told["lists of n-best answers"]
+            lost += told
+            for question in document.questions:
+                n_best[question.id] = _listed(question, document.text)
+                best = max((span.score or 0.0 for span in question.n_best), default=0.0)
+                odds[question.id] = math.log(max(question.no_answer or 0.0, _LEAST)) - math.log(max(best, _LEAST))
+        if all(answers.values()):  # as of SQuAD 1.1, in whose lists the reference scripts have no empty text
+            n_best = {id: [row for row in rows if row["text"]] for id, rows in n_best.items()}
+        for name, content in ((PREDICTIONS, answers), (N_BEST, n_best), (NULL_ODDS, odds)):
+            write_text(folder / name, strict_json.dump(content).decode() + "\n")
     return +lost
 
 

@@ -41,12 +41,13 @@ def read(source: Source, report: ReadReport) -> Iterator[Document]:
 
 def write(documents: Iterable[Document], target: str | Path) -> Counter[str]:
     """A folder with a `.txt` for each document. All annotations are lost, and counted."""
-    folder, names, lost = new_folder(target), FileNames(), Counter[str]()
-    for document in documents:
-        name = names.name(document.id, ".txt")
-        write_text(folder / name, document.text)
-        lost[ODD_IDS] += name != f"{document.id}.txt"
-        lost += not_held(document) + Counter(spans=len(document.spans))
+    names, lost = FileNames(), Counter[str]()
+    with new_folder(target) as folder:
+        for document in documents:
+            name = names.name(document.id, ".txt")
+            write_text(folder / name, document.text)
+            lost[ODD_IDS] += name != f"{document.id}.txt"
+            lost += not_held(document) + Counter(spans=len(document.spans))
     return +lost
 
 

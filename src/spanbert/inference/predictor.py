@@ -87,7 +87,7 @@ class Predictor:
         spans: list[Span] = []
         relations: list[Relation] = []
         clusters: list[Cluster] = []
-        questions = document.questions
+        questions = tuple(Question(each.id, each.text) for each in document.questions)  # what is gold is no finding
         for name in decoded:
             decision = self.decisions[name]
             if decoded[name].given:
