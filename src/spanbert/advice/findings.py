@@ -128,8 +128,8 @@ class Advice:
                 yield f"    {example.what}" + (f"  ({where})" if where else "")
             yield f"  do this: {finding.fix}"
         if self.base_model:
-            lost = f"{sum(self.lost.values()):,} ({self.lost_share:.2%})"
-            yield f"\nwithin reach of {self.base_model}: all spans but {lost}"
+            lost = f"{sum(self.lost.values()):,} of {self.spans:,}"
+            yield f"\nout of reach of {self.base_model}: {lost} ({self.lost_share:.2%})"
         else:
             yield "\nno tokenizer at hand: spans inside word pieces and longer than a window were not looked for"
         yield "recommended: " + " ".join(f"--{name} {value}" for name, value in self.recommended.items())
