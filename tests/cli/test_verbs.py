@@ -411,3 +411,17 @@ def test_a_name_that_is_not_utf8(program: Program, trained: Path, toy_files: Pat
     checked = program("data", "check", "--train", path, "--json")
     assert "Traceback" not in checked.stderr
     assert json.loads(checked.stdout)
+
+
+def test_a_redirected_output_goes_on(program: Program, trained: Path):
+    """/dev/stdout is standard output: the file that a shell put there is not replaced."""
+    done = program("predict", "--model", trained, "--input", "-", "--output", "/dev/stdout", stdin="Anna ran.")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["text"] == "Anna ran."
+
+
+def test_a_configuration_with_numbers_for_paths(program: Program, tmp_path: Path):
+    (tmp_path / "run.toml").write_text("train = [1]\n")
+    done = program("train", "--config", tmp_path / "run.toml")
+    assert done.returncode == 2
+    assert "train = [1]" in done.stderr and "Traceback" not in done.stderr
