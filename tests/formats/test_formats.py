@@ -450,7 +450,7 @@ def fill(pipe: int, content: bytes) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the pipe is closed by two
-def test_an_archive_through_a_pipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_archive_through_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
     """A pipe cannot tell how much of it was read; the suspicion of a bomb needs that."""
     monkeypatch.setattr(sources, "_UNSUSPECTED", 100)
     lines = "".join(LINE.replace('"a"', f'"{number}"') for number in range(50))
