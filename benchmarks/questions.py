@@ -6,8 +6,8 @@
 
 Same encoder (that of `make demo`), epochs, positions a step, warm-up and decay; precision bf16 on both sides where the
 processor computes it natively. SQuAD 1.1: training and held-out paragraphs from articles of its training part, test
-from its development part. SQuAD 2.0 has no training part here: its articles are split. A set is named after its number
-of training questions.
+from its development part. SQuAD 2.0 has no training part here: its articles are split, and what they lack for
+`v2-12288` comes from the training part of SQuAD 1.1. A set is named after its number of training questions.
 """
 
 from __future__ import annotations
@@ -35,7 +35,13 @@ from spanbert.metrics.bootstrap import bounds, resample
 from spanbert.metrics.probabilities import corrected_ece, ece
 
 RESULTS = Path(__file__).resolve().parent / "results" / "questions"
-SETS = {"v1-1024": (1024, 5), "v2-1024": (1024, 5), "v1-128": (128, 20), "v1-4096": (4096, 2)}
+SETS = {
+    "v1-1024": (1024, 5),
+    "v2-1024": (1024, 5),
+    "v1-128": (128, 20),
+    "v2-12288": (12_288, 3),
+    "v1-16384": (16_384, 2),
+}
 """Training questions and epochs."""
 HELD_OUT, TEST, MAX_TOKENS = 400, 1500, 2048
 SPEED_DOCUMENTS = 100
@@ -108,17 +114,18 @@ def chosen_rate(system: str) -> float:
 
 def parts_of(name: str) -> dict[str, list[Document]]:
     """Articles in the order of their hash: the first are held out, the next are for training."""
+    wanted = SETS[name][0]
     if name.startswith("v2"):
-        articles = by_article(DATA / "squad_v2.0" / "dev-v2.0.shared23.json.gz")
-        return {
-            "dev": some(articles[:3], HELD_OUT),
-            "test": some(articles[3:8], TEST),
-            "train": some(articles[8:], SETS[name][0]),
-        }
+        own = by_article(DATA / "squad_v2.0" / "dev-v2.0.shared23.json.gz")
+        train = some(own[8:], wanted)
+        lacking = wanted - sum(len(document.questions) for document in train)
+        if lacking > 0:
+            train += some(by_article(DATA / "squad_v1.1" / "train-v1.1.json.gz")[40:], lacking)
+        return {"dev": some(own[:3], HELD_OUT), "test": some(own[3:8], TEST), "train": train}
     articles = by_article(DATA / "squad_v1.1" / "train-v1.1.json.gz")
     return {
         "dev": some(articles[:40], HELD_OUT),
-        "train": some(articles[40:], SETS[name][0]),
+        "train": some(articles[40:], wanted),
         "test": some(by_article(DATA / "squad_v1.1" / "dev-v1.1.shared36.json.gz"), TEST),
     }
 
