@@ -16,7 +16,7 @@ import numpy as np
 from examples.encoder import minilm
 from examples.pretrain.entities import SOURCES as ENTITIES
 from examples.pretrain.entities import documents
-from examples.pretrain.spanbert_mini import SOURCES, asked, read_through
+from examples.pretrain.spanbert_mini import RUN, SETTINGS, SOURCES, asked, read_through
 from rich.console import Console
 
 from spanbert import SpanModel, continued, read_texts
@@ -24,18 +24,15 @@ from spanbert.pretraining.vocabulary import write_vocabulary
 from spanbert.tokenization import Tokenizer
 
 NAME, PIECES = "spanbert-minilm", 22_500
-SETTINGS = {"window": 256, "masking_rate": 0.2}
-RUN = {"max_tokens": 16_384, "evaluations": 8, "learning_rate": 1e-4, "head_learning_rate": 1e-3}
-TOKENS = 64_000_000
 _AT_ONCE = 500
 
 
 def main() -> None:
-    options = asked(__doc__, NAME, TOKENS)
+    options = asked(__doc__, NAME)
     files = [str(options.data / f"{name}-00.jsonl.gz") for name in SOURCES]
     start = trimmed(options.output.with_name(f"{options.output.name}-trimmed"), files, PIECES)
     model = continued(start, settings=SETTINGS)
-    store(read_through(model, files, options, RUN), options.store)
+    store(read_through(model, files, options), options.store)
     Console(stderr=True).print(f"{NAME} is in {options.store}")
 
 
