@@ -8,7 +8,7 @@ pre-training; `random`, its shape with random weights; `minilm`, the encoder tha
 uncased, 30,522 pieces); `trimmed-16000` and `trimmed-22500`, that with so many of its pieces; `spanbert-minilm`, the
 last after its pre-training, on 64 million positions. Kept as results alone: those after 12 million (`minilm-12m`) and
 after 100 million at a rate of 2.5e-4 (`minilm-100m`); `mini-80m`, like `spanbert-mini` after 80 million at 3e-4;
-`scratch`, its shape with random weights after 30 million at 5e-4; and `mini-10048…`, the model of that name before, with
+`scratch`, its shape with random weights after 30 million at 5e-4; `mini-10048…`, the model of that name before, with
 10,048 pieces, after 16 million. Span classification, 25,000 words of training text a corpus, the
 same rate and epochs for all.
 """
