@@ -16,6 +16,7 @@ import torch
 from spanbert import SpanModel, TrainConfig, durable, train
 from spanbert.errors import DataError, MachineError, UsageError
 from spanbert.heads.head import Network
+from spanbert.training import checkpoint as module
 from spanbert.training.checkpoint import Checkpoints, State, output_folder, require_room
 from spanbert.training.optimizer import make_optimizer, set_rates
 
@@ -79,6 +80,15 @@ def test_everything_comes_back(fresh: Callable, tmp_path: Path):
     assert torch.equal(torch.rand(4), drawn)
     move(other, other_optimizer, 2)
     assert equal(network, other)
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_a_gpu_is_asked_only_by_a_run_that_uses_it(used: bool, monkeypatch: pytest.MonkeyPatch):
+    """To ask takes some of its memory, and fails in a fork."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: used)
+    monkeypatch.setattr(torch.cuda, "get_rng_state_all", lambda: [torch.zeros(1)])
+    assert list(module._generators()) == ["cpu", *["cuda0"] * used]
 
 
 def test_two_newest_are_kept(three: tuple, fresh: Callable):

@@ -232,7 +232,7 @@ def _restore_moments(network: nn.Module, optimizer: torch.optim.Optimizer, tenso
 
 def _generators() -> dict[str, Tensor]:
     states = {"cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call] # a run on a processor leaves a GPU alone
         states |= {f"cuda{n}": state for n, state in enumerate(torch.cuda.get_rng_state_all())}
     return states
 
