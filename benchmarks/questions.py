@@ -115,17 +115,15 @@ def chosen_rate(system: str) -> float:
 def parts_of(name: str) -> dict[str, list[Document]]:
     """Articles in the order of their hash: the first are held out, the next are for training."""
     wanted = SETS[name][0]
+    first = by_article(DATA / "squad_v1.1" / "train-v1.1.json.gz")
     if name.startswith("v2"):
-        own = by_article(DATA / "squad_v2.0" / "dev-v2.0.shared23.json.gz")
-        train = some(own[8:], wanted)
-        lacking = wanted - sum(len(document.questions) for document in train)
-        if lacking > 0:
-            train += some(by_article(DATA / "squad_v1.1" / "train-v1.1.json.gz")[40:], lacking)
-        return {"dev": some(own[:3], HELD_OUT), "test": some(own[3:8], TEST), "train": train}
-    articles = by_article(DATA / "squad_v1.1" / "train-v1.1.json.gz")
+        second = by_article(DATA / "squad_v2.0" / "dev-v2.0.shared23.json.gz")
+        train = some(second[8:], wanted)
+        train += some(first[40:], wanted - sum(len(document.questions) for document in train))
+        return {"dev": some(second[:3], HELD_OUT), "test": some(second[3:8], TEST), "train": train}
     return {
-        "dev": some(articles[:40], HELD_OUT),
-        "train": some(articles[40:], wanted),
+        "dev": some(first[:40], HELD_OUT),
+        "train": some(first[40:], wanted),
         "test": some(by_article(DATA / "squad_v1.1" / "dev-v1.1.shared36.json.gz"), TEST),
     }
 
