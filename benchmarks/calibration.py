@@ -74,7 +74,7 @@ def execute(run: Run, task: str) -> None:
     found, others = decoded(trained, parts["test"])
     calibration = trained.bundle.decisions[task].calibration
     said = {
-        OURS: calibration.probabilities(found.logits, found.labels),
+        OURS: found.probabilities(calibration),
         HEAD: 1 / (1 + np.exp(-found.logits)),
         WARMED: temperature(trained.bundle.fitted[task]).probabilities(found.logits),
         **others,
@@ -190,11 +190,11 @@ def redraws(found: Outcomes, requirement: Requirement, *, drawn: bool) -> tuple[
             one, other = half(found, is_in), half(found, ~is_in)
         try:
             curve = fit(one).calibration
-            made = promises(one, curve.probabilities(one.logits, one.labels), requirement)
+            made = promises(one, one.probabilities(curve), requirement)
         except DataError:
             refused += 1
             continue
-        p = curve.probabilities(other.logits, other.labels)
+        p = other.probabilities(curve)
         thresholds = {label: each.threshold for each in made for label in each.labels}
         above = p >= np.array([thresholds.get(label, NEVER) for label in other.labels])
         told = other.gold if requirement.rate == "precision" else {n for n, t in thresholds.items() if t < NEVER}

@@ -30,6 +30,9 @@ from benchmarks.datasets import DATA
 from benchmarks.duel import DEVICE, ROUNDS, dtypes, duel, keep, machine, ratio
 from encoder import minilm
 from spanbert import Document, SpanModel, TrainConfig, read_documents, train
+from spanbert.calibration.curve import Calibration
+from spanbert.calibration.fitting import Outcomes, fit
+from spanbert.calibration.requirements import best_threshold
 from spanbert.metrics.answers import score_squad_v1, score_squad_v2
 from spanbert.metrics.bootstrap import bounds, resample
 from spanbert.metrics.probabilities import corrected_ece, ece
@@ -44,6 +47,8 @@ SETS = {
 }
 """Training questions and epochs."""
 HELD_OUT, TEST, MAX_TOKENS = 400, 1500, 2048
+LEAST = 1e-7
+"""A probability that is told apart from none."""
 SPEED_DOCUMENTS = 100
 SYSTEMS = ("stock", "ends", "pairs", "shipped")
 """`shipped`: starts and ends over the encoder that the package brings along."""
@@ -243,15 +248,17 @@ def report(sets: Sequence[str], systems: Sequence[str]) -> None:
     )
     print("|---|--:|---|--:|--:|--:|--:|--:|:-:|")
     for name in sets:
-        test = parts_of(name)["test"]
+        parts = parts_of(name)
+        test = parts["test"]
         points: dict[str, list[np.ndarray]] = {}
         for system in systems:
             done = [run for seed in range(SEEDS) if (run := Run(name, system, chosen_rate(system), seed)).path.exists()]
             if not done:
                 continue
             records = [run.read() for run in done]
-            each = [scores(test, record["answers"]) for record in records]
-            points[system] = [by_document(test, record["answers"]) for record in records]
+            answered = [record["answers"] if system == "stock" else fitted(parts, record) for record in records]
+            each = [scores(test, one) for one in answered]
+            points[system] = [by_document(test, one) for one in answered]
             cells = [
                 f"{np.mean([row[key] for row in each]):.1f}" if key in each[0] else ""
                 for key in ("exact", "f1", "no_answer_f1", "best_f1")
@@ -260,6 +267,51 @@ def report(sets: Sequence[str], systems: Sequence[str]) -> None:
             print(difference(points, system) if system != "stock" else "", "|")
     print()
     calibration(sets)
+
+
+def fitted(parts: dict[str, list[Document]], record: dict[str, Any]) -> dict[str, Any]:
+    """Our answers with curve and threshold fitted on the held-out ones, as at the end of training: each record follows
+    the calibration as it is now.
+    """
+    held = outcomes_of(parts["dev"], record["answers"])
+    curve = fit(held).calibration
+    threshold = best_threshold(held, held.probabilities(curve))
+    return retold(parts["test"], record["answers"], curve, threshold)
+
+
+def retold(
+    documents: Sequence[Document], answered: dict[str, Any], curve: Calibration, threshold: float = 0.0
+) -> dict[str, Any]:
+    told = outcomes_of(documents, answered).probabilities(curve).tolist()
+    ids = [question.id for document in documents for question in document.questions]
+    return {id: {**answered[id], "score": p, "doubt": threshold - p} for id, p in zip(ids, told, strict=True)}
+
+
+def outcomes_of(documents: Sequence[Document], answered: dict[str, Any]) -> Outcomes:
+    """With the log-odds of the record, which are the raw ones through its own curve: stretched and moved."""
+    gold = gold_of(documents)
+    score, none = (np.array([answered[id][name] for id, _ in gold]) for name in ("score", "none"))
+    silence = np.array([not answers for _, answers in gold])
+    of = np.repeat(np.arange(len(documents)), [len(document.questions) for document in documents])
+    return Outcomes(
+        logits=log_odds(score),
+        right=exact(gold, answered),
+        labels=("answer",) * len(gold),
+        documents=of,
+        gold={"answer": np.bincount(of[~silence], minlength=len(documents))},
+        silence=silence,
+        quiet=log_odds(none / np.maximum(1.0 - score, LEAST)),
+    )
+
+
+def log_odds(p: np.ndarray) -> np.ndarray:
+    p = np.clip(p, LEAST, 1.0 - LEAST)
+    return np.asarray(np.log(p / (1.0 - p)))
+
+
+def exact(gold: Sequence[tuple[str, list[str]]], answered: dict[str, Any]) -> np.ndarray:
+    """Whether each best answer is exactly one of the gold ones."""
+    return np.asarray(score_squad_v2(gold, {id: answered[id]["text"] or "?" for id, _ in gold}).raw.points[:, 0] > 0)
 
 
 def by_document(documents: Sequence[Document], answered: dict[str, Any]) -> np.ndarray:
@@ -287,22 +339,32 @@ def difference(points: dict[str, list[np.ndarray]], system: str) -> str:
 
 
 def calibration(sets: Sequence[str]) -> None:
-    """Of the best answer's probability on the test part, exact match being right."""
-    print("| set | answers | ECE | ECE less chance |\n|---|--:|--:|--:|")
+    """Of the best answer's probability on the test part, exact match being right: fitted on the held-out questions, and
+    on those of one half of the articles of the test part for the other.
+    """
+    print("| set | fitted on | answers | ECE | ECE less chance |\n|---|---|--:|--:|--:|")
     for name in sets:
-        told, right = [], []
-        test = gold_of(parts_of(name)["test"])
+        parts = parts_of(name)
+        titles = sorted({str(document.meta["title"]) for document in parts["test"]}, key=_hash)
+        halves = [[d for d in parts["test"] if titles.index(str(d.meta["title"])) % 2 == half] for half in (0, 1)]
+        fits = (
+            ("held-out part", parts["dev"], parts["test"]),
+            *(("other half", halves[1 - k], halves[k]) for k in (0, 1)),
+        )
+        told: dict[str, list[np.ndarray]] = {source: [] for source, _, _ in fits}
+        right: dict[str, list[np.ndarray]] = {source: [] for source in told}
         for seed in range(SEEDS):
             run = Run(name, "ends", chosen_rate("ends"), seed)
-            if run.path.exists():
-                answered = run.read()["answers"]
-                texts = {id: row["text"] for id, row in answered.items()}
-                points = score_squad_v2(test, {id: texts[id] or "?" for id, _ in test}).raw.points[:, 0]
-                told += [answered[id]["score"] for id, _ in test]
-                right += (points > 0).tolist()
-        if told:
-            p, r = np.array(told), np.array(right, dtype=bool)
-            print(f"| {name} | {len(p):,} | {ece(p, r):.3f} | {corrected_ece(p, r):.3f} |")
+            if not run.path.exists():
+                continue
+            answered = run.read()["answers"]
+            for source, held, test in fits:
+                found = outcomes_of(test, answered)
+                told[source].append(found.probabilities(fit(outcomes_of(held, answered)).calibration))
+                right[source].append(found.right)
+        for source in told if right["held-out part"] else ():
+            p, r = np.concatenate(told[source]), np.concatenate(right[source])
+            print(f"| {name} | {source} | {len(p):,} | {ece(p, r):.3f} | {corrected_ece(p, r):.3f} |")
 
 
 def speed(rounds: int, only: str | None, kinds: Sequence[str]) -> None:

@@ -21,6 +21,15 @@ def test_slope_and_offset():
     assert Calibration(2.0, -1.0).probabilities([0.5, 0.5 + math.log(3) / 2]) == pytest.approx([0.5, 0.75])
 
 
+def test_the_logit_of_nothing_is_added():
+    """0.5 - 1.5 x 1 = -1 and 0.5 - 1.5 x -1 = 2; without it 0.5, and one value serves for all."""
+    curve = Calibration(offset=0.5, quiet=-1.5)
+    told = curve.probabilities([0.0, 0.0], quiet=np.array([1.0, -1.0]))
+    assert np.log(told / (1 - told)) == pytest.approx([-1.0, 2.0])
+    assert curve.probabilities([0.0, 0.0], quiet=1.0) == pytest.approx([told[0]] * 2)
+    assert Calibration(offset=0.5).probabilities([0.0], quiet=1.0) == curve.probabilities([0.0])
+
+
 def test_extremes_are_probabilities_and_order_stays():
     logits = [-math.inf, -1e9, -800.0, -30.0, 0.0, 30.0, 800.0, 1e9, math.inf]
     with warnings.catch_warnings():

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spanbert.calibration.curve import Calibration, sigmoid
-from spanbert.calibration.fitting import METHODS, Outcomes, beta, fit, isotonic, platt, temperature
+from spanbert.calibration.fitting import METHODS, Outcomes, beta, fit, isotonic, platt, platt_and_quiet, temperature
 from spanbert.errors import DataError
 from spanbert.metrics.probabilities import corrected_ece
 
@@ -133,3 +133,41 @@ def test_how_often_nothing_is_right():
     few = Outcomes(*columns, silence, quiet).take(right | (np.cumsum(~right) <= 9))
     assert fit(few).calibration.silence is None and Calibration().silent(0.5, 1.0) is None
     assert fit(Outcomes(*columns)).calibration.silence is None
+
+
+def asked(number: int, slope: float, offset: float, quiet: float) -> Outcomes:
+    """Answers whose true log-odds are slope x logit + offset + quiet x the logit of nothing."""
+    draw = np.random.default_rng(0)
+    logits, nothing = draw.normal(0, 2, (2, number))
+    right = draw.random(number) < sigmoid(slope * logits + offset + quiet * nothing)
+    gold = {"answer": np.ones(number, dtype=np.int64)}
+    return Outcomes(logits, right, ("answer",) * number, np.arange(number), gold, np.zeros(number, bool), nothing)
+
+
+def test_an_answer_is_told_by_its_own_odds_and_those_of_nothing():
+    outcomes = asked(20_000, 0.5, 0.7, -1.2)
+    found = platt_and_quiet(outcomes)
+    assert (found.slope, found.offset, found.quiet) == pytest.approx((0.5, 0.7, -1.2), abs=0.05)
+    chosen = fit(outcomes)
+    assert chosen.method == "platt with no answer" and chosen.calibration.quiet == found.quiet
+    assert corrected_ece(outcomes.probabilities(chosen.calibration), outcomes.right) < 0.01
+    assert np.abs(chosen.held_out - outcomes.probabilities(found)).max() < 0.05  # others of the same law
+
+
+def test_odds_of_nothing_that_say_nothing_are_left_out():
+    """Where they make no difference, where they would count the wrong way, and where none were told."""
+    assert fit(asked(5000, 0.5, 0.7, 0.0)).calibration.quiet == 0.0
+    backwards = asked(2000, 0.5, 0.7, 1.0)
+    assert platt_and_quiet(backwards) == platt(backwards)
+    assert platt_and_quiet(drawn(2000, 0.5, -0.8)) == platt(drawn(2000, 0.5, -0.8))
+
+
+def test_odds_of_nothing_through_json():
+    outcomes = asked(50, 0.5, 0.7, -1.2)
+    again = Outcomes.from_json(outcomes.to_json())
+    assert again.quiet == pytest.approx(outcomes.quiet, abs=1e-4)
+    for quiet in ([0.0] * 49, [float("nan")] * 50):
+        with pytest.raises(ValueError, match="unequal|cannot be"):
+            Outcomes.from_json({**outcomes.to_json(), "quiet": quiet})
+    older = {name: column for name, column in outcomes.to_json().items() if name != "quiet"}
+    assert Outcomes.from_json(older).quiet is None

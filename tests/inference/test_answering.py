@@ -89,6 +89,23 @@ def test_no_answer_has_the_probability_that_was_fitted_for_it(model: SpanModel):
     assert sum(span.score for span in found.n_best) + found.no_answer <= 1 + 1e-6
 
 
+def test_what_nothing_has_is_taken_from_the_best_answer(model: SpanModel):
+    """As much as was fitted for it; all the others share what is left, and the whole is one distribution still."""
+    text, question = "Anna was in the house . Bert met Carl", "who was in the house ?"
+    raw = model.answer(question, text)
+    quiet = math.log(raw.no_answer / raw.n_best[0].score)
+    fitted = {
+        name: replace(each, calibration=Calibration(slope=0.5, quiet=-0.75))
+        for name, each in model.bundle.decisions.items()
+    }
+    changed = SpanModel(replace(model.bundle, decisions=fitted), "cpu", "float32")
+    found = changed.answer(question, text, threshold=0.0)
+    before = raw.n_best[0].score
+    expected = 1 / (1 + math.exp(-0.5 * math.log(before / (1 - before)) + 0.75 * quiet))
+    assert found.n_best[0].score == pytest.approx(expected, rel=1e-4)
+    assert sum(span.score for span in found.n_best) + found.no_answer <= 1 + 1e-6
+
+
 def test_empty_texts_have_no_answer(model: SpanModel):
     for text in ("", " \n\t "):
         question = model.answer("Anna met", text)

@@ -28,6 +28,8 @@ class Calibration:
     """(logit, calibrated log-odds), both rising; straight lines between them, level outside."""
     labels: Mapping[str, float] = field(default_factory=dict)
     """What is added for a label."""
+    quiet: float = 0.0
+    """Where nothing may be right too: what the logit of that against what was decoded is multiplied by, and added."""
     silence: tuple[float, float] | None = None
     """Where nothing may be right too: slope and offset of the log-odds that it is, what was decoded being wrong."""
 
@@ -40,13 +42,17 @@ class Calibration:
         slope, offset = self.silence
         return wrong * float(sigmoid(np.array(slope * logit + offset)))
 
-    def probabilities(self, logits: Sequence[float] | FloatArray, labels: Sequence[str] = ()) -> FloatArray:
-        """Probabilities of these logits; `labels` one for each, or none: then labels make no difference."""
+    def probabilities(
+        self, logits: Sequence[float] | FloatArray, labels: Sequence[str] = (), quiet: float | FloatArray = 0.0
+    ) -> FloatArray:
+        """Probabilities of these logits; `labels` one for each, or none: then labels make no difference. quiet: the
+        logit of nothing against each, or against all.
+        """
         z = np.clip(np.asarray(logits, dtype=np.float64), -1e300, 1e300)
         odds = self.log_odds(z)
         if self.labels and len(labels):
             odds = odds + np.array([self.labels.get(label, 0.0) for label in labels])
-        return sigmoid(odds)
+        return sigmoid(odds + self.quiet * np.asarray(quiet))
 
     def log_odds(self, z: FloatArray) -> FloatArray:
         """Calibrated log-odds, labels left aside."""

@@ -1,7 +1,8 @@
 """Choosing and fitting a curve on held-out documents: by Brier score, cross-validated over documents.
 
 Four kinds of curve, each alone and with an offset for each label; an offset is drawn towards 0, the more the fewer
-spans the label has. The curves themselves are drawn a little towards the identity, so that few spans do no harm.
+spans the label has. Where nothing may be right too, one more, of two logits. The curves themselves are drawn a little
+towards the identity, so that few spans do no harm.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class Outcomes:
     silence: BoolArray | None = None
     """Where saying nothing can be right too: whether it would be, in the place of each."""
     quiet: FloatArray | None = None
-    """The logit of that against each; not kept once it has been fitted."""
+    """The logit of that against each."""
 
     def __len__(self) -> int:
         return len(self.logits)
@@ -53,6 +54,10 @@ class Outcomes:
     def texts(self) -> int:
         """How many documents it was, those included in which nothing was decoded."""
         return max(map(len, self.gold.values()), default=0)
+
+    def probabilities(self, calibration: Calibration) -> FloatArray:
+        """n: what a curve says of each."""
+        return calibration.probabilities(self.logits, self.labels, 0.0 if self.quiet is None else self.quiet)
 
     def to_json(self) -> dict[str, JSON]:
         """Plain numbers: labels and gold by the order of `gold`."""
@@ -64,6 +69,7 @@ class Outcomes:
             "documents": self.documents.tolist(),
             "gold": {label: counts.tolist() for label, counts in self.gold.items()},
             **({} if self.silence is None else {"silence": self.silence.astype(int).tolist()}),
+            **({} if self.quiet is None else {"quiet": [round(logit, 4) for logit in self.quiet.tolist()]}),
         }
 
     @classmethod
@@ -78,15 +84,17 @@ class Outcomes:
             documents,
             gold,
             np.array(record["silence"], dtype=np.bool_) if "silence" in record else None,
+            np.array(record["quiet"], dtype=np.float64) if "quiet" in record else None,
         )
         sizes = {len(counts) for counts in gold.values()}
-        columns = (found.right, found.labels, documents, *(() if found.silence is None else (found.silence,)))
-        if any(len(column) != len(found.logits) for column in columns) or len(sizes) != 1:
+        columns = found.right, found.labels, documents, found.silence, found.quiet
+        if any(column is not None and len(column) != len(found) for column in columns) or len(sizes) != 1:
             raise ValueError("columns of unequal length")
         if len(documents) and not 0 <= documents.min() <= documents.max() < min(sizes):
             raise ValueError("a document that is not there")
         least = [*(counts.min(initial=0) for counts in gold.values()), *record["labels"]]
-        if not np.isfinite(found.logits).all() or min(least, default=0) < 0:
+        known = found.logits if found.quiet is None else np.append(found.logits, found.quiet)
+        if not np.isfinite(known).all() or min(least, default=0) < 0:
             raise ValueError("numbers that cannot be")
         return found
 
@@ -135,7 +143,7 @@ def fit(outcomes: Outcomes, seed: int = 0) -> Fit:
             left_out = folds == fold
             if left_out.any() and not left_out.all():
                 held, rest = outcomes.take(left_out), outcomes.take(~left_out)
-                told[name][left_out] = method(rest).probabilities(held.logits, held.labels)
+                told[name][left_out] = held.probabilities(method(rest))
     brier = {name: float(np.mean((p - outcomes.right) ** 2)) for name, p in told.items()}
     best = min(brier, key=lambda name: brier[name])  # of equal ones the simplest, which comes first
     return Fit(replace(METHODS[best](outcomes), silence=_silence(outcomes)), best, brier, told[best])
@@ -168,6 +176,17 @@ def beta(outcomes: Outcomes) -> Calibration:
     columns = [outcomes.logits, np.ones(len(outcomes)), tails(outcomes.logits)]
     slope, offset, bend = _logistic(outcomes, columns, [1.0, 0.0, 0.0]).tolist()
     return Calibration(slope, offset, bend) if abs(bend) <= slope else platt(outcomes)
+
+
+def platt_and_quiet(outcomes: Outcomes) -> Calibration:
+    """Platt's with the logit of nothing besides: what is no better than the next is doubtful in another way than what
+    is no better than nothing. Platt's alone where the more probable nothing is, the surer the rest would be.
+    """
+    if outcomes.quiet is None:
+        return platt(outcomes)
+    columns = [outcomes.logits, np.ones(len(outcomes)), outcomes.quiet]
+    slope, offset, quiet = _logistic(outcomes, columns, [1.0, 0.0, 0.0]).tolist()
+    return Calibration(slope, offset, quiet=quiet) if slope >= 0 >= quiet else platt(outcomes)
 
 
 def isotonic(outcomes: Outcomes) -> Calibration:
@@ -210,15 +229,11 @@ def with_labels(method: Callable[[Outcomes], Calibration]) -> Callable[[Outcomes
     return fitted
 
 
+_CURVES = {"temperature": temperature, "platt": platt, "beta": beta, "isotonic": isotonic}
 METHODS: dict[str, Callable[[Outcomes], Calibration]] = {
-    "temperature": temperature,
-    "platt": platt,
-    "beta": beta,
-    "isotonic": isotonic,
-    "temperature by label": with_labels(temperature),
-    "platt by label": with_labels(platt),
-    "beta by label": with_labels(beta),
-    "isotonic by label": with_labels(isotonic),
+    **_CURVES,
+    "platt with no answer": platt_and_quiet,
+    **{f"{name} by label": with_labels(curve) for name, curve in _CURVES.items()},
 }
 """The simplest first."""
 

@@ -122,7 +122,7 @@ def operating_point(bundle: Bundle, requirement: Requirement) -> tuple[Operating
         )
     found = {}
     for name, each in bundle.fitted.items():
-        probabilities = bundle.decisions[name].calibration.probabilities(each.logits, each.labels)
+        probabilities = each.probabilities(bundle.decisions[name].calibration)
         found[name] = promises(each, probabilities, requirement)
     thresholds = {name: label_thresholds(each) for name, each in found.items()}
     return OperatingPoint(str(requirement), thresholds), found
@@ -131,13 +131,13 @@ def operating_point(bundle: Bundle, requirement: Requirement) -> tuple[Operating
 def _calibrated(before: Calibration, found: Outcomes, *, fitted: bool, again: bool) -> TaskCalibration:
     """fitted: whether `before` was fitted on documents; again: whether some of these were among them."""
     chosen = fit(found)
-    said = before.probabilities(found.logits, found.labels)
+    said = found.probabilities(before)
     known = calibration_report(said, found.right)
     if fitted and not again and (error := brier(said, found.right)) <= chosen.brier[chosen.method]:
         chosen = Fit(before, KEPT, {**chosen.brier, KEPT: error}, said)
     return TaskCalibration(
         fit=chosen,
-        threshold=best_threshold(found, chosen.calibration.probabilities(found.logits, found.labels)),
+        threshold=best_threshold(found, found.probabilities(chosen.calibration)),
         before=None if fitted and again else known,
         after=calibration_report(chosen.held_out, found.right),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -303,7 +303,8 @@ def _spread(table: Table, labels: Sequence[str]) -> np.ndarray:
 
 
 def _change(kind: Kind, document: Document, a: Document, b: Document) -> Change:
-    gold, first, second = (_sorted(scored_spans(document, each.spans)) for each in (document, a, b))
+    found = (scored_spans(document, each.spans) for each in (document, a, b))
+    gold, first, second = (tuple(sorted(each, key=lambda s: (s.start, s.end, s.label, s.parts))) for each in found)
     errors = kind.errors(document, a), kind.errors(document, b)
     keys = [{error.key for error in each} for each in errors]
     return Change(
@@ -313,10 +314,6 @@ def _change(kind: Kind, document: Document, a: Document, b: Document) -> Change:
         tuple(error for error in errors[0] if error.key not in keys[1]),
         tuple(error for error in errors[1] if error.key not in keys[0]),
     )
-
-
-def _sorted(spans: Iterable[Span]) -> tuple[Span, ...]:
-    return tuple(sorted(spans, key=lambda span: (span.start, span.end, span.label, span.parts)))
 
 
 def _record(found: Difference) -> dict[str, JSON]:

@@ -78,7 +78,7 @@ def examined(predictor: Predictor, documents: Sequence[Document]) -> Examined:
         judged.append(task.judged(document, decoded[name]))
     found = collected(judged, task.settings.labels)
     decision = predictor.decisions[name]
-    probabilities = decision.calibration.probabilities(found.logits, found.labels)
+    probabilities = found.probabilities(decision.calibration)
     pieces = predictor.tokenizer.pieces([document.text for document in documents])
     least = predictor.label_thresholds.get(name, {})
     told = probabilities >= [least.get(label, decision.threshold) for label in found.labels]

@@ -53,7 +53,8 @@ def whole(judged: Sequence[Judged], found: Outcomes, probabilities: FloatArray, 
 def collected(judged: Sequence[Judged], labels: Sequence[str]) -> Outcomes:
     """The outcomes of several documents side by side, with logits as exact as a bundle keeps them."""
     sizes = [len(each.labels) for each in judged]
-    silence, quiet = [right for each in judged for right in each.silence], [z for each in judged for z in each.quiet]
+    silence = [right for each in judged for right in each.silence]
+    quiet = [round(logit, 4) for each in judged for logit in each.quiet]
     return Outcomes(
         logits=np.array([round(logit, 4) for each in judged for logit in each.logits], dtype=np.float64),
         right=np.array([right for each in judged for right in each.right], dtype=np.bool_),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -41,8 +41,7 @@ class CalibrationReport:
 
     def to_json(self) -> dict[str, JSON]:
         """As in the report of an evaluation."""
-        numbers = {name: getattr(self, name) for name in ("count", "ece", "ece_corrected", "brier", "log_loss", "aurc")}
-        return {**numbers, "reliability": [[b.probability, b.right, b.count] for b in self.reliability]}
+        return {**asdict(self), "reliability": [[b.probability, b.right, b.count] for b in self.reliability]}
 
 
 def calibration_report(probabilities: FloatArray, right: BoolArray) -> CalibrationReport:

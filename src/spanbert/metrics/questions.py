@@ -13,14 +13,7 @@ import numpy as np
 from ..documents import ANSWER, JSON, Document, Question
 from ..errors import DataError, at
 from . import bootstrap
-from .answers import (
-    AnswerScores,
-    average_precisions,
-    normalized,
-    score_mrqa,
-    score_squad_v1,
-    score_squad_v2,
-)
+from .answers import average_precisions, normalized, score_mrqa, score_squad_v1, score_squad_v2
 from .clauses import clause_scores
 from .probabilities import brier, ece
 from .report import Report, counted_report
@@ -78,11 +71,7 @@ def said_of(text: str, gold: Question, predicted: Question) -> tuple[str, bool]:
 def answer_table(gold: Sequence[Document], predicted: Sequence[Document]) -> np.ndarray:
     """[documents, 2]: the sum of the official F1 (0 to 1) of the best answers given, and the number of questions."""
     asked = _asked(gold, predicted)
-    table = np.zeros((len(gold), 2))
-    if asked:
-        points = np.stack([_points(asked)[:, 1], np.ones(len(asked))], axis=1)
-        np.add.at(table, [each.document for each in asked], points)
-    return table
+    return _sums(asked, _points(asked)[:, 1], len(gold)) if asked else np.zeros((len(gold), 2))
 
 
 def answer_report(gold: Sequence[Document], predicted: Sequence[Document], *, policy: str) -> Report:
@@ -99,7 +88,7 @@ def answer_report(gold: Sequence[Document], predicted: Sequence[Document], *, po
         )
     points = _points(asked)
     scores: dict[str, dict[str, Any]] = {"squad_v2": _squad_v2(asked)}
-    exact, overlap = _intervals(asked, points)
+    exact, overlap = (_interval(asked, column, len(gold)) for column in points.T)
     intervals = {"squad_v2": {"exact": exact, "f1": overlap}}
     if all(each.accepted for each in asked):
         pairs, said = [(each.id, each.accepted) for each in asked], {each.id: each.said for each in asked}
@@ -197,10 +186,8 @@ def _asked(gold: Sequence[Document], predicted: Sequence[Document]) -> list[Aske
 
 def _points(asked: Sequence[Asked]) -> np.ndarray:
     """[questions, 2]: exact and F1 of what was said."""
-    scored: AnswerScores = score_squad_v2(
-        [(each.id, each.accepted) for each in asked], {each.id: each.said for each in asked}
-    ).overall
-    return scored.points
+    pairs, said = [(each.id, each.accepted) for each in asked], {each.id: each.said for each in asked}
+    return score_squad_v2(pairs, said).overall.points
 
 
 def _squad_v2(asked: Sequence[Asked]) -> dict[str, Any]:
@@ -227,16 +214,17 @@ def _squad_v2(asked: Sequence[Asked]) -> dict[str, Any]:
     return record
 
 
-def _intervals(asked: Sequence[Asked], points: np.ndarray) -> list[bootstrap.Interval | None]:
-    """Of exact and F1 (percent), by drawing documents. points: those of each question."""
-    sums = np.zeros((max(each.document for each in asked) + 1, 2, 2))
-    np.add.at(sums, [each.document for each in asked], np.stack([points, np.ones_like(points)], axis=-1))
-    sums = sums[sums[:, 0, 1] > 0]
-    return [bootstrap.interval(sums[:, column], _share, best=100.0) for column in range(2)]
+def _sums(asked: Sequence[Asked], points: np.ndarray, documents: int) -> np.ndarray:
+    """[documents, 2]: the sum of what each question has, and their number."""
+    sums = np.zeros((documents, 2))
+    np.add.at(sums, [each.document for each in asked], np.stack([points, np.ones(len(asked))], axis=1))
+    return sums
 
 
-def _share(drawn: np.ndarray) -> np.ndarray:
-    return np.asarray(100.0 * drawn[..., 0] / drawn[..., 1])
+def _interval(asked: Sequence[Asked], points: np.ndarray, documents: int) -> bootstrap.Interval | None:
+    """Of the mean of what each question has (percent), by drawing documents."""
+    sums = _sums(asked, points, documents)
+    return bootstrap.interval(sums[sums[:, 1] > 0], lambda drawn: 100.0 * drawn[..., 0] / drawn[..., 1], best=100.0)
 
 
 def _silence(asked: Sequence[Asked]) -> dict[str, Any]:
@@ -287,11 +275,7 @@ def _group(
         members.setdefault(name(each), []).append(index)
     found: list[dict[str, JSON]] = []
     for group, indices in sorted(members.items()):
-        sums = np.zeros((documents, 2))
-        np.add.at(
-            sums, [asked[index].document for index in indices], np.stack([points[indices, 1], np.ones(len(indices))], 1)
-        )
-        bounds = bootstrap.interval(sums[sums[:, 1] > 0], _share, best=100.0)
+        bounds = _interval([asked[index] for index in indices], points[indices, 1], documents)
         exact, f1 = (100.0 * points[indices].mean(axis=0)).tolist()
         found.append(
             {
