@@ -57,7 +57,10 @@ VARIANTS: dict[str, dict[str, object] | None] = {
     "token": {"masking": "token", "boundary_weight": 0.0},
     "span": {"boundary_weight": 0.0},
     "span+boundary": {},
+    "counts": {},
+    "counts+span+boundary": {},
 }
+"""Settings of the objective. Those named after counts begin with them, and `counts` is that beginning alone."""
 PRETRAINING_SEEDS, TUNING_SEEDS = range(2), range(3)
 TEXTS = ("sec_10k", "sec_8k", "fed_speeches", "openstax_textbooks", "wikipedia_vital_leads", "wikipedia_squad_articles")
 DOMAINS = ("ai", "literature", "music", "politics", "science")
@@ -127,8 +130,15 @@ def encoder(variant: str, seed: int, work: Path, data: Path, tokens: int) -> Pat
     if settings is None:
         model.save_pretrained(folder)
         return folder
+    length = {"steps": 1} if variant == "counts" else {"tokens": tokens}  # of one step the rate is 0
     config = PretrainConfig(
-        tokens=tokens, max_tokens=MAX_TOKENS, evaluations=4, seed=seed, output=str(folder), resume="auto"
+        **length,
+        max_tokens=MAX_TOKENS,
+        evaluations=4,
+        seed=seed,
+        start="counts" if variant.startswith("counts") else "random",
+        output=str(folder),
+        resume="auto",
     )
     start = time.perf_counter()
     trained = pretrain(model, read_texts(files), config)

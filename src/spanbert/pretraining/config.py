@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ..errors import UsageError, check_share, check_whole
+from ..errors import UsageError, check_among, check_share, check_whole
 from ..machine import cores
 from ..tasks import LEARNS_FROM_TEXT
 from ..training.config import TrainConfig
 
+COUNTS, RANDOM = STARTS = ("counts", "random")
 (TASK,) = LEARNS_FROM_TEXT
 WORKERS = 3
 """Processes that prepare steps for a GPU: each makes some 400,000 positions a second."""
@@ -48,6 +49,8 @@ class PretrainConfig:
     """Decoupled weight decay; not on biases and LayerNorm."""
     clip: float = 1.0
     """Largest norm of the gradient."""
+    start: str = COUNTS
+    """What a new encoder begins with: counts (frequencies of the corpus, and what stands beside what), or random."""
     dropout: float = 0.0
     """Share of the numbers dropped in pre-training; fine-tuning has the encoder's own."""
     workers: int | None = None
@@ -75,6 +78,7 @@ class PretrainConfig:
             check_whole(name, getattr(self, name), least, default)
         if self.steps and self.tokens:
             raise UsageError("both steps and tokens", "one of them", "leave out the other")
+        check_among("start", self.start, STARTS, default)
         check_share("dropout", self.dropout, "leave it out: 0")
         self.for_loop(1, 1e-3, 1e-3)  # which checks the rest
 

@@ -96,10 +96,11 @@ class BlockCorpus:
         """What predicting one of its pieces costs, in nats, if all that is known is how often each occurs in `known`
         (each once more than it does, so that none is impossible)."""
         size = 1 + max(int(corpus.pieces.max(initial=0)) for corpus in (self, known))
-        mine, theirs = self._occurrences(size), 1 + known._occurrences(size)
+        mine, theirs = self.occurrences(size), 1 + known.occurrences(size)
         return float(-(mine / mine.sum()) @ np.log(theirs / theirs.sum()))
 
-    def _occurrences(self, size: int) -> IntArray:
+    def occurrences(self, size: int) -> IntArray:
+        """`size`: how often each piece occurs."""
         parts = (self.pieces[begin : begin + COUNTED] for begin in range(0, len(self.pieces), COUNTED))
         return sum((np.bincount(part, minlength=size) for part in parts), np.zeros(size, dtype=np.int64))
 

@@ -1,0 +1,150 @@
+"""What is counted, what it becomes, and that a new encoder begins with it and no other does."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from spanbert import PretrainConfig, SpanModel, continued, new_model, pretrain
+from spanbert.documents import Document
+from spanbert.pretraining import counts as module
+from spanbert.pretraining.corpus import BlockCorpus
+from spanbert.pretraining.counts import neighbours, sinusoids, word_vectors
+
+TASK = "span-masking"
+STILL = PretrainConfig(steps=1, max_tokens=64, evaluations=1, held_out=2, device="cpu")
+"""One step, whose rate is 0: what comes out is what was begun with."""
+
+
+def corpus_of(folder: Path, blocks: list[list[int]]) -> BlockCorpus:
+    folder.mkdir()
+    pieces = [piece for block in blocks for piece in block]
+    np.array(pieces, dtype=np.uint16).tofile(folder / "pieces.bin")
+    np.zeros(len(pieces), dtype=np.bool_).tofile(folder / "begins.bin")
+    np.cumsum([0, *map(len, blocks)]).tofile(folder / "borders.bin")
+    about = {"kind": "uint16", "counts": {}, "tokenizer": "", "block": 8, "source": "", "fingerprint": "", "sums": {}}
+    (folder / "corpus.json").write_text(json.dumps(about), encoding="utf-8")
+    return BlockCorpus.read(folder)
+
+
+def test_neighbours_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """0 1 2 0 | 2 1, two pieces reach one another: before 0 stand 1 and 2 (its second time), before 1 stand 0 and 2,
+    before 2 stand 0 and 1; what stands before is told apart from what stands after, and no pair crosses a border."""
+    monkeypatch.setattr(module, "REACH", 2)
+    corpus = corpus_of(tmp_path / "c", [[0, 1, 2, 0], [2, 1]])
+    before, after = neighbours(corpus, 4, np.array([0, 1, 2])).transpose(1, 0, 2)
+    assert before.tolist() == [[0, 1, 1], [1, 0, 1], [1, 1, 0], [0, 0, 0]]
+    assert after.tolist() == [[0, 1, 1], [1, 0, 1], [1, 1, 0], [0, 0, 0]]
+    before, after = neighbours(corpus, 4, np.array([2])).transpose(1, 0, 2)
+    assert before.tolist() == [[1], [1], [0], [0]] and after.tolist() == [[1], [1], [0], [0]]
+
+
+def test_sides_are_told_apart(tmp_path: Path):
+    before, after = neighbours(corpus_of(tmp_path / "c", [[3, 5]]), 6, np.array([3, 5])).transpose(1, 0, 2)
+    assert np.argwhere(before).tolist() == [[5, 0]] and np.argwhere(after).tolist() == [[3, 1]]
+
+
+@pytest.mark.parametrize(("most", "counted"), [(1 << 25, 96), (16, 14)])
+def test_all_is_counted_unless_it_is_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int, counted: int):
+    """Of 100 pieces in one block, 4 or 8 at a time: pairs that such a stretch cuts are lost, and no more."""
+    monkeypatch.setattr(module, "REACH", 1)
+    monkeypatch.setattr(module, "MOST", most)
+    monkeypatch.setattr(module, "COUNTED", 25 if most > 100 else 8)
+    found = neighbours(corpus_of(tmp_path / "c", [[1] * 100]), 2, np.array([1]))
+    assert found.sum(axis=(0, 2)).tolist() == [counted, counted]
+
+
+def test_pieces_with_the_same_neighbours_are_alike(tmp_path: Path):
+    """1 and 2 stand between 5 and 6, 3 and 4 between 7 and 8; 9 occurs nowhere."""
+    draw = np.random.default_rng(0)
+    blocks = [[5, int(draw.choice([1, 2])), 6, 7, int(draw.choice([3, 4])), 8] for _ in range(400)]
+    vectors = torch.from_numpy(word_vectors(corpus_of(tmp_path / "c", blocks), 10, 4))
+    unit = torch.nn.functional.normalize(vectors)
+    alike = unit @ unit.T
+    assert alike[1, 2] > 0.9 and alike[3, 4] > 0.9 and max(alike[1, 3], alike[2, 4]) < 0.5
+    assert not vectors[9].any() and not vectors[0].any()
+    assert vectors[1:9].mean(dim=0).abs().max() < 1e-5
+
+
+def test_a_distance_is_the_same_everywhere():
+    table = sinusoids(64, 32)
+    assert table.square().mean() == pytest.approx(1.0)
+    products = table @ table.T
+    for distance in (0, 1, 7):
+        assert torch.diagonal(products, distance).std() < 1e-4
+
+
+def texts() -> list[Document]:
+    return [
+        Document(str(n), "Anna met Acme Corp in the big house . Bert met Core Ltd on the river . " * 3)
+        for n in range(8)
+    ]
+
+
+def state(model: SpanModel) -> dict[str, torch.Tensor]:
+    return dict(model.bundle.network.state_dict())
+
+
+@pytest.fixture
+def fresh(tiny_encoder: Path) -> SpanModel:
+    return new_model("mini", tiny_encoder, settings={"window": 32}, seed=3)
+
+
+def test_a_new_encoder_begins_with_counts(fresh: SpanModel):
+    """Only words that occur, positions and the biases over the vocabulary; positions as long as random ones are."""
+    before, after = state(fresh), state(pretrain(fresh, texts(), STILL))
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    prefix = f"heads.{TASK}."
+    assert changed == {"encoder.words.weight", "encoder.positions.weight", f"{prefix}bias", f"{prefix}boundary_bias"}
+    words, tokenizer = after["encoder.words.weight"], fresh.bundle.tokenizer
+    number = {tokenizer.token(piece): piece for piece in range(tokenizer.size)}
+    unheard = [number[word] for word in ("[CLS]", "[MASK]", "Dora", "##able")]
+    assert torch.equal(words[unheard], before["encoder.words.weight"][unheard])
+    assert words[number["Anna"]].norm() == pytest.approx(2 * 0.02 * 16, rel=0.25)
+    assert after["encoder.positions.weight"].square().mean() == pytest.approx(0.02**2, rel=1e-4)
+    bias = after[f"{prefix}bias"]
+    assert bias.exp().sum() == pytest.approx(1.0) and torch.equal(bias, after[f"{prefix}boundary_bias"])
+    assert bias[number["met"]] > bias[number["Anna"]] > bias[number["Dora"]]
+
+
+def test_random_numbers_where_they_are_asked_for(fresh: SpanModel):
+    before, after = state(fresh), state(pretrain(fresh, texts(), replace(STILL, start="random")))
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_without_the_boundary_objective(tiny_encoder: Path):
+    model = new_model("mini", tiny_encoder, settings={"window": 32, "boundary_weight": 0.0})
+    after = state(pretrain(model, texts(), STILL))
+    assert after[f"heads.{TASK}.bias"].exp().sum() == pytest.approx(1.0)
+
+
+def test_an_encoder_that_goes_on_keeps_what_it_knows(tiny_encoder: Path):
+    model = continued(tiny_encoder, settings={"window": 32})
+    before, after = state(model), state(pretrain(model, texts(), STILL))
+    assert torch.equal(before["encoder.words.weight"], after["encoder.words.weight"])
+    assert torch.equal(before["encoder.positions.weight"], after["encoder.positions.weight"])
+
+
+def test_a_resumed_run_begins_with_the_same_vectors(fresh: SpanModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Made once: on another processor the last bit would be another, and the run another run."""
+    config = replace(STILL, steps=6, evaluations=3)
+    whole = state(pretrain(fresh, texts(), config))
+    config = replace(config, output=str(tmp_path / "out"), resume="auto")
+
+    class Stop(Exception):
+        pass
+
+    def stop(event: object) -> None:
+        if getattr(event, "step", 0) == 3:
+            raise Stop
+
+    with pytest.raises(Stop):
+        pretrain(fresh, texts(), config, [stop])
+    monkeypatch.setattr(module, "word_vectors", lambda *_: pytest.fail("made again"))
+    resumed = state(pretrain(fresh, texts(), config))
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
