@@ -19,6 +19,9 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from numbers import Real
 
+MEANT = "did you mean"
+"""How advice begins that names one of our own choices."""
+
 _LONGEST = 1000  # characters of a finding
 
 
@@ -97,7 +100,7 @@ def nearest(value: object, choices: Iterable[str], otherwise: str) -> str:
     """What to do about a value that is no choice: `did you mean 'x'?`, or `otherwise` where none is like it."""
     original = {choice.lower(): choice for choice in choices}
     close = difflib.get_close_matches(str(value).lower(), original, n=1, cutoff=0.6)
-    return f"did you mean {original[close[0]]!r}?" if close else otherwise
+    return f"{MEANT} {original[close[0]]!r}?" if close else otherwise
 
 
 def check_among(

@@ -105,7 +105,7 @@ def test_a_new_encoder_begins_with_counts(fresh: SpanModel):
     number = {tokenizer.token(piece): piece for piece in range(tokenizer.size)}
     unheard = [number[word] for word in ("[CLS]", "[MASK]", "Dora", "##able")]
     assert torch.equal(words[unheard], before["encoder.words.weight"][unheard])
-    assert words[number["Anna"], :64].norm() == pytest.approx(2 * 0.02 * 8, rel=1e-4)  # 64 pieces: as many columns
+    assert words[number["Anna"], :64].norm() == pytest.approx(4 * 0.02 * 8, rel=1e-4)  # 64 pieces: as many columns
     assert after["encoder.positions.weight"].square().mean() == pytest.approx(0.02**2, rel=1e-4)
     bias = after[f"{prefix}bias"]
     assert bias.exp().sum() == pytest.approx(1.0) and torch.equal(bias, after[f"{prefix}boundary_bias"])

@@ -126,6 +126,14 @@ def test_what_is_no_request_is_explained(serving: Serving, body: bytes, told: st
         assert server.predict(TEXT).status == 200
 
 
+def test_what_was_meant_is_named(serving: Serving):
+    """It is a name of ours, and never of the text."""
+    with serving() as server:
+        answer = server.ask("POST", "/v1/predict", b'{"inputs": {"text": "a", "question": [{"question": "who?"}]}}')
+        assert answer.status == 422 and answer.body["do_this"] == "did you mean 'questions'?"
+        assert "who" not in str(answer.body)
+
+
 def test_texts_are_not_repeated_in_refusals(serving: Serving, relating: SpanModel):
     copy = {"start": 0, "end": 9, "label": "PERSON", "text": "something else"}
     wrong = [

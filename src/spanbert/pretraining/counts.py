@@ -27,7 +27,7 @@ NEIGHBOURS = 2000
 """Pieces, the most frequent ones, by which others are told apart."""
 MOST = 1 << 25
 """Pieces of the corpus that are counted; of more, as many in stretches from all over it."""
-LENGTH = 2.0
+LENGTH = 4.0
 """Of a word vector, in those of random ones: beside its place, which is as long as a random one, the word counts."""
 _SMOOTHING = 0.75
 _MORE, _TURNS = 32, 3  # of the randomised decomposition (Halko, Martinsson and Tropp 2011, section 1.3)

@@ -26,7 +26,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .. import __version__
 from ..documents import JSON, Document
-from ..errors import DataError, SpanbertError
+from ..errors import MEANT, DataError, SpanbertError
 from ..formats import strict_json
 from ..inference.span_model import Choices, SpanModel
 from .requests import PredictRequest, result
@@ -204,8 +204,8 @@ def _explained() -> Iterator[None]:
         raise Refused(422, f"{where or 'the body'}: {first['msg']}", "see GET /openapi.json", "correct it") from None
     except SpanbertError as error:
         place = f"{error.file}: " if error.file is not None else ""
-        parts = [error.found, error.expected, error.fix]
-        found, expected, fix = map(_unquoted, parts) if isinstance(error, DataError) else parts
+        parts, ours = (error.found, error.expected, error.fix), not isinstance(error, DataError)
+        found, expected, fix = (part if ours or part.startswith(MEANT) else _unquoted(part) for part in parts)
         raise Refused(422, place + found, expected, fix) from None
     except Exception as error:
         number = uuid.uuid4().hex[:12]  # its own words may hold the text
@@ -215,7 +215,7 @@ def _explained() -> Iterator[None]:
 
 
 def _unquoted(message: str) -> str:
-    """Without what stands between the first quotation mark and the last one, or the end where it was cut off."""
+    """Without what may be of the text: from the first quotation mark to the last, or the end where it was cut off."""
     return re.sub(r"""['"].*(?:['"]|… \([\d,]+ characters\)$)""", "…", message, flags=re.DOTALL)
 
 
