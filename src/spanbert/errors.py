@@ -19,9 +19,7 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from numbers import Real
 
-MEANT = "did you mean"
-"""How advice begins that names one of our own choices."""
-
+MEANT = "did you mean"  # so advice begins that names one of our own choices
 _LONGEST = 1000  # characters of a finding
 
 

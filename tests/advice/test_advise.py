@@ -10,7 +10,7 @@ import pytest
 
 from spanbert.advice import reach
 from spanbert.advice.advise import advise
-from spanbert.advice.findings import ERROR, Finding
+from spanbert.advice.findings import ERROR, Finding, Part
 from spanbert.documents import ANSWER, Cluster, Document, Question, Span
 from spanbert.tasks import gold
 
@@ -162,6 +162,12 @@ def test_answers_out_of_reach_are_told_too(tiny_encoder: Path):
     lost = {f.what.rpartition(": ")[2]: f for f in told.findings if f.kind == "unreachable"}
     assert lost.keys() == {gold.INSIDE_PIECE, gold.NO_QUESTION}
     assert "4 of 16 spans (25.0%)" in lost[gold.NO_QUESTION].what
+    assert told.to_text().startswith("train: 4 documents, 16 questions, 60 words\n")
+    assert told.to_json()["parts"] == {
+        "train": {"documents": 4, "spans": 0, "questions": 16, "relations": 0, "clusters": 0, "words": 60}
+    }
+    assert str(Part.of([marked("a", "[x|X] [y|X]")])) == "1 document, 2 spans, 2 words"
+    assert str(Part.of([Document("b", "x")])) == "1 document, no annotations, 1 word"
 
 
 def test_there_is_advice_for_every_reason():

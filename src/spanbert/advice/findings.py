@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from ..documents import JSON, Document, Span
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
+KINDS = ("spans", "questions", "relations", "clusters")
+"""Of annotations."""
 SHOWN = 5
 """Examples of a finding."""
 _QUOTED = 60  # characters of the text that are quoted
@@ -54,7 +56,8 @@ class Part:
     """Size of the training or of the held-out documents."""
 
     documents: int
-    spans: int
+    annotations: Mapping[str, int]
+    """How many spans, questions, relations and clusters."""
     words: int
     """Runs of characters between white space."""
 
@@ -62,7 +65,14 @@ class Part:
     def of(cls, documents: Sequence[Document]) -> Part:
         """Count them."""
         words = sum(len(document.text.split()) for document in documents)
-        return cls(len(documents), sum(len(document.spans) for document in documents), words)
+        return cls(len(documents), {kind: sum(len(getattr(d, kind)) for d in documents) for kind in KINDS}, words)
+
+    def __str__(self) -> str:
+        """Without annotations that there are none of, unless there are none at all."""
+        there = [several(count, kind.removesuffix("s")) for kind, count in self.annotations.items() if count]
+        return ", ".join(
+            [several(self.documents, "document"), *(there or ["no annotations"]), several(self.words, "word")]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +109,7 @@ class Advice:
         return {
             "ok": not self.errors,
             "parts": {
-                name: {"documents": part.documents, "spans": part.spans, "words": part.words}
+                name: {"documents": part.documents, **part.annotations, "words": part.words}
                 for name, part in self.parts.items()
             },
             "labels": {label: {"spans": spans, "documents": there} for label, (spans, there) in self.labels.items()},
@@ -115,7 +125,7 @@ class Advice:
 
     def _lines(self) -> Iterator[str]:
         for name, part in self.parts.items():
-            yield f"{name}: {part.documents:,} documents, {part.spans:,} spans, {part.words:,} words"
+            yield f"{name}: {part}"
         if self.labels:
             width = max(map(len, (*self.labels, "label")))
             yield f"\n{'label':<{width}}  {'spans':>9}  {'documents':>9}"

@@ -89,9 +89,8 @@ class Predictor:
         clusters: list[Cluster] = []
         questions = tuple(Question(each.id, each.text) for each in document.questions)  # what is gold is no finding
         for name in decoded:
-            decision = self.decisions[name]
-            if decoded[name].given:
-                decision = decision.given or decision
+            own = self.decisions[name]
+            decision = (decoded[name].given and own.given) or own
             judge = _Judge(decision, self.label_thresholds.get(name, {}))
             spans.extend(_above(decoded[name], judge))
             relations.extend(_related(decoded[name], judge))
