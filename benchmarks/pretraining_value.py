@@ -4,13 +4,13 @@
     python -m benchmarks.pretraining_value tune            # fine-tune each on each corpus, resumable too
     python -m benchmarks.pretraining_value report          # the tables of docs/pretraining.md
 
-All variants have one architecture (4 layers of 256, from scratch), one vocabulary and, but for the last two, the same
-number of positions read: `counts` is what the default start alone is worth, `counts-sixth` reads a sixth from there.
-Corpora: FIRE, the five domains of CrossNER (each fine-tuned by itself would be too little: they are one corpus,
-whose labels name the domain's kinds), and the clauses of those contracts of CUAD that are not in the pre-training
-corpus, for long spans; and SQuAD 1.1, of which 6,000 questions are for training. Predictions of the test parts are kept
-in benchmarks/results/pretraining_value; pretraining_value_20m beside it holds a first round, of 20 million positions in
-steps of 8,192 at a rate of 1.5e-3 (`report --results`).
+All variants have one architecture (4 layers of 256, from scratch) and one vocabulary. The first four begin with random
+weights, and three of them read the same number of positions; `cooccurrence` is the default start alone, and
+`cooccurrence-sixth` reads a sixth of that number from there. Corpora: FIRE, the five domains of CrossNER (each
+fine-tuned by itself would be too little: they are one corpus, whose labels name the domain's kinds), and the clauses of
+those contracts of CUAD that are not in the pre-training corpus, for long spans; and SQuAD 1.1, of which 6,000 questions
+are for training. Predictions of the test parts are kept in benchmarks/results/pretraining_value; pretraining_value_20m
+beside it holds a first round, of 20 million positions in steps of 8,192 at a rate of 1.5e-3 (`report --results`).
 """
 
 from __future__ import annotations
@@ -71,8 +71,8 @@ VARIANTS = {
     "token": Variant({"masking": "token", "boundary_weight": 0.0}),
     "span": Variant({"boundary_weight": 0.0}),
     "span+boundary": Variant(),
-    "counts": Variant(start="counts", share=0.0),
-    "counts-sixth": Variant(start="counts", share=1 / 6),
+    "cooccurrence": Variant(start="cooccurrence", share=0.0),
+    "cooccurrence-sixth": Variant(start="cooccurrence", share=1 / 6),
 }
 PRETRAINING_SEEDS, TUNING_SEEDS = range(2), range(3)
 TEXTS = ("sec_10k", "sec_8k", "fed_speeches", "openstax_textbooks", "wikipedia_vital_leads", "wikipedia_squad_articles")
@@ -86,7 +86,8 @@ QUESTIONS, QUESTION_EPOCHS = {"train": 6000, "dev": 400, "test": 1500}, 3
 RATE = 5e-4
 COMPARED = (
     ("token", "random"), ("span+boundary", "random"), ("span", "token"), ("span+boundary", "token"),
-    ("span+boundary", "span"), ("counts", "random"), ("counts-sixth", "random"), ("counts-sixth", "span+boundary"),
+    ("span+boundary", "span"), ("cooccurrence", "random"), ("cooccurrence-sixth", "random"),
+    ("cooccurrence-sixth", "span+boundary"),
 )  # fmt: skip
 BUCKETS = ((1, 1), (2, 3), (4, 7), (8, 10**9))
 

@@ -10,7 +10,7 @@ from ..machine import cores
 from ..tasks import LEARNS_FROM_TEXT
 from ..training.config import TrainConfig
 
-COUNTS, RANDOM = STARTS = ("counts", "random")
+COOCCURRENCE, RANDOM = STARTS = ("cooccurrence", "random")
 (TASK,) = LEARNS_FROM_TEXT
 WORKERS = 3
 """Processes that prepare steps for a GPU: each makes some 400,000 positions a second."""
@@ -49,8 +49,8 @@ class PretrainConfig:
     """Decoupled weight decay; not on biases and LayerNorm."""
     clip: float = 1.0
     """Largest norm of the gradient."""
-    start: str = COUNTS
-    """What a new encoder begins with: counts (frequencies of the corpus, and what stands beside what), or random."""
+    start: str = COOCCURRENCE
+    """What a new encoder begins with: cooccurrence (which pieces stand beside which in the corpus), or random."""
     dropout: float = 0.0
     """Share of the numbers dropped in pre-training; fine-tuning has the encoder's own."""
     workers: int | None = None

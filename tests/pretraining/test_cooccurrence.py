@@ -12,9 +12,9 @@ import torch
 
 from spanbert import PretrainConfig, SpanModel, continued, new_model, pretrain
 from spanbert.documents import Document
-from spanbert.pretraining import counts as module
+from spanbert.pretraining import cooccurrence as module
+from spanbert.pretraining.cooccurrence import neighbours, sinusoids, word_vectors
 from spanbert.pretraining.corpus import BlockCorpus
-from spanbert.pretraining.counts import neighbours, sinusoids, word_vectors
 
 TASK = "span-masking"
 STILL = PretrainConfig(steps=1, max_tokens=64, evaluations=1, held_out=2, device="cpu")
