@@ -86,8 +86,8 @@ QUESTIONS, QUESTION_EPOCHS = {"train": 6000, "dev": 400, "test": 1500}, 3
 RATE = 5e-4
 COMPARED = (
     ("token", "random"), ("span+boundary", "random"), ("span", "token"), ("span+boundary", "token"),
-    ("span+boundary", "span"), ("cooccurrence", "random"), ("cooccurrence-sixth", "random"),
-    ("cooccurrence-sixth", "span+boundary"),
+    ("span+boundary", "span"), ("cooccurrence", "random"), ("cooccurrence", "span+boundary"),
+    ("cooccurrence-sixth", "cooccurrence"),
 )  # fmt: skip
 BUCKETS = ((1, 1), (2, 3), (4, 7), (8, 10**9))
 

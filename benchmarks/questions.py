@@ -288,7 +288,9 @@ def retold(
 
 
 def outcomes_of(documents: Sequence[Document], answered: dict[str, Any]) -> Outcomes:
-    """With the log-odds of the record, which are the raw ones through its own curve: stretched and moved."""
+    """With the log-odds of the record: the raw ones through its own curve, so exact where that was a straight line of
+    one logit, and clipped at LEAST.
+    """
     gold = gold_of(documents)
     score, none = (np.array([answered[id][name] for id, _ in gold]) for name in ("score", "none"))
     silence = np.array([not answers for _, answers in gold])

@@ -27,7 +27,8 @@ def test_the_logit_of_nothing_is_added():
     told = curve.probabilities([0.0, 0.0], quiet=np.array([1.0, -1.0]))
     assert np.log(told / (1 - told)) == pytest.approx([-1.0, 2.0])
     assert curve.probabilities([0.0, 0.0], quiet=1.0) == pytest.approx([told[0]] * 2)
-    assert Calibration(offset=0.5).probabilities([0.0], quiet=1.0) == curve.probabilities([0.0])
+    assert Calibration(offset=0.5).probabilities([0.0], quiet=1.0) == pytest.approx([1 / (1 + math.exp(-0.5))])
+    assert curve.probabilities([0.0]) == [0.5]  # a curve of both says nothing of one
 
 
 def test_extremes_are_probabilities_and_order_stays():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -130,6 +131,57 @@ def test_an_encoder_that_goes_on_keeps_what_it_knows(tiny_encoder: Path):
     assert torch.equal(before["encoder.positions.weight"], after["encoder.positions.weight"])
 
 
+def test_what_was_pretrained_is_not_begun_again(fresh: SpanModel):
+    """Without `continued` too: the weights are new no more."""
+    once = pretrain(fresh, texts(), replace(STILL, steps=4, learning_rate=1e-2))
+    before, after = state(once), state(pretrain(once, texts(), STILL))
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_vectors_of_another_width_are_not_taken(tiny_encoder: Path, tmp_path: Path):
+    """A run of another size in the folder of one that was cut off before its first checkpoint."""
+    config = replace(STILL, output=str(tmp_path / "out"), resume="auto")
+    for size in ("mini", "small"):
+        model = new_model(size, tiny_encoder, settings={"window": 32})
+
+        def stop(_: object) -> None:
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            pretrain(model, texts(), config, [stop])
+    kept = {path.name for path in (tmp_path / "out" / "corpus" / "train").glob("*.npy")}
+    assert kept == {"vectors-256.npy", "vectors-384.npy"}
+
+
+def test_neighbours_are_three_pieces_away_at_most(tmp_path: Path):
+    before, _ = neighbours(corpus_of(tmp_path / "c", [[1, 2, 2, 2, 2, 3]]), 4, np.array([1])).transpose(1, 0, 2)
+    assert before[:, 0].tolist() == [0, 0, 3, 0]
+
+
+def test_vectors_are_those_of_the_exact_decomposition(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Left singular vectors, each times the root of its value: their products, less the mean, by a stock solver."""
+    draw = np.random.default_rng(1)
+    corpus = corpus_of(tmp_path / "c", draw.integers(1, 12, (300, 8)).tolist())
+    counts = neighbours(corpus, 12, np.argsort(-corpus.occurrences(12), kind="stable")).reshape(12, -1).astype(float)
+    share = counts.sum(0) ** 0.75
+    with np.errstate(divide="ignore", invalid="ignore"):
+        information = np.nan_to_num(np.log(counts / (counts.sum(1, keepdims=True) * share / share.sum())).clip(0))
+    left, values, _ = np.linalg.svd(information)
+    expected = (left * np.sqrt(values))[1:]
+    expected -= expected.mean(0)
+    found = word_vectors(corpus, 12, 12)[1:]
+    assert np.allclose(found @ found.T, expected @ expected.T, atol=1e-3)
+
+
+def test_a_large_vocabulary_has_fewer_neighbours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "CELLS", 30)
+    seen = []
+    real = neighbours
+    monkeypatch.setattr(module, "neighbours", lambda *given: seen.append(len(given[2])) or real(*given))
+    word_vectors(corpus_of(tmp_path / "c", [[1, 2, 3] * 5]), 10, 4)
+    assert seen == [3]
+
+
 def test_a_resumed_run_begins_with_the_same_vectors(fresh: SpanModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Made once: on another processor the last bit would be another, and the run another run."""
     config = replace(STILL, steps=6, evaluations=3)
@@ -145,6 +197,13 @@ def test_a_resumed_run_begins_with_the_same_vectors(fresh: SpanModel, tmp_path: 
 
     with pytest.raises(Stop):
         pretrain(fresh, texts(), config, [stop])
-    monkeypatch.setattr(module, "word_vectors", lambda *_: pytest.fail("made again"))
-    resumed = state(pretrain(fresh, texts(), config))
+    cut = tmp_path / "cut"
+    shutil.copytree(tmp_path / "out", cut)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "word_vectors", lambda *_: pytest.fail("made again"))
+        resumed = state(pretrain(fresh, texts(), config))
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    made = cut / "corpus" / "train" / "vectors-256.npy"
+    made.write_bytes(made.read_bytes()[:200])  # damaged: made again, on this processor the same
+    again = state(pretrain(fresh, texts(), replace(config, output=str(cut))))
+    assert all(torch.equal(whole[name], again[name]) for name in whole)

@@ -148,10 +148,12 @@ def test_right_is_what_says_the_same_as_gold(tokenizer: Tokenizer):
         Question("q2", "met"),
         Question("q3", "met", (ANNA,)),
     )
-    judged = task.judged(document, decoded(((the_house, the_house + 9), (0, 4)), ((0, 4),), ((0, 4),), ()))
+    told = decoded(((the_house, the_house + 9), (0, 4)), ((0, 4),), ((0, 4),), ())
+    judged = task.judged(document, told)
     assert judged.labels == (ANSWER, ANSWER)
     assert judged.right == (True, False)
     assert judged.silence == (False, True)
+    assert judged.quiet == tuple(answers.quiet for answers in told.answers[:2])
     assert judged.gold == {ANSWER: 2}
 
 

@@ -43,16 +43,17 @@ class Calibration:
         return wrong * float(sigmoid(np.array(slope * logit + offset)))
 
     def probabilities(
-        self, logits: Sequence[float] | FloatArray, labels: Sequence[str] = (), quiet: float | FloatArray = 0.0
+        self, logits: Sequence[float] | FloatArray, labels: Sequence[str] = (), quiet: float | FloatArray | None = None
     ) -> FloatArray:
         """Probabilities of these logits; `labels` one for each, or none: then labels make no difference. quiet: the
-        logit of nothing against each, or against all.
-        """
+        logit of nothing against each, or all; where a curve of both is not given it, logits stand as they are."""
         z = np.clip(np.asarray(logits, dtype=np.float64), -1e300, 1e300)
+        if self.quiet:
+            return sigmoid(z if quiet is None else self.log_odds(z) + self.quiet * np.asarray(quiet))
         odds = self.log_odds(z)
         if self.labels and len(labels):
             odds = odds + np.array([self.labels.get(label, 0.0) for label in labels])
-        return sigmoid(odds + self.quiet * np.asarray(quiet))
+        return sigmoid(odds)
 
     def log_odds(self, z: FloatArray) -> FloatArray:
         """Calibrated log-odds, labels left aside."""

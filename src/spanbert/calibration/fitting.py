@@ -57,7 +57,7 @@ class Outcomes:
 
     def probabilities(self, calibration: Calibration) -> FloatArray:
         """n: what a curve says of each."""
-        return calibration.probabilities(self.logits, self.labels, 0.0 if self.quiet is None else self.quiet)
+        return calibration.probabilities(self.logits, self.labels, self.quiet)
 
     def to_json(self) -> dict[str, JSON]:
         """Plain numbers: labels and gold by the order of `gold`."""
@@ -138,6 +138,8 @@ def fit(outcomes: Outcomes, seed: int = 0) -> Fit:
     folds = fold_of[np.searchsorted(documents, outcomes.documents)]
     told = {}
     for name, method in METHODS.items():
+        if method is platt_and_quiet and outcomes.quiet is None:
+            continue  # it would be Platt's again
         told[name] = np.zeros(len(outcomes))
         for fold in range(FOLDS):
             left_out = folds == fold
@@ -182,8 +184,7 @@ def platt_and_quiet(outcomes: Outcomes) -> Calibration:
     """Platt's with the logit of nothing besides: what is no better than the next is doubtful in another way than what
     is no better than nothing. Platt's alone where the more probable nothing is, the surer the rest would be.
     """
-    if outcomes.quiet is None:
-        return platt(outcomes)
+    assert outcomes.quiet is not None
     columns = [outcomes.logits, np.ones(len(outcomes)), outcomes.quiet]
     slope, offset, quiet = _logistic(outcomes, columns, [1.0, 0.0, 0.0]).tolist()
     return Calibration(slope, offset, quiet=quiet) if slope >= 0 >= quiet else platt(outcomes)

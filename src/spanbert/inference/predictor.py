@@ -266,7 +266,7 @@ class _Judge:
     by_label: Mapping[str, float]
     """Thresholds of some labels, in the place of the task's."""
 
-    def scores(self, logits: Sequence[float], labels: Sequence[str], quiet: float = 0.0) -> list[float]:
+    def scores(self, logits: Sequence[float], labels: Sequence[str], quiet: float | None = None) -> list[float]:
         """Their probabilities; quiet: the logit of nothing against them."""
         return self.decision.calibration.probabilities(logits, labels, quiet).tolist()  # type: ignore[no-any-return]
 
@@ -348,13 +348,13 @@ def _answered(question: Question, decoded: Answers, judge: _Judge) -> Question:
     """
     found = decoded.candidates
     logits = [each.logit for each in found]
-    quiet = decoded.quiet if found and decoded.exclusive else 0.0
+    quiet = decoded.quiet if found and decoded.exclusive else None
     scores = judge.scores(logits, [each.label for each in found], quiet)
     silent = float(sigmoid(np.array(decoded.no_answer)))
     if found:
         rest = max(float(sigmoid(np.array(-logits[0]))), silent, 1e-300)
         wrong = 1.0 - scores[0]
-        fitted = judge.decision.calibration.silent(wrong, quiet) if decoded.exclusive else None
+        fitted = None if quiet is None else judge.decision.calibration.silent(wrong, quiet)
         others, silent = rest - silent, wrong * (silent / rest) if fitted is None else fitted
         if decoded.exclusive:
             shares = ((wrong - silent) * sigmoid(np.array(logits[1:])) / max(others, 1e-300)).tolist()

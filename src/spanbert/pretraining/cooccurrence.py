@@ -24,11 +24,13 @@ FloatArray = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 REACH = 3
 """Pieces on either side that are neighbours."""
 NEIGHBOURS = 2000
-"""Pieces, the most frequent ones, by which others are told apart."""
+"""Pieces, the most frequent ones, by which others are told apart; fewer for a large vocabulary:"""
+CELLS = 60_000_000
+"""Pairs of pieces that are counted on either side, four bytes each."""
 MOST = 1 << 25
 """Pieces of the corpus that are counted; of more, as many in stretches from all over it."""
 LENGTH = 4.0
-"""Of a word vector, in those of random ones: beside its place, which is as long as a random one, the word counts."""
+"""Of a word vector, in those of random ones of its columns: beside its place, which is as long as those, it counts."""
 _SMOOTHING = 0.75
 _MORE, _TURNS = 32, 3  # of the randomised decomposition (Halko, Martinsson and Tropp 2011, section 1.3)
 _LONGEST_WAVE = 10_000.0
@@ -40,11 +42,13 @@ def begin(encoder: PackedBert, head: MaskedHead, corpus: BlockCorpus) -> None:
     The word vectors lie beside the corpus once they are made: on another processor they would differ in the last bit,
     and a resumed run would be another one.
     """
-    std, made = encoder.config.initializer_range, corpus.folder / "vectors.npy"
-    if not made.exists():
+    std, made = encoder.config.initializer_range, corpus.folder / f"vectors-{encoder.width}.npy"
+    try:
+        vectors = torch.from_numpy(np.load(made))
+    except (OSError, ValueError, EOFError):  # not there yet, or damaged
+        vectors = torch.from_numpy(word_vectors(corpus, *encoder.words.weight.shape))
         with durable.on_disk(made), durable.replacing(made) as stream:
-            np.save(stream, word_vectors(corpus, *encoder.words.weight.shape))
-    vectors = torch.from_numpy(np.load(made))
+            np.save(stream, vectors.numpy())
     counted, width = vectors.any(dim=1), vectors.shape[1]
     frequency = 1.0 + torch.from_numpy(corpus.occurrences(encoder.vocabulary))
     with torch.no_grad():
@@ -56,14 +60,14 @@ def begin(encoder: PackedBert, head: MaskedHead, corpus: BlockCorpus) -> None:
 
 def word_vectors(corpus: BlockCorpus, vocabulary: int, width: int) -> FloatArray:
     """`vocabulary` x `width` (or fewer, of a tiny vocabulary), less their mean; 0 for what has no neighbour."""
-    often = np.argsort(-corpus.occurrences(vocabulary), kind="stable")[:NEIGHBOURS]
+    often = np.argsort(-corpus.occurrences(vocabulary), kind="stable")[: min(NEIGHBOURS, CELLS // vocabulary)]
     beside = neighbours(corpus, vocabulary, often).reshape(vocabulary, -1)
     whole = beside.sum(axis=1, keepdims=True)
     share = beside.sum(axis=0, keepdims=True) ** _SMOOTHING
     with np.errstate(divide="ignore", invalid="ignore"):
         information = np.log(beside / (whole * share / share.sum()))
     information = torch.from_numpy(np.nan_to_num(information.clip(min=0.0), copy=False))
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng():
         torch.manual_seed(0)
         left, values, _ = torch.svd_lowrank(information, min(width + _MORE, *information.shape), niter=_TURNS)
     vectors: FloatArray = (left * values.sqrt())[:, :width].numpy()

@@ -31,7 +31,7 @@ from ..training.loop import held, learn
 from ..training.signals import Request, leave
 from ..training.tracking import Observer, Warned
 from . import cooccurrence
-from .config import COOCCURRENCE, SIZES, TASK, PretrainConfig
+from .config import COOCCURRENCE, RANDOM, SIZES, TASK, PretrainConfig
 from .corpus import BlockCorpus, fault, joined, write_corpus
 from .curves import draw_curves
 from .material import Blocks, Stream
@@ -127,7 +127,8 @@ def pretrain(
     )
     encoder = bundle.network.encoder
     assert isinstance(encoder, PackedBert)  # others have no head for hidden pieces
-    scratch = "new_weights" in bundle.facts.get("base_model", {})
+    scratch = "new_weights" in bundle.facts.get("base_model", {}) and "pretraining" not in bundle.facts
+    config = config if scratch else dataclasses.replace(config, start=RANDOM)  # which decides nothing then
     loop = config.for_loop(config.evaluations, *default_rates(encoder.width, scratch=scratch))
     with held(loop) as hold, ExitStack() as stack:
         output = Path(config.output or stack.enter_context(tempfile.TemporaryDirectory()))
