@@ -15,6 +15,7 @@ from spanbert import SpanModel
 from spanbert.calibration.curve import Calibration
 from spanbert.documents import Document, Question, Span
 from spanbert.errors import DataError, UsageError
+from spanbert.evaluation.evaluate import examined
 from spanbert.inference import predictor
 
 TEXT = "Anna met Bert of Acme Corp in the big house . " * 12  # several windows of 64 positions
@@ -103,6 +104,9 @@ def test_what_nothing_has_is_taken_from_the_best_answer(model: SpanModel):
     before = raw.n_best[0].score
     expected = 1 / (1 + math.exp(-0.5 * math.log(before / (1 - before)) + 0.75 * quiet))
     assert found.n_best[0].score == pytest.approx(expected, rel=1e-4)
+    gold = Document("x", text, questions=(Question("1", question, ()),))
+    judged = examined(changed.predictor(threshold=0.0), [gold])  # an evaluation is of what is predicted
+    assert judged.probabilities == pytest.approx([found.n_best[0].score], rel=1e-3)
     assert sum(span.score for span in found.n_best) + found.no_answer <= 1 + 1e-6
 
 

@@ -131,6 +131,13 @@ def test_an_encoder_that_goes_on_keeps_what_it_knows(tiny_encoder: Path):
     assert torch.equal(before["encoder.positions.weight"], after["encoder.positions.weight"])
 
 
+def test_the_start_decides_nothing_for_an_encoder_that_goes_on(tiny_encoder: Path, tmp_path: Path):
+    config = replace(STILL, output=str(tmp_path / "out"), resume="auto")
+    once = state(pretrain(continued(tiny_encoder, settings={"window": 32}), texts(), config))
+    again = state(pretrain(continued(tiny_encoder, settings={"window": 32}), texts(), replace(config, start="random")))
+    assert all(torch.equal(once[name], again[name]) for name in once)
+
+
 def test_what_was_pretrained_is_not_begun_again(fresh: SpanModel):
     """Without `continued` too: the weights are new no more."""
     once = pretrain(fresh, texts(), replace(STILL, steps=4, learning_rate=1e-2))
