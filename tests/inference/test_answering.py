@@ -105,6 +105,8 @@ def test_what_nothing_has_is_taken_from_the_best_answer(model: SpanModel):
     expected = 1 / (1 + math.exp(-0.5 * math.log(before / (1 - before)) + 0.75 * quiet))
     assert found.n_best[0].score == pytest.approx(expected, rel=1e-4)
     gold = Document("x", text, questions=(Question("1", question, ()),))
+    several = [each.answer(question, text, threshold=0.0, policy="flat").n_best for each in (model, changed)]
+    assert several[0] == several[1]  # where nothing shares a distribution with them the curve says nothing
     judged = examined(changed.predictor(threshold=0.0), [gold])  # an evaluation is of what is predicted
     assert judged.probabilities == pytest.approx([found.n_best[0].score], rel=1e-3)
     assert sum(span.score for span in found.n_best) + found.no_answer <= 1 + 1e-6
