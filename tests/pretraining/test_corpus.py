@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -184,23 +184,13 @@ def test_damage_to_any_file_is_seen(tokenizer: Tokenizer, tmp_path: Path, part: 
     assert part in (fault(tmp_path / "c") or "")
 
 
-def corpus_of(folder: Path, pieces: list[int]) -> BlockCorpus:
-    folder.mkdir()
-    np.array(pieces, dtype=np.uint16).tofile(folder / "pieces.bin")
-    np.zeros(len(pieces), dtype=np.bool_).tofile(folder / "begins.bin")
-    np.array([0, len(pieces)]).tofile(folder / "borders.bin")
-    about = {"kind": "uint16", "counts": {}, "tokenizer": "", "block": 8, "source": "", "fingerprint": "", "sums": {}}
-    (folder / "corpus.json").write_text(json.dumps(about), encoding="utf-8")
-    return BlockCorpus.read(folder)
-
-
 @pytest.mark.parametrize("at_once", [1, 3, 1 << 22])
-def test_the_loss_of_frequencies(tmp_path: Path, monkeypatch, at_once: int):
+def test_the_loss_of_frequencies(corpus_of: Callable, monkeypatch, at_once: int):
     """Six pieces are known, 1 and 3 twice as often as 0 and 2: with one more of each, and of 4, which is not known,
     they are 2, 3, 2, 3 and 1 of eleven."""
     monkeypatch.setattr(module, "COUNTED", at_once)
-    known = corpus_of(tmp_path / "known", [0, 1, 1, 2, 3, 3])
-    mine = corpus_of(tmp_path / "mine", [1, 0, 4, 4])
+    known = corpus_of([0, 1, 1, 2, 3, 3])
+    mine = corpus_of([1, 0, 4, 4])
     expected = -(math.log(3 / 11) + math.log(2 / 11) + 2 * math.log(1 / 11)) / 4
     assert mine.loss_by_frequency(known) == pytest.approx(expected)
-    assert known.loss_by_frequency(corpus_of(tmp_path / "none", [])) == pytest.approx(math.log(4))
+    assert known.loss_by_frequency(corpus_of([])) == pytest.approx(math.log(4))
