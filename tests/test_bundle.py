@@ -47,10 +47,10 @@ def saved(request, tiny_encoder: Path, toy_documents: Callable, tmp_path_factory
     bundle = Bundle.build(parts[0].network.encoder, parts[0].tokenizer, tasks, parts[0].facts)
     config = TrainConfig(epochs=10, learning_rate=3e-3, head_learning_rate=1e-2, max_tokens=256, dtype="float32")
     model = train(SpanModel(bundle, "cpu"), toy_documents(20, 1), toy_documents(10, 2), config)
-    curve = {"knots": ((-1.0, -2.0), (0.5, 1.0)), "labels": {"ORG": 0.5}, "quiet": -0.5, "silence": (0.5, 0.25)}
+    curve = {"knots": ((-1.0, -2.0), (0.5, 1.0)), "labels": {"ORG": 0.5}, "silence": (0.5, 0.25)}
     point = OperatingPoint("precision>=0.9 with confidence 0.95", {names[0]: {"ORG": 0.75, "PERSON": 2.0}})
     model.bundle.operating_points = {"strict": point}
-    given = Decision(0.75, Calibration(0.5, 0.25, 0.125, **curve))
+    given = Decision(0.75, Calibration(0.5, 0.25, 0.125, **curve, quiet=-0.5))
     model.bundle.decisions = {
         name: Decision(0.01 * (n + 1), Calibration(0.5 + n, 0.25, 0.125, **curve), outcomes(), None if n else given)
         for n, name in enumerate(names)

@@ -159,6 +159,7 @@ def test_odds_of_nothing_that_say_nothing_are_left_out():
     assert fit(asked(5000, 0.5, 0.7, 0.0)).calibration.quiet == 0.0
     backwards = asked(2000, 0.5, 0.7, 1.0)
     assert platt_and_quiet(backwards) == platt(backwards)
+    assert platt_and_quiet(asked(2000, -1.0, 0.0, -1.0)).slope >= 0.0  # nor is a falling curve fitted
     assert "platt with no answer" in fit(backwards).brier
     assert "platt with no answer" not in fit(drawn(2000, 0.5, -0.8)).brier
 

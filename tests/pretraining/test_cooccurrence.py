@@ -155,7 +155,7 @@ def test_neighbours_are_three_pieces_away_at_most(corpus_of: Callable):
     assert before[:, 0].tolist() == [0, 0, 3, 0]
 
 
-def test_vectors_are_those_of_the_exact_decomposition(corpus_of: Callable, monkeypatch: pytest.MonkeyPatch):
+def test_vectors_are_those_of_the_exact_decomposition(corpus_of: Callable):
     """Left singular vectors, each times the root of its value: their products, less the mean, by a stock solver."""
     draw = np.random.default_rng(1)
     corpus = corpus_of(*draw.integers(1, 12, (300, 8)).tolist())

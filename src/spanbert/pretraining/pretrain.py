@@ -139,7 +139,7 @@ def pretrain(
             hold.processes.wait()  # until the first has written the corpus
         texts = _until_asked(only_documents(documents), hold.stop)
         train, held_out = _corpus(texts, bundle, config, output / CORPUS, source)
-        if scratch and config.start == COOCCURRENCE:
+        if config.start == COOCCURRENCE:
             head = bundle.network.heads[TASK]
             assert isinstance(head, MaskedHead)
             cooccurrence.begin(encoder, head, train)
