@@ -5,12 +5,13 @@
     python -m benchmarks.pretraining_value report          # the tables of docs/pretraining.md
 
 All variants have one architecture (4 layers of 256, from scratch) and one vocabulary. The first four begin with random
-weights, and three of them read the same number of positions; `cooccurrence` is the default start alone, and
-`cooccurrence-sixth` reads a sixth of that number from there. Corpora: FIRE, the five domains of CrossNER (each
-fine-tuned by itself would be too little: they are one corpus, whose labels name the domain's kinds), and the clauses of
-those contracts of CUAD that are not in the pre-training corpus, for long spans; and SQuAD 1.1, of which 6,000 questions
-are for training. Predictions of the test parts are kept in benchmarks/results/pretraining_value; pretraining_value_20m
-beside it holds a first round, of 20 million positions in steps of 8,192 at a rate of 1.5e-3 (`report --results`).
+weights, and three of them read the same number of positions. `neighbours` is the default start alone, `words` is it on
+random layers, `heads` with its word vectors dealt out to other pieces; `neighbours-sixth` reads a sixth of that number
+from there. Corpora: FIRE, the five domains of CrossNER (each fine-tuned by itself would be too little: they are one
+corpus, whose labels name the domain's kinds), and the clauses of those contracts of CUAD that are not in the
+pre-training corpus, for long spans; and SQuAD 1.1, of which 6,000 questions are for training. Predictions of the test
+parts are kept in benchmarks/results/pretraining_value; pretraining_value_20m beside it holds a first round, of 20
+million positions in steps of 8,192 at a rate of 1.5e-3 (`report --results`).
 """
 
 from __future__ import annotations
@@ -20,13 +21,14 @@ import gzip
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from benchmarks import packed_json
 from benchmarks.accuracy import epochs_for, parts_of, some_of, with_known_labels
@@ -64,6 +66,18 @@ class Variant:
     start: str = "random"
     share: float = 1.0
     """Of the positions that are read."""
+    less: Callable[[SpanModel, SpanModel], None] | None = None
+    """Takes a part of the start away again, given the model with random weights of the same seed."""
+
+
+def layers_as_random(model: SpanModel, random: SpanModel) -> None:
+    model.bundle.network.encoder.layers.load_state_dict(random.bundle.network.encoder.layers.state_dict())
+
+
+def words_dealt_out(model: SpanModel, random: SpanModel) -> None:  # noqa: ARG001
+    """Each piece gets the vector of another: as long, in the same columns, and without a meaning."""
+    words = model.bundle.network.encoder.words.weight.data
+    words.copy_(words[torch.randperm(len(words), generator=torch.Generator().manual_seed(0))])
 
 
 VARIANTS = {
@@ -71,8 +85,10 @@ VARIANTS = {
     "token": Variant({"masking": "token", "boundary_weight": 0.0}),
     "span": Variant({"boundary_weight": 0.0}),
     "span+boundary": Variant(),
-    "cooccurrence": Variant(start="cooccurrence", share=0.0),
-    "cooccurrence-sixth": Variant(start="cooccurrence", share=1 / 6),
+    "neighbours": Variant(start="neighbours", share=0.0),
+    "words": Variant(start="neighbours", share=0.0, less=layers_as_random),
+    "heads": Variant(start="neighbours", share=0.0, less=words_dealt_out),
+    "neighbours-sixth": Variant(start="neighbours", share=1 / 6),
 }
 PRETRAINING_SEEDS, TUNING_SEEDS = range(2), range(3)
 TEXTS = ("sec_10k", "sec_8k", "fed_speeches", "openstax_textbooks", "wikipedia_vital_leads", "wikipedia_squad_articles")
@@ -86,8 +102,8 @@ QUESTIONS, QUESTION_EPOCHS = {"train": 6000, "dev": 400, "test": 1500}, 3
 RATE = 5e-4
 COMPARED = (
     ("token", "random"), ("span+boundary", "random"), ("span", "token"), ("span+boundary", "token"),
-    ("span+boundary", "span"), ("cooccurrence", "random"), ("cooccurrence", "span+boundary"),
-    ("cooccurrence-sixth", "cooccurrence"),
+    ("span+boundary", "span"), ("neighbours", "random"), ("words", "random"), ("heads", "random"),
+    ("neighbours-sixth", "random"), ("neighbours-sixth", "neighbours"), ("neighbours-sixth", "span+boundary"),
 )  # fmt: skip
 BUCKETS = ((1, 1), (2, 3), (4, 7), (8, 10**9))
 
@@ -147,6 +163,9 @@ def encoder(variant: str, seed: int, work: Path, data: Path, tokens: int) -> Pat
     config = PretrainConfig(**length, **where, max_tokens=MAX_TOKENS, evaluations=4, seed=seed, start=chosen.start)
     start = time.perf_counter()
     trained = pretrain(model, read_texts(files), config)
+    if chosen.less:
+        chosen.less(trained, SpanModel.from_pretrained(encoder("random", seed, work, data, tokens)))
+        trained.save_pretrained(folder)
     held_out = trained.bundle.facts["report"]["perplexities"]
     print(f"{folder.name}: {time.perf_counter() - start:.0f} s, held-out perplexities {held_out}", flush=True)
     return folder

@@ -10,7 +10,7 @@ from ..machine import cores
 from ..tasks import LEARNS_FROM_TEXT
 from ..training.config import TrainConfig
 
-COOCCURRENCE, RANDOM = STARTS = ("cooccurrence", "random")
+NEIGHBOURS, RANDOM = STARTS = ("neighbours", "random")
 (TASK,) = LEARNS_FROM_TEXT
 WORKERS = 3
 """Processes that prepare steps for a GPU: each makes some 400,000 positions a second."""
@@ -49,8 +49,9 @@ class PretrainConfig:
     """Decoupled weight decay; not on biases and LayerNorm."""
     clip: float = 1.0
     """Largest norm of the gradient."""
-    start: str = COOCCURRENCE
-    """What a new encoder begins with: cooccurrence (which pieces stand beside which in the corpus), or random."""
+    start: str = NEIGHBOURS
+    """What a new encoder begins with: neighbours (which pieces stand beside which in the corpus, and heads that look at
+    what stands beside), or random numbers."""
     dropout: float = 0.0
     """Share of the numbers dropped in pre-training; fine-tuning has the encoder's own."""
     workers: int | None = None

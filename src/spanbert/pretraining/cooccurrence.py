@@ -1,10 +1,7 @@
-"""What counting says of a corpus, for a new encoder to begin with in place of random numbers.
+"""Word vectors by counting: which pieces stand beside which, in a corpus.
 
-Much of a short pre-training is spent on what can be counted in seconds: how often each piece occurs, and beside which
-others. So word vectors begin as singular vectors of the positive pointwise mutual information between pieces and their
-neighbours on either side (Bullinaria and Levy 2007; neighbours smoothed as by Levy, Goldberg and Dagan 2015), the
-biases of the output as the logarithms of the frequencies, and positions as sinusoids (Vaswani et al. 2017, section
-3.5), among which a distance is the same everywhere.
+They are singular vectors of the positive pointwise mutual information between pieces and their neighbours on either
+side (Bullinaria and Levy 2007; neighbours smoothed as by Levy, Goldberg and Dagan 2015).
 """
 
 from __future__ import annotations
@@ -13,11 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
-from .. import durable
-from ..encoder.packed import PackedBert
-from ..heads.masked import MaskedHead
 from .corpus import COUNTED, BlockCorpus
 
 FloatArray = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
@@ -29,33 +22,8 @@ CELLS = 60_000_000
 """Pairs of pieces that are counted on either side, four bytes each."""
 MOST = 1 << 25
 """Pieces of the corpus that are counted; of more, as many in stretches from all over it."""
-LENGTH = 4.0
-"""Of a word vector, in those of random ones of its columns: beside its place, which is as long as those, it counts."""
 _SMOOTHING = 0.75
 _MORE, _TURNS = 32, 3  # of the randomised decomposition (Halko, Martinsson and Tropp 2011, section 1.3)
-_LONGEST_WAVE = 10_000.0
-
-
-def begin(encoder: PackedBert, head: MaskedHead, corpus: BlockCorpus) -> None:
-    """Put it into a new encoder and its head, whose other weights stay as they are.
-
-    The word vectors lie beside the corpus once they are made: on another processor they would differ in the last bit,
-    and a resumed run would be another one.
-    """
-    std, made = encoder.config.initializer_range, corpus.folder / f"vectors-{encoder.width}.npy"
-    try:
-        vectors = torch.from_numpy(np.load(made))
-    except (OSError, ValueError, EOFError):  # not there yet, or damaged
-        vectors = torch.from_numpy(word_vectors(corpus, *encoder.words.weight.shape))
-        with durable.on_disk(made), durable.replacing(made) as stream:
-            np.save(stream, vectors.numpy())
-    counted, width = vectors.any(dim=1), vectors.shape[1]
-    frequency = 1.0 + torch.from_numpy(corpus.occurrences(encoder.vocabulary))
-    with torch.no_grad():
-        encoder.words.weight[counted, :width] = LENGTH * std * width**0.5 * F.normalize(vectors[counted])
-        encoder.positions.weight.copy_(std * sinusoids(*encoder.positions.weight.shape))
-        for bias in (head.bias, *([head.boundary_bias] if head.boundary is not None else ())):
-            bias.copy_((frequency / frequency.sum()).log())
 
 
 def word_vectors(corpus: BlockCorpus, vocabulary: int, width: int) -> FloatArray:
@@ -98,9 +66,3 @@ def neighbours(corpus: BlockCorpus, vocabulary: int, often: np.ndarray) -> Float
                 counts = np.bincount(cells, minlength=vocabulary * len(often))
                 found[:, side] += counts.reshape(vocabulary, len(often))
     return found
-
-
-def sinusoids(longest: int, width: int) -> torch.Tensor:
-    """`longest` x `width`, of mean square 1."""
-    angles = torch.arange(longest)[:, None] * _LONGEST_WAVE ** (-torch.arange(0, width, 2) / width)
-    return 2**0.5 * torch.cat([angles.sin(), angles.cos()], dim=1)

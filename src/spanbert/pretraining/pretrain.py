@@ -30,8 +30,8 @@ from ..training.identity import digest, weights
 from ..training.loop import held, learn
 from ..training.signals import Request, leave
 from ..training.tracking import Observer, Warned
-from . import cooccurrence
-from .config import COOCCURRENCE, RANDOM, SIZES, TASK, PretrainConfig
+from . import start
+from .config import NEIGHBOURS, RANDOM, SIZES, TASK, PretrainConfig
 from .corpus import BlockCorpus, fault, joined, write_corpus
 from .curves import draw_curves
 from .material import Blocks, Stream
@@ -139,10 +139,10 @@ def pretrain(
             hold.processes.wait()  # until the first has written the corpus
         texts = _until_asked(only_documents(documents), hold.stop)
         train, held_out = _corpus(texts, bundle, config, output / CORPUS, source)
-        if config.start == COOCCURRENCE:
+        if config.start == NEIGHBOURS:
             head = bundle.network.heads[TASK]
             assert isinstance(head, MaskedHead)
-            cooccurrence.begin(encoder, head, train)
+            start.begin(encoder, head, train)
         if hold.processes.first and config.output:
             hold.processes.wait()
         task = dataclasses.replace(bundle.tasks[TASK], noise=train.random_pieces)  # type: ignore[type-var]
