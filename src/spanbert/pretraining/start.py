@@ -31,8 +31,8 @@ CARRIED = 0.5
 def begin(encoder: PackedBert, head: MaskedHead, corpus: BlockCorpus) -> None:
     """Put it into a new encoder and its head, whose other weights stay as they are.
 
-    The word vectors lie beside the corpus once they are made: on another processor they would differ in the last bit,
-    and a resumed run would be another one.
+    The word vectors, each of length 1, lie beside the corpus once they are made: on another processor they would differ
+    in the last bit, and a resumed run would be another one.
     """
     config = encoder.config
     own = encoder.width // config.num_attention_heads
@@ -40,16 +40,16 @@ def begin(encoder: PackedBert, head: MaskedHead, corpus: BlockCorpus) -> None:
     try:
         vectors = torch.from_numpy(np.load(made))
     except (OSError, ValueError, EOFError):  # not there yet, or damaged
-        vectors = torch.from_numpy(word_vectors(corpus, encoder.vocabulary, encoder.width - own))
+        vectors = F.normalize(torch.from_numpy(word_vectors(corpus, encoder.vocabulary, encoder.width - own)))
         with durable.on_disk(made), durable.replacing(made) as stream:
             np.save(stream, vectors.numpy())
     counted, random = vectors.any(dim=1), config.initializer_range * encoder.width**0.5
     frequency = 1.0 + torch.from_numpy(corpus.occurrences(encoder.vocabulary))
     with torch.no_grad():
-        for table in (encoder.words, encoder.positions, encoder.types):
+        for table in (encoder.words, encoder.types):
             if table is not None:
                 table.weight[:, :own] = 0.0
-        encoder.words.weight[counted, own : own + vectors.shape[1]] = LENGTH * random * F.normalize(vectors[counted])
+        encoder.words.weight[counted, own : own + vectors.shape[1]] = LENGTH * random * vectors[counted]
         encoder.positions.weight.zero_()[:, :own] = random * waves(np.arange(config.longest), own)
         for layer in encoder.layers:
             assert isinstance(layer, Layer)
