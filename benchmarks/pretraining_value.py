@@ -67,7 +67,7 @@ class Variant:
     share: float = 1.0
     """Of the positions that are read."""
     less: Callable[[SpanModel, SpanModel], None] | None = None
-    """Takes a part of the start away again, given the model with random weights of the same seed."""
+    """In place of pre-training: takes a part of `neighbours` away again, given the model with random weights."""
 
 
 def layers_as_random(model: SpanModel, random: SpanModel) -> None:
@@ -86,8 +86,8 @@ VARIANTS = {
     "span": Variant({"boundary_weight": 0.0}),
     "span+boundary": Variant(),
     "neighbours": Variant(start="neighbours", share=0.0),
-    "words": Variant(start="neighbours", share=0.0, less=layers_as_random),
-    "heads": Variant(start="neighbours", share=0.0, less=words_dealt_out),
+    "words": Variant(less=layers_as_random),
+    "heads": Variant(less=words_dealt_out),
     "neighbours-sixth": Variant(start="neighbours", share=1 / 6),
 }
 PRETRAINING_SEEDS, TUNING_SEEDS = range(2), range(3)
@@ -162,6 +162,12 @@ def encoder(variant: str, seed: int, work: Path, data: Path, tokens: int) -> Pat
     if (folder / "checksums.json").exists():
         return folder
     chosen = VARIANTS[variant]
+    if chosen.less:
+        full, random = (encoder(each, seed, work, data, tokens) for each in ("neighbours", "random"))
+        begun = SpanModel.from_pretrained(full)
+        chosen.less(begun, SpanModel.from_pretrained(random))
+        begun.save_pretrained(folder)
+        return folder
     model = new_model(SIZE, vocabulary, settings={"window": WINDOW, **chosen.settings}, seed=seed)
     # in a run of one step the rate is 0: what comes out is what it began with
     length = {"tokens": round(chosen.share * tokens)} if chosen.share else {"steps": 1}
@@ -169,9 +175,6 @@ def encoder(variant: str, seed: int, work: Path, data: Path, tokens: int) -> Pat
     config = PretrainConfig(**length, **where, max_tokens=MAX_TOKENS, evaluations=4, seed=seed, start=chosen.start)
     start = time.perf_counter()
     trained = pretrain(model, read_texts(files), config)
-    if chosen.less:
-        chosen.less(trained, SpanModel.from_pretrained(encoder("random", seed, work, data, tokens)))
-        trained.save_pretrained(folder)
     held_out = trained.bundle.facts["report"]["perplexities"]
     print(f"{folder.name}: {time.perf_counter() - start:.0f} s, held-out perplexities {held_out}", flush=True)
     return folder
