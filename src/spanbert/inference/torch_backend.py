@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ..encoder.loading import Encoder
 from ..encoder.packed import PackedBert
 from ..heads.head import Network
+from ..machine import keep_memory
 from ..packing import Batch
 from ..windows import Table
 from .precision import room
@@ -23,6 +24,7 @@ class TorchBackend:
     """Encoder in `dtype`, heads in fp32. The network stays in fp32: bf16 runs on a copy of its encoder."""
 
     def __init__(self, network: Network, device: torch.device, dtype: torch.dtype) -> None:
+        keep_memory()
         self.room = room(device, BATCH_POSITIONS)
         self._network = network.to(device).eval()
         self._encoder = self._network.encoder

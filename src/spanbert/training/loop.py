@@ -20,6 +20,7 @@ from ..errors import DataError, MachineError
 from ..evaluation import seen
 from ..inference.precision import choose_device, choose_dtype
 from ..inference.span_model import SpanModel
+from ..machine import keep_memory
 from . import data
 from .checkpoint import Checkpoints, State, other_run, output_folder, require_room
 from .config import TrainConfig
@@ -129,6 +130,7 @@ class _Run:
         processes: Processes,
     ) -> _Run:
         """Choose the machine and the rates, and go back to a checkpoint if there is one."""
+        keep_memory()
         device = choose_device(config.device)
         dtype = choose_dtype(config.dtype, device)
         bundle.network.to(device).precision = dtype
