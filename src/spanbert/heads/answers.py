@@ -60,9 +60,9 @@ class AnswerHead(nn.Module):
             for begin in range(0, number, most):
                 some = min(most, number - begin)
                 found += self._rows(scores, batch, at + begin * length, window + begin, some, length)
-        columns = (torch.from_numpy(np.concatenate(column)) for column in zip(*found, strict=True))
+        columns = map(np.concatenate, zip(*found, strict=True))
         rows = dict(zip(("window", "first", "last", "logit"), columns, strict=True))
-        return {**rows, "unit": torch.from_numpy(batch.unit)[rows["window"]]}
+        return {name: torch.from_numpy(column) for name, column in {**rows, "unit": batch.unit[rows["window"]]}.items()}
 
     def loss(self, vectors: Tensor, batch: Batch, targets: Sequence[AnswerTargets]) -> Mapping[str, Tensor]:
         """-log of the probability that start and end are those of any of the answers, summed over windows. Where there
@@ -97,7 +97,7 @@ class AnswerHead(nn.Module):
         only the ends of those are looked at one by one. O(length log longest + KEPT longest) a window.
         """
         longest = min(self.longest, length)
-        numbers = batch.pieces[at : at + number * length].astype(np.int32).reshape(number, length)
+        numbers = batch.pieces[at : at + number * length].reshape(number, length)
         low, high = (side[window : window + number, None] for side in (batch.low, batch.high))
         owning, cut = _owned(numbers, low, high, longest)
         given = scores[at : at + number * length].reshape(number, length, 2)
@@ -112,7 +112,8 @@ class AnswerHead(nn.Module):
         np.copyto(ends[:, :length], given[..., 1], where=numbers >= 0)
         rows = np.arange(number)[:, None]
         chosen = _greatest(starts + over_ranges(ends, longest, np.maximum, cut), self.kept)
-        odds = starts[rows, chosen][:, :, None] + sliding_window_view(ends, longest, 1)[rows, chosen]
+        following = sliding_window_view(ends.ravel(), longest)[chosen + rows * ends.shape[1]]
+        odds = starts[rows, chosen][:, :, None] + following
         if len(cut[0]):
             middle = 2 * numbers[rows, chosen][:, :, None] + np.arange(longest)
             odds[(middle <= low[:, :, None]) | (middle > high[:, :, None])] = -np.inf
@@ -121,7 +122,7 @@ class AnswerHead(nn.Module):
         else:
             cells = _greatest(odds.reshape(number, -1), self.kept)
         best = odds.reshape(number, -1)[rows, cells]
-        first = numbers[rows, chosen[rows, cells // longest]].astype(np.int64)
+        first = numbers[rows, chosen[rows, cells // longest]]
         last = first + cells % longest  # a window's pieces are consecutive
         found = best > -np.inf
         yield np.nonzero(found)[0] + window, first[found], last[found], best[found]
@@ -129,7 +130,7 @@ class AnswerHead(nn.Module):
 
 
 def _owned(
-    numbers: npt.NDArray[np.int32], low: IntArray, high: IntArray, longest: int
+    numbers: IntArray, low: IntArray, high: IntArray, longest: int
 ) -> tuple[npt.NDArray[np.bool_], tuple[IntArray, ...]]:
     """R x L, where a pair may start that the window owns; and of the starts that may not have all of the `longest`
     pieces from there on as their end row, column, the first that they may have, and how many."""
@@ -176,16 +177,20 @@ def over_ranges(values: FloatArray, longest: int, join: np.ufunc, cut: tuple[Int
     places, size, at = values.shape[1] - longest, 1, 0
     whole, parts = [], []
     rows, columns, begins, counts = cut
-    while size <= longest:
+    while True:
         if longest & size:
             whole.append(values[:, at : at + places])
             at += size
         if len(rows):
             parts.append(values[rows, np.where(counts & size > 0, begins, values.shape[1] - 1)])
             begins = begins + (counts & size)
+        if 2 * size > longest:
+            break
         values = join(values[:, :-size], values[:, size:])
         size *= 2
-    found: FloatArray = reduce(join, whole[1:], whole[0].copy())
+    if join is np.maximum:  # whose ranges may overlap
+        whole = [values[:, :places], values[:, longest - size :][:, :places]]
+    found: FloatArray = reduce(join, whole) if len(whole) > 1 else whole[0].copy()
     if parts:
         found[rows, columns] = reduce(join, parts)
     return found
