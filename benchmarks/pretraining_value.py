@@ -7,11 +7,11 @@
 All variants have one architecture (4 layers of 256, from scratch) and one vocabulary. The first four begin with random
 weights, and three of them read the same number of positions. `neighbours` is the default start alone, `words` is it on
 random layers, `heads` with its word vectors dealt out to other pieces; `neighbours-sixth` reads a sixth of that number
-from there. Corpora: FIRE, the five domains of CrossNER (each fine-tuned by itself would be too little: they are one
-corpus, whose labels name the domain's kinds), and the clauses of those contracts of CUAD that are not in the
-pre-training corpus, for long spans; and SQuAD 1.1, of which 6,000 questions are for training. Predictions of the test
-parts are kept in benchmarks/results/pretraining_value; pretraining_value_20m beside it holds a first round, of 20
-million positions in steps of 8,192 at a rate of 1.5e-3 (`report --results`).
+from there, `neighbours-all` the whole. Corpora: FIRE, the five domains of CrossNER (each fine-tuned by itself would be
+too little: they are one corpus, whose labels name the domain's kinds), and the clauses of those contracts of CUAD that
+are not in the pre-training corpus, for long spans; and SQuAD 1.1, of which 6,000 questions are for training.
+Predictions of the test parts are kept in benchmarks/results/pretraining_value; pretraining_value_20m beside it holds a
+first round, of 20 million positions in steps of 8,192 at a rate of 1.5e-3 (`report --results`).
 """
 
 from __future__ import annotations
@@ -89,6 +89,7 @@ VARIANTS = {
     "words": Variant(less=layers_as_random),
     "heads": Variant(less=words_dealt_out),
     "neighbours-sixth": Variant(start="neighbours", share=1 / 6),
+    "neighbours-all": Variant(start="neighbours"),
 }
 PRETRAINING_SEEDS, TUNING_SEEDS = range(2), range(3)
 TEXTS = ("sec_10k", "sec_8k", "fed_speeches", "openstax_textbooks", "wikipedia_vital_leads", "wikipedia_squad_articles")
@@ -105,9 +106,9 @@ COMPARED = {
         ("token", "random"), ("span+boundary", "random"), ("span", "token"), ("span+boundary", "token"),
         ("span+boundary", "span"),
     ),
-    ("random", "span+boundary", "words", "heads", "neighbours", "neighbours-sixth"): (
-        ("neighbours", "random"), ("neighbours-sixth", "random"), ("neighbours-sixth", "neighbours"),
-        ("neighbours-sixth", "span+boundary"),
+    ("random", "span+boundary", "words", "heads", "neighbours", "neighbours-sixth", "neighbours-all"): (
+        ("neighbours", "random"), ("neighbours-sixth", "random"), ("neighbours-all", "random"),
+        ("neighbours-sixth", "neighbours"), ("neighbours-all", "neighbours-sixth"), ("neighbours-all", "span+boundary"),
     ),
 }  # fmt: skip
 """Variants in one table, and differences beside them."""

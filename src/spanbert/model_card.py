@@ -38,12 +38,13 @@ def model_card(bundle: Bundle) -> str:
         line = f"Base model: {base.get('name')}. Its licence applies to these weights as well."
         lines += ["", "Trained from random weights." if base.get("new_weights") else line]
     if report := facts.get("report"):
-        lines += ["", "## Measured", "", *_table(report, fitted=bool(bundle.fitted))]
+        lines += ["", "## Measured", "", *_table(report, _chosen(facts, fitted=bool(bundle.fitted)))]
     if training := facts.get("training"):
         lines += ["", "## Training", "", *(f"- {key}: {value}" for key, value in training.items())]
     for name, added in facts.get("added", {}).items():
         lines += ["", f"## Added over the frozen encoder: {name}", ""]
-        lines += [*_table(added["report"], fitted=name in bundle.fitted), ""] if added.get("report") else []
+        chosen = _chosen(added, fitted=name in bundle.fitted)
+        lines += [*_table(added["report"], chosen), ""] if added.get("report") else []
         lines += [f"- {key}: {value}" for key, value in added.get("training", {}).items()]
     for title, text in about.get("sections", {}).items():
         lines += ["", f"## {title}", "", text]
@@ -73,14 +74,21 @@ def _task(bundle: Bundle, name: str) -> list[str]:
     return lines
 
 
-def _table(report: dict[str, Any], *, fitted: bool) -> list[str]:
-    """Precision, recall and F1 on the held-out documents, with the interval of F1; fitted: whether on these as well."""
+def _chosen(facts: dict[str, Any], *, fitted: bool) -> str:
+    """What else the documents of the report decided."""
+    held_out, calibrated = (facts.get("learnt", {}).get(kind) for kind in ("held_out", "calibrated"))
+    if fitted and calibrated not in (None, held_out):
+        return ", before threshold and probabilities were fitted on others"
+    return ", the threshold and the probabilities" if fitted else ""
+
+
+def _table(report: dict[str, Any], chosen: str) -> list[str]:
+    """Precision, recall and F1 on the held-out documents, with the interval of F1; chosen: what these decided too."""
     if "perplexities" in report:
         values = ", ".join(f"{name} {value:.2f}" for name, value in report["perplexities"].items())
         return [f"Perplexity of hidden pieces in {report['documents']} held-out documents: {values}."]
     lines = [
-        f"On {report['documents']} held-out documents that also chose the checkpoint"
-        f"{', the threshold and the probabilities' if fitted else ''}; {_counted(report)}, "
+        f"On {report['documents']} held-out documents that also chose the checkpoint{chosen}; {_counted(report)}, "
         "95 % intervals by document bootstrap.",
         "",
         "| label | precision | recall | F1 | interval | gold |",

@@ -49,6 +49,8 @@ def test_calibrate_then_predict_at_an_operating_point(program: Program, model: P
     assert said["after"]["count"] >= 30 and 0 <= said["after"]["ece"] <= 1
     assert said["after"]["brier"] <= said["before"]["brier"] + 0.01
     assert record["operating_point"]["name"] == "strict"
+    card = (model / "README.md").read_text(encoding="utf-8")
+    assert "chose the checkpoint, before threshold and probabilities were fitted on others; " in card
     thresholds = {
         label: promise["threshold"]
         for promise in record["operating_point"]["promises"][task]

@@ -174,21 +174,19 @@ def over_ranges(values: FloatArray, longest: int, join: np.ufunc, cut: tuple[Int
     of that, where it begins, how many values it has. Ranges are put together from those of 1, 2, 4, ... values; so of
     sums nothing is subtracted, and the small ones are as exact as the great ones. O(R L log longest).
     """
-    places, size, at = values.shape[1] - longest, 1, 0
+    places, at = values.shape[1] - longest, 0
     whole, parts = [], []
     rows, columns, begins, counts = cut
-    while True:
+    for size in (1 << bit for bit in range(longest.bit_length())):
+        if size > 1:
+            values = join(values[:, : -size // 2], values[:, size // 2 :])
         if longest & size:
             whole.append(values[:, at : at + places])
             at += size
         if len(rows):
             parts.append(values[rows, np.where(counts & size > 0, begins, values.shape[1] - 1)])
             begins = begins + (counts & size)
-        if 2 * size > longest:
-            break
-        values = join(values[:, :-size], values[:, size:])
-        size *= 2
-    if join is np.maximum:  # whose ranges may overlap
+    if join is np.maximum:  # whose ranges may overlap: two of the longest
         whole = [values[:, :places], values[:, longest - size :][:, :places]]
     found: FloatArray = reduce(join, whole) if len(whole) > 1 else whole[0].copy()
     if parts:
