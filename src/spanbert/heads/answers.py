@@ -170,25 +170,28 @@ def _total(starts: FloatArray, ends: FloatArray, longest: int, cut: tuple[IntArr
 def over_ranges(values: FloatArray, longest: int, join: np.ufunc, cut: tuple[IntArray, ...]) -> FloatArray:
     """R x L: the `longest` values from each place on, joined by an associative operation.
 
-    values: R x (L + longest), where those behind L change nothing. cut: row and column of places whose range is a part
-    of that, where it begins, how many values it has. Ranges are put together from those of 1, 2, 4, ... values; so of
-    sums nothing is subtracted, and the small ones are as exact as the great ones. O(R L log longest).
+    values: R x (L + longest), where those behind L change nothing: so all rows may lie in one, and no range that counts
+    reaches the next. cut: row and column of places whose range is a part of that, where it begins, how many values it
+    has. Ranges are put together from those of 1, 2, 4, ... values; so of sums nothing is subtracted, and the small ones
+    are as exact as the great ones. O(R L log longest).
     """
-    places, at = values.shape[1] - longest, 0
+    width, line, at = values.shape[1], values.reshape(-1), 0
     whole, parts = [], []
     rows, columns, begins, counts = cut
     for size in (1 << bit for bit in range(longest.bit_length())):
         if size > 1:
-            values = join(values[:, : -size // 2], values[:, size // 2 :])
+            line = join(line[: -size // 2], line[size // 2 :])
         if longest & size:
-            whole.append(values[:, at : at + places])
+            whole.append(line[at:])
             at += size
         if len(rows):
-            parts.append(values[rows, np.where(counts & size > 0, begins, values.shape[1] - 1)])
+            parts.append(line[rows * width + np.where(counts & size > 0, begins, width - size)])
             begins = begins + (counts & size)
     if join is np.maximum:  # whose ranges may overlap: two of the longest
-        whole = [values[:, :places], values[:, longest - size :][:, :places]]
-    found: FloatArray = reduce(join, whole) if len(whole) > 1 else whole[0].copy()
+        whole = [line, line[longest - size :]]
+    joined, some = np.empty_like(values), values.size - longest + 1
+    joined.reshape(-1)[:some] = reduce(join, [each[:some] for each in whole])
+    found: FloatArray = joined[:, :-longest]
     if parts:
         found[rows, columns] = reduce(join, parts)
     return found
