@@ -99,24 +99,6 @@ def test_loss_over_hidden_pieces_is_the_stock_loss_with_the_rest_ignored():
     torch.testing.assert_close(losses["masked"], expected)
 
 
-@pytest.mark.parametrize("rows", [2, 2048])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_the_gradient_is_that_of_the_stock_loss(rows: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(module, "ROWS", rows)
-    draw = torch.Generator().manual_seed(0)
-    x, words, bias = (torch.randn(*shape, generator=draw) for shape in ((7, WIDTH), (VOCABULARY, WIDTH), (VOCABULARY,)))
-    ids = torch.tensor([3, module.IGNORED, 39, 0, 3, 17, module.IGNORED])
-    given = [each.to(dtype).requires_grad_() for each in (x, words, bias)]
-    loss = module._cross_entropy(*given, ids)
-    stock = [each.detach().float().requires_grad_() for each in given]
-    expected = F.cross_entropy(F.linear(*stock), ids, ignore_index=module.IGNORED, reduction="sum")
-    close = {} if dtype == torch.float32 else {"rtol": 0.02, "atol": 0.02}
-    torch.testing.assert_close(loss, expected, **close)
-    gradients = torch.autograd.grad(0.3 * loss, given)
-    for ours, theirs in zip(gradients, torch.autograd.grad(0.3 * expected, stock), strict=True):
-        torch.testing.assert_close(ours, theirs.to(dtype), **close)
-
-
 def test_boundary_reads_the_two_borders_and_the_place_and_nothing_else():
     encoder = encoder_of().eval()
     head = MaskedHead.on(encoder, 1.0)

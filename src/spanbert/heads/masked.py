@@ -7,13 +7,11 @@ the same product with the encoder's own word vectors, and only for hidden pieces
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from ..encoder.families import FAMILIES
 from ..encoder.loading import Encoder
@@ -98,8 +96,6 @@ class MaskedHead(nn.Module):
         np.concatenate([each.columns for each in targets], axis=1, out=table[:, : sum(hidden)])
         table[:3, : sum(hidden)] += np.repeat(starts, hidden)
         at, left, right, offset, ids = torch.from_numpy(table).to(vectors.device).unbind()
-        if torch.is_autocast_enabled(words.device.type):
-            words = words.to(torch.get_autocast_dtype(words.device.type))
         losses = {"masked": _cross_entropy(self.masked(vectors[at]), words, self.bias, ids)}
         if self.boundary is not None:
             places = self.boundary["places"](offset.clamp(max=PLACES - 1))
@@ -114,36 +110,10 @@ class MaskedHead(nn.Module):
 
 
 def _cross_entropy(x: Tensor, words: Tensor, bias: Tensor, ids: Tensor) -> Tensor:
-    """Summed over the rows of x whose id is not IGNORED."""
-    learning = torch.is_grad_enabled()
-    total: Tensor = _Summed.apply(x.to(words.dtype), words, bias.to(words.dtype), ids, learning)  # type: ignore[no-untyped-call]
+    """Summed over the rows of x whose id is not IGNORED, some at a time."""
+    total = x.new_zeros((), dtype=torch.float32)
+    for rows, gold in zip(torch.split(x, ROWS), torch.split(ids, ROWS), strict=True):
+        total = total + F.cross_entropy(
+            F.linear(rows, words, bias).float(), gold, reduction="sum", ignore_index=IGNORED
+        )
     return total
-
-
-class _Summed(torch.autograd.Function):
-    """That loss, some rows at a time, and its gradient on the way: so no scores are kept, and they are written and read
-    half as often as where torch goes back through each of its steps.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, words: Tensor, bias: Tensor, ids: Tensor, learning: bool) -> Tensor:  # noqa: FBT001 - by place
-        total = x.new_zeros((), dtype=torch.float32)
-        of_x, of_words, of_bias = torch.empty_like(x), torch.zeros_like(words), torch.zeros_like(bias)
-        for rows, gold, of_rows in zip(*(torch.split(each, ROWS) for each in (x, ids, of_x)), strict=True):
-            scores = F.linear(rows, words, bias).float()
-            there, place = (gold != IGNORED)[:, None], gold.clamp(min=0)[:, None]
-            norm = scores.logsumexp(1, keepdim=True)
-            total += ((norm - scores.gather(1, place)) * there).sum()
-            if learning:
-                shares = scores.sub_(norm.masked_fill(~there, torch.inf)).exp_()
-                shares = shares.scatter_add_(1, place, -there.float()).to(x.dtype)
-                of_rows.copy_(shares @ words)
-                of_words += shares.t() @ rows
-                of_bias += shares.sum(0)
-        ctx.save_for_backward(of_x, of_words, of_bias)
-        return total
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, weight: Tensor) -> tuple[Tensor | None, ...]:
-        return *(each * weight for each in ctx.saved_tensors), None, None
