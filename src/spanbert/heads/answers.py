@@ -12,7 +12,7 @@ from functools import reduce
 import numpy as np
 import numpy.typing as npt
 import torch
-from numpy.lib.stride_tricks import sliding_window_view
+from numpy.lib.stride_tricks import as_strided
 from torch import Tensor, nn
 
 from ..packing import Batch
@@ -27,6 +27,7 @@ CELLS = 4_000_000
 """Pairs that are looked at together."""
 FloatArray = npt.NDArray[np.floating]
 _LARGEST = 1e30  # of scores: sums of some are still numbers
+_FAINT = 1e-20  # odds against the best start with the best end; single precision ends at 1e-38, a share of them lost
 
 
 class AnswerHead(nn.Module):
@@ -38,8 +39,7 @@ class AnswerHead(nn.Module):
     def __init__(self, width: int, longest: int, dropout: float = 0.1, *, several: bool = False) -> None:
         """longest: pieces that an answer may have. several: whether a question may have several answers at once."""
         super().__init__()
-        self.longest, self.several = longest, several
-        self.kept = MANY if several else KEPT
+        self.longest, self.several, self.kept = longest, several, MANY if several else KEPT
         self.dropout = nn.Dropout(dropout)
         self.qa_outputs = nn.Linear(width, 2)
         nn.init.normal_(self.qa_outputs.weight, std=0.02)
@@ -57,11 +57,9 @@ class AnswerHead(nn.Module):
         found: list[tuple[np.ndarray, ...]] = []
         for at, window, number, length in batch.runs:
             most = max(1, CELLS // (length * (self.longest + 1)))
-            for begin in range(0, number, most):
-                some = min(most, number - begin)
-                found += self._rows(scores, batch, at + begin * length, window + begin, some, length)
-        columns = map(np.concatenate, zip(*found, strict=True))
-        rows = dict(zip(("window", "first", "last", "logit"), columns, strict=True))
+            for k in range(0, number, most):
+                found += self._rows(scores, batch, at + k * length, window + k, min(most, number - k), length)
+        rows = {name: np.concatenate(v) for name, *v in zip(("window", "first", "last", "logit"), *found, strict=True)}
         return {name: torch.from_numpy(column) for name, column in {**rows, "unit": batch.unit[rows["window"]]}.items()}
 
     def loss(self, vectors: Tensor, batch: Batch, targets: Sequence[AnswerTargets]) -> Mapping[str, Tensor]:
@@ -99,7 +97,8 @@ class AnswerHead(nn.Module):
         longest = min(self.longest, length)
         numbers = batch.pieces[at : at + number * length].reshape(number, length)
         low, high = (side[window : window + number, None] for side in (batch.low, batch.high))
-        owning, cut = _owned(numbers, low, high, longest)
+        real = numbers >= 0
+        owning, cut = _owned(numbers, real, low, high, longest)
         given = scores[at : at + number * length].reshape(number, length, 2)
         none = given[:, :1]
         if not np.isfinite(given).all():
@@ -109,20 +108,21 @@ class AnswerHead(nn.Module):
         starts = given[..., 0] - none.sum(2)
         np.copyto(starts, -np.inf, where=~owning)
         ends = np.full((number, length + longest), -np.inf, dtype=np.float32)
-        np.copyto(ends[:, :length], given[..., 1], where=numbers >= 0)
-        rows = np.arange(number)[:, None]
+        np.copyto(ends[:, :length], given[..., 1], where=real)
         chosen = _greatest(starts + over_ranges(ends, longest, np.maximum, cut), self.kept)
-        following = sliding_window_view(ends.ravel(), longest)[chosen + rows * ends.shape[1]]
-        odds = starts[rows, chosen][:, :, None] + following
+        begins = numbers.ravel()[chosen]
+        following = as_strided(ends, (ends.size - longest + 1, longest), 2 * ends.strides[1:])
+        odds = following[chosen + np.arange(number)[:, None] * longest]
+        odds += starts.ravel()[chosen][:, :, None]
         if len(cut[0]):
-            middle = 2 * numbers[rows, chosen][:, :, None] + np.arange(longest)
+            middle = 2 * begins[:, :, None] + np.arange(longest)
             odds[(middle <= low[:, :, None]) | (middle > high[:, :, None])] = -np.inf
         if self.several:  # one of each start, or the many ways to cut one answer would crowd out the others
-            cells = odds.argmax(2) + np.arange(chosen.shape[1]) * longest
+            cells = odds.argmax(2) + np.arange(0, odds.size, longest).reshape(chosen.shape)
         else:
             cells = _greatest(odds.reshape(number, -1), self.kept)
-        best = odds.reshape(number, -1)[rows, cells]
-        first = numbers[rows, chosen[rows, cells // longest]]
+        best = odds.ravel()[cells]
+        first = begins.ravel()[cells // longest]
         last = first + cells % longest  # a window's pieces are consecutive
         found = best > -np.inf
         yield np.nonzero(found)[0] + window, first[found], last[found], best[found]
@@ -130,40 +130,40 @@ class AnswerHead(nn.Module):
 
 
 def _owned(
-    numbers: IntArray, low: IntArray, high: IntArray, longest: int
+    numbers: IntArray, real: npt.NDArray[np.bool_], low: IntArray, high: IntArray, longest: int
 ) -> tuple[npt.NDArray[np.bool_], tuple[IntArray, ...]]:
     """R x L, where a pair may start that the window owns; and of the starts that may not have all of the `longest`
     pieces from there on as their end row, column, the first that they may have, and how many."""
     last = high >= 2 * numbers.max(1, keepdims=True)  # no window after it owns any
     if last.all() and (low < 0).all():
-        return numbers >= 0, (np.zeros(0, dtype=np.int64),) * 4
+        return real, (np.zeros(0, dtype=np.int64),) * 4
     near = (low + 1 - 2 * numbers).clip(0)
     far = np.where(last, longest - 1, high - 2 * numbers).clip(max=longest - 1)
-    owning = (numbers >= 0) & (near <= far)
+    owning = real & (near <= far)
     rows, columns = np.nonzero(owning & (far - near < longest - 1))
     first = near[rows, columns]
     return owning, (rows, columns, columns + first, far[rows, columns] - first + 1)
 
 
 def _greatest(values: FloatArray, count: int) -> IntArray:
-    """R x count, or as many as there are: where the greatest values of each row stand, in no order."""
+    """R x count, or as many as there are: where the greatest values of each row stand in all rows, in no order."""
     count = min(count, values.shape[1])
-    places = np.flatnonzero(values >= np.partition(values, -count, 1)[:, -count, None])
+    places = np.flatnonzero(values >= np.sort(values, 1)[:, -count, None])  # with AVX-512 faster than a partition
     if len(places) != count * len(values):  # some are equal; else argpartition would take twice as long
-        places = np.argpartition(values, -count, 1)[:, -count:]
-    found: IntArray = places.reshape(-1, count) % values.shape[1]
-    return found
+        places = np.argpartition(values, -count, 1)[:, -count:] + np.arange(0, values.size, values.shape[1])[:, None]
+    return places.reshape(-1, count)
 
 
 def _total(starts: FloatArray, ends: FloatArray, longest: int, cut: tuple[IntArray, ...]) -> FloatArray:
-    """R: the logarithm of the sum of the odds of the pairs. Single precision holds what is 87 below the greatest."""
-    top = np.maximum(ends.max(1, keepdims=True), -_LARGEST)
-    deep = ((ends < top - 80) & (ends > -np.inf)).any()
+    """R: the logarithm of the sum of the odds of the pairs."""
+    first, last = (np.maximum(scores.max(1, keepdims=True), -_LARGEST) for scores in (starts, ends))
+    odds = (np.exp(starts - first) * over_ranges(np.exp(ends - last), longest, np.add, cut)).sum(1)
     with np.errstate(divide="ignore"):  # nothing has no odds
-        shares = np.exp(ends - top, dtype=np.float64 if deep else np.float32)
-        odds = starts + np.log(over_ranges(shares, longest, np.add, cut))
-        best = np.maximum(odds.max(1, keepdims=True), -_LARGEST)
-        total: FloatArray = np.log(np.exp(odds - best).sum(1)) + (best + top)[:, 0]
+        if odds.min() < _FAINT:
+            sums = starts + np.log(over_ranges(np.exp(ends - last, dtype=np.float64), longest, np.add, cut))
+            first = np.maximum(sums.max(1, keepdims=True), -_LARGEST)
+            odds = np.exp(sums - first).sum(1)
+        total: FloatArray = np.log(odds) + (first + last)[:, 0]
     return total.astype(np.float32)
 
 
