@@ -7,11 +7,12 @@
 All variants have one architecture (4 layers of 256, from scratch) and one vocabulary. The first four begin with random
 weights, and three of them read the same number of positions. `neighbours` is the default start alone, `words` is it on
 random layers, `heads` with its word vectors dealt out to other pieces; `neighbours-sixth` reads a sixth of that number
-from there, `neighbours-all` the whole. Corpora: FIRE, the five domains of CrossNER (each fine-tuned by itself would be
-too little: they are one corpus, whose labels name the domain's kinds), and the clauses of those contracts of CUAD that
-are not in the pre-training corpus, for long spans; and SQuAD 1.1, of which 6,000 questions are for training.
-Predictions of the test parts are kept in benchmarks/results/pretraining_value; pretraining_value_20m beside it holds a
-first round, of 20 million positions in steps of 8,192 at a rate of 1.5e-3 (`report --results`).
+from there (with `-token` and `-span` by these objectives), `neighbours-all` the whole. Corpora: FIRE, the five domains
+of CrossNER (each fine-tuned by itself would be too little: they are one corpus, whose labels name the domain's kinds),
+and the clauses of those contracts of CUAD that are not in the pre-training corpus, for long spans; and SQuAD 1.1, of
+which 6,000 questions are for training. Predictions of the test parts are kept in benchmarks/results/pretraining_value;
+pretraining_value_20m beside it holds a first round, of 20 million positions in steps of 8,192 at a rate of 1.5e-3
+(`report --results`).
 """
 
 from __future__ import annotations
@@ -89,6 +90,8 @@ VARIANTS = {
     "words": Variant(less=layers_as_random),
     "heads": Variant(less=words_dealt_out),
     "neighbours-sixth": Variant(start="neighbours", share=1 / 6),
+    "neighbours-sixth-token": Variant({"masking": "token", "boundary_weight": 0.0}, start="neighbours", share=1 / 6),
+    "neighbours-sixth-span": Variant({"boundary_weight": 0.0}, start="neighbours", share=1 / 6),
     "neighbours-all": Variant(start="neighbours"),
 }
 PRETRAINING_SEEDS, TUNING_SEEDS = range(2), range(3)
@@ -110,8 +113,17 @@ COMPARED = {
         ("neighbours", "random"), ("neighbours-sixth", "random"), ("neighbours-all", "random"),
         ("neighbours-sixth", "neighbours"), ("neighbours-all", "neighbours-sixth"), ("neighbours-all", "span+boundary"),
     ),
+    ("neighbours", "neighbours-sixth-token", "neighbours-sixth-span", "neighbours-sixth"): (
+        ("neighbours-sixth-token", "neighbours"), ("neighbours-sixth-span", "neighbours-sixth-token"),
+        ("neighbours-sixth", "neighbours-sixth-token"), ("neighbours-sixth", "neighbours-sixth-span"),
+    ),
 }  # fmt: skip
 """Variants in one table, and differences beside them."""
+BY_LENGTH = (
+    ("span+boundary", "span"),
+    ("neighbours-sixth-span", "neighbours-sixth-token"),
+    ("neighbours-sixth", "neighbours-sixth-span"),
+)
 BUCKETS = ((1, 1), (2, 3), (4, 7), (8, 10**9))
 
 
@@ -283,16 +295,16 @@ def report(data: Path, corpora: Sequence[str], results: Path) -> None:
         print()
     print(
         "Recall by words of the gold span; of SQuAD F1 of the questions with such an answer, others too:\n\n"
-        "| corpus | words | spans | " + " | ".join([*VARIANTS, "span+boundary - span"]) + " |"
+        "| corpus | words | spans | " + " | ".join([*VARIANTS, *(f"{a} - {b}" for a, b in BY_LENGTH)]) + " |"
     )
-    print("|---|---|--:|" + "--:|" * len(VARIANTS) + ":-:|")
+    print("|---|---|--:|" + "--:|" * len(VARIANTS) + ":-:|" * len(BY_LENGTH))
     for corpus, (least, most) in product(corpora, BUCKETS):
         gold = [within(document, least, most) for document in parts(corpus, data)["test"]]
         spans = sum(len(document.spans) + len(document.questions) for document in gold)
         rate = kind(corpus).rate if corpus == "squad" else recall
         counts = {variant: list(all_counts(corpus, variant, gold, results)) for variant in VARIANTS}
         cells = [f"{np.mean([rate(c.sum(0)) for c in runs]):.3f}" if runs else "" for runs in counts.values()]
-        cells.append(difference(counts["span+boundary"], counts["span"], rate))
+        cells += [difference(counts[a], counts[b], rate) for a, b in BY_LENGTH]
         shown = f"{least}" if least == most else f"{least} to {most}" if most < 10**9 else f"{least} and more"
         print(f"| {corpus} | {shown} | {spans} | " + " | ".join(cells) + " |")
 

@@ -19,7 +19,7 @@ _RIGHT = {
 def model_card(bundle: Bundle) -> str:
     """Markdown with the front matter that model hubs read."""
     facts = bundle.facts
-    about = facts.get("about", {})
+    about, added = facts.get("about", {}), facts.get("added", {})
     labels = [label for task in bundle.tasks.values() for label in task.settings.labels]
     lines = [
         "---",
@@ -38,14 +38,14 @@ def model_card(bundle: Bundle) -> str:
         line = f"Base model: {base.get('name')}. Its licence applies to these weights as well."
         lines += ["", "Trained from random weights." if base.get("new_weights") else line]
     if report := facts.get("report"):
-        lines += ["", "## Measured", "", *_table(report, _chosen(facts, fitted=bool(bundle.fitted)))]
+        lines += ["", "## Measured", "", *_table(report, _chosen(facts, fitted=not added.keys() >= set(bundle.fitted)))]
     if training := facts.get("training"):
         lines += ["", "## Training", "", *(f"- {key}: {value}" for key, value in training.items())]
-    for name, added in facts.get("added", {}).items():
+    for name, own in added.items():
         lines += ["", f"## Added over the frozen encoder: {name}", ""]
-        chosen = _chosen(added, fitted=name in bundle.fitted)
-        lines += [*_table(added["report"], chosen), ""] if added.get("report") else []
-        lines += [f"- {key}: {value}" for key, value in added.get("training", {}).items()]
+        chosen = _chosen(own, fitted=name in bundle.fitted)
+        lines += [*_table(own["report"], chosen), ""] if own.get("report") else []
+        lines += [f"- {key}: {value}" for key, value in own.get("training", {}).items()]
     for title, text in about.get("sections", {}).items():
         lines += ["", f"## {title}", "", text]
     name = about.get("title", "this folder")

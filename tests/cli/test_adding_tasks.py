@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,9 @@ import torch
 from spanbert import SpanModel, TrainConfig, evaluate, train
 from spanbert.documents import Document, Relation
 from spanbert.errors import UsageError
+from spanbert.evaluation import seen
 from spanbert.formats import write_documents
+from spanbert.model_card import model_card
 
 from .conftest import Program
 
@@ -110,6 +113,12 @@ def test_the_command_line_adds_a_task(program: Program, folder: Path, parts: tup
     card = (tmp_path / "two" / "README.md").read_text()
     assert "Added over the frozen encoder: token-classification" in card and "freeze_encoder: True" in card
     two = SpanModel.from_pretrained(tmp_path / "two")
+    fitted = replace(two.bundle, decisions=dict.fromkeys((SPANS, TAGS), two.bundle.decisions[SPANS]))
+    others = "before threshold and probabilities were fitted on others"
+    for calibrated in ({TAGS}, {SPANS}):  # told where that task is, and only there
+        again = replace(fitted, facts=seen.calibrated(fitted.facts, calibrated, parts[0]))
+        before, after = model_card(again).split("Added over")
+        assert (others in after, others in before) == (calibrated == {TAGS}, calibrated == {SPANS})
     spans = [(s.start, s.end, s.label) for d in two.predict(parts[1]) for s in d.spans]
     assert spans and all(
         len({(s.start, s.end, s.label) for s in d.spans}) == len(d.spans) for d in two.predict(parts[1])

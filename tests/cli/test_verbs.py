@@ -357,6 +357,8 @@ def test_pretrain_shows_what_it_would_hide(program: Program, texts: Path, tiny_e
         (("--corpus", "{texts}", "--output", "{out}"), "neither --base-model nor --size"),
         (("--corpus", "{texts}", "--output", "{out}", "--size", "mini"), "no --vocabulary"),
         (("--corpus", "{texts}", "--output", "{out}", "--size", "mini", "--base-model", "{e}"), "both --size and"),
+        (("--corpus", "{texts}", "--output", "{out}", "--base-model", "{e}", "--start", "random"), "without --size"),
+        (("--corpus", "{texts}", "--output", "{out}", "--size", "mini", "--layers", "2"), "without --base-model"),
         (("--corpus", "{texts}", "--output", "{out}", "--base-model", "{e}", "--window", "9"), "blocks of 7 pieces"),
         (("--corpus", "{texts}", "--output", "{out}", "--base-model", "{e}", "--masking", "spam"), "masking 'spam'"),
         (("--corpus", "{texts}/none", "--output", "{out}", "--base-model", "{e}"), "no such file"),

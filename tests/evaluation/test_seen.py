@@ -28,6 +28,21 @@ def test_tasks_that_were_added_have_their_own():
     assert seen.seen(facts, some(0, 10)) == (3, 3)  # what was taught counts as that
 
 
+def test_a_calibration_is_remembered_where_its_tasks_are():
+    facts = {"learnt": {"train": [1]}, "added": {"x": {"report": {}}, "y": {"learnt": {"train": [2]}}}, "about": {}}
+    told = {"calibrated": seen.marks(some(0, 5))}
+    all_of_them = seen.calibrated(facts, {"spans", "y"}, some(0, 5))
+    assert all_of_them == {
+        "learnt": {"train": [1], **told},
+        "added": {"x": {"report": {}}, "y": {"learnt": {"train": [2], **told}}},
+        "about": {},
+    }
+    assert seen.calibrated(facts, {"x"}, some(0, 5))["learnt"] == {"train": [1]}
+    assert seen.calibrated({}, {"spans"}, some(0, 5)) == {"learnt": told}
+    assert seen.seen(all_of_them, some(3, 10)) == (0, 2)
+    assert facts["learnt"] == {"train": [1]}  # untouched
+
+
 def test_texts_of_nothing_are_no_acquaintances():
     assert seen.seen({"learnt": {"train": seen.marks([Document("a", "")])}}, [Document("b", "")]) == (0, 0)
 

@@ -51,16 +51,11 @@ def command(
             alone = n_best == 1 and question.answers  # where none is given, the best guess says more than nothing
             shown = replace(question, n_best=() if alone else question.n_best[:n_best])
             if json:
-                whole = to_json(replace(each, spans=(), relations=(), clusters=(), questions=(shown,)))
-                record = _only(whole["questions"])
-                typer.echo(orjson.dumps({"document": each.id, **record}))
+                bare = replace(each, spans=(), relations=(), clusters=(), questions=(shown,))
+                record: dict[str, Any] = to_json(bare)
+                typer.echo(orjson.dumps({"document": each.id, **record["questions"][0]}))
             else:
                 _show(console, shown, each.text, several=len(documents) > 1, name=each.id)
-
-
-def _only(questions: Any) -> dict[str, Any]:
-    (question,) = questions
-    return dict(question)
 
 
 def _show(console: Console, question: Question, text: str, *, several: bool, name: str) -> None:

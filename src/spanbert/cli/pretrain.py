@@ -107,8 +107,9 @@ def _checked(values: dict[str, Any], *, inspecting: bool) -> list[str]:
             "one of them: the encoder to go on from, or the size of a new one",
             "leave out one" if new else "for a new encoder give --size mini --vocabulary FOLDER",
         )
-    if new and "layers" in values:
-        raise UsageError("both --size and --layers", "layers of a base model", "leave out one of them")
+    for there, flag, whose in ((new, "layers", "--base-model"), (old, "start", "--size")):
+        if there and flag in values:
+            raise UsageError(f"--{flag} without {whose}", f"{flag} is for {whose} alone", f"leave out --{flag}")
     if not old and "vocabulary" not in values:
         raise UsageError("no --vocabulary", "the folder of a tokenizer", "make one: spanbert vocabulary")
     return [str(path) for path in values["corpus"]]

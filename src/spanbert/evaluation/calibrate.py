@@ -93,7 +93,7 @@ def calibrate(model: SpanModel, documents: Iterable[Document]) -> tuple[SpanMode
         bundle,
         decisions=decisions,
         operating_points={},  # they were thresholds on other probabilities
-        facts={**bundle.facts, "learnt": {**bundle.facts.get("learnt", {}), seen.CALIBRATED: seen.marks(documents)}},
+        facts=seen.calibrated(bundle.facts, done, documents),
     )
     return SpanModel(fitted, str(model.device), model.precision), done
 

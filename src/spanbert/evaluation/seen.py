@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ..documents import Document
@@ -27,6 +27,16 @@ def seen(facts: Mapping[str, Any], documents: Sequence[Document]) -> tuple[int, 
     chosen = {mark for each in kept for name in (HELD_OUT, CALIBRATED) for mark in each.get(name, ())} - taught
     mine = [_mark(document) for document in documents if document.text.strip()]
     return sum(mark in taught for mark in mine), sum(mark in chosen for mark in mine)
+
+
+def calibrated(facts: Mapping[str, Any], tasks: Collection[str], documents: Sequence[Document]) -> dict[str, Any]:
+    """The facts of a model after these of its tasks were calibrated on these documents; an added one has its own."""
+    told = {CALIBRATED: marks(documents)}
+    owners = {"": facts, **facts.get("added", {})}
+    for name in {name if name in owners else "" for name in tasks}:
+        owners[name] = {**owners[name], "learnt": {**owners[name].get("learnt", {}), **told}}
+    whole = dict(owners.pop(""))
+    return whole | {"added": owners} if owners else whole
 
 
 def _mark(document: Document) -> int:
