@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from pathlib import Path
 
 KEPT = 256 << 20
 """Bytes of free memory that stay with the process. A step of training frees and takes some 50 MB."""
@@ -24,9 +25,34 @@ def keep_memory() -> None:
     It would be given back and asked for again, page by page, with every layer: with AMX a tenth of the time.
     Where the environment says how memory is to be managed, that stands.
     """
-    if sys.platform != "linux" or any(name.startswith(("MALLOC_", "GLIBC_TUNABLES")) for name in os.environ):
-        return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none
-    if mallopt is not None:
+    library = _library()
+    if library is not None:
         for name, value in ((_MMAP_THRESHOLD, _MOST_MMAP_THRESHOLD), (_TRIM_THRESHOLD, KEPT), (_TOP_PAD, KEPT // 4)):
-            mallopt(name, value)
+            library.mallopt(name, value)
+
+
+class Growth:
+    """Of this process, since memory was last given back: what is kept lies between what is used, and adds up."""
+
+    def __init__(self) -> None:
+        self._library = _library()
+        self._before = _resident() if self._library else 0
+
+    def check(self) -> None:
+        """Between two batches: give all back that is free, where the process has grown by more than `KEPT`."""
+        if self._library and _resident() - self._before > KEPT:
+            self._library.malloc_trim(0)
+            self._before = _resident()
+
+
+def _library() -> ctypes.CDLL | None:
+    """The C library, if it can be told, and the environment has not done so."""
+    if sys.platform != "linux" or any(name.startswith(("MALLOC_", "GLIBC_TUNABLES")) for name in os.environ):
+        return None
+    library = ctypes.CDLL(None)
+    return library if hasattr(library, "mallopt") and hasattr(library, "malloc_trim") else None  # others have none
+
+
+def _resident() -> int:
+    """Bytes of this process that are in memory."""
+    return int(Path("/proc/self/statm").read_bytes().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -123,12 +123,13 @@ def test_the_sum_is_exact_where_the_best_end_has_no_start():
 
 
 def test_nothing_is_found_where_no_score_is_a_number():
-    """Of all that such a window says, "no answer" is certain: not the first pair of pieces."""
+    """Such a window tells no pair, and that "no answer" is certain."""
     batch = batch_of(windows(8, 20, 2))
     made, x = head(), vectors(batch)
     broken = torch.full_like(made.qa_outputs(x).detach(), math.nan)
     made.qa_outputs.forward = lambda _: broken  # type: ignore[method-assign]
-    assert made(x, batch, -math.inf)["logit"].max() < -50
+    table = made(x, batch, -math.inf)
+    assert (table["first"] == -1).all() and table["logit"].max() < -50
 
 
 def test_every_pair_belongs_to_one_window():

@@ -124,7 +124,7 @@ class AnswerHead(nn.Module):
         best = odds.ravel()[cells]
         first = begins.ravel()[cells // longest]
         last = first + cells % longest  # a window's pieces are consecutive
-        found = best > -np.inf
+        found = best > -_LARGEST  # and not by a score that is no number
         yield np.nonzero(found)[0] + window, first[found], last[found], best[found]
         yield np.arange(window, window + number), *np.full((2, number), -1), _total(starts, ends, longest, cut)
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..encoder.loading import Encoder
 from ..encoder.packed import PackedBert
 from ..heads.head import Network
-from ..machine import keep_memory
+from ..machine import Growth, keep_memory
 from ..packing import Batch
 from ..windows import Table
 from .precision import room
@@ -25,6 +25,7 @@ class TorchBackend:
 
     def __init__(self, network: Network, device: torch.device, dtype: torch.dtype) -> None:
         keep_memory()
+        self._growth = Growth()
         self.room = room(device, BATCH_POSITIONS)
         self._network = network.to(device).eval()
         self._encoder = self._network.encoder
@@ -36,6 +37,7 @@ class TorchBackend:
     @torch.inference_mode()
     def run(self, batch: Batch, floors: Mapping[str, float]) -> Mapping[str, Table]:
         """One copy to the host per column and batch."""
+        self._growth.check()
         vectors = self._encoder(batch).float()
         return {
             name: {
