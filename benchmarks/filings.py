@@ -32,7 +32,7 @@ RESULTS = Path(__file__).resolve().parent / "results" / "filings"
 PERPLEXITIES = RESULTS / "perplexities.jsonl"
 TEXTS = ("sec_10k", "sec_8k")
 ENCODER_RATES = {"heads": 1e-12, "filings": 1e-4}  # the first changes nothing, and has to be above zero
-WINDOW, TOKENS, EVALUATIONS = 256, 3_000_000, 6
+WINDOW, TOKENS, EVALUATIONS = 256, 1_500_000, 6
 CORPORA = ("fire", "kpi_edgar", "sec_filings_ner")
 VARIANTS = ("minilm", "filings")
 

@@ -99,10 +99,7 @@ def load_base(folder: Path) -> tuple[Encoder, Tokenizer]:
 
 def read(folder: Path) -> Bundle:
     """A bundle of ours, every file checked against its checksum, or a stock fine-tuned checkpoint."""
-    if (folder / "checkpoints").is_dir() and not (folder / CHECKSUMS).exists():
-        raise DataError(
-            f"{folder} holds a training run that has not come to its end", "a trained model", "go on with --resume auto"
-        )
+    _check_ended(folder)
     if not (folder / "spanbert.json").exists() and not (folder / CHECKSUMS).exists():
         return _read_stock(folder)
     verify(folder)
@@ -371,6 +368,7 @@ def _check_fit(
 
 def _encoder(folder: Path) -> tuple[Encoder, Tokenizer, dict[str, Tensor]]:
     """Encoder, tokenizer and all weights of a folder of ours, which is verified, or of a stock one."""
+    _check_ended(folder)
     if (folder / CHECKSUMS).exists():
         verify(folder)
     config = loading.read_config(folder)
@@ -378,6 +376,13 @@ def _encoder(folder: Path) -> tuple[Encoder, Tokenizer, dict[str, Tensor]]:
     encoder, tokenizer = loading.encoder_from(config, weights), Tokenizer.from_folder(folder)
     _check_vocabulary(folder, tokenizer, encoder.vocabulary)
     return encoder, tokenizer, weights
+
+
+def _check_ended(folder: Path) -> None:
+    if (folder / "checkpoints").is_dir() and not (folder / CHECKSUMS).exists():
+        raise DataError(
+            f"{folder} holds a training run that has not come to its end", "a trained model", "go on with --resume auto"
+        )
 
 
 def _check_vocabulary(folder: Path, tokenizer: Tokenizer, vocabulary: int) -> None:

@@ -245,6 +245,9 @@ def test_an_interrupted_run_is_resumed(program: Program, tiny_encoder: Path, toy
     unfinished = program("predict", "--model", out, "--input", "-", stdin="the house\n")
     assert unfinished.returncode == 3
     assert "a training run that has not come to its end" in unfinished.stderr
+    begun = program("pretrain", "--corpus", toy_files, "--base-model", out, "--output", tmp_path / "further")
+    assert begun.returncode == 3
+    assert "a training run that has not come to its end" in begun.stderr
     assert not (out / "checksums.json").exists()
     resumed = program(*form, "--output", out, "--resume", "auto")
     assert resumed.returncode == 0, resumed.stderr
@@ -322,6 +325,14 @@ def test_pretrain_goes_on_and_stops_at_a_taken_folder(
     assert done.returncode == 2 and "not empty" in done.stderr
     done = program("pretrain", "--config", settings, "--resume", "auto")
     assert done.returncode == 0, done.stderr
+    # the same texts in another place, newly written; then another text
+    copied = Path(shutil.copytree(texts, tmp_path / "copied", copy_function=shutil.copyfile))
+    done = program("pretrain", "--config", settings, "--corpus", copied, "--resume", "auto")
+    assert done.returncode == 0 and "had come to its end" in done.stderr, done.stderr
+    for path in filter(Path.is_file, copied.rglob("*")):
+        path.write_bytes(path.read_bytes().replace(b"a", b"b"))
+    done = program("pretrain", "--config", settings, "--corpus", copied, "--resume", "auto")
+    assert done.returncode == 2 and "other data or settings" in done.stderr
 
 
 def test_a_configuration_of_pretraining_is_relative_to_its_file(
@@ -359,6 +370,7 @@ def test_pretrain_shows_what_it_would_hide(program: Program, texts: Path, tiny_e
         (("--corpus", "{texts}", "--output", "{out}", "--size", "mini", "--base-model", "{e}"), "both --size and"),
         (("--corpus", "{texts}", "--output", "{out}", "--base-model", "{e}", "--start", "random"), "without --size"),
         (("--corpus", "{texts}", "--output", "{out}", "--size", "mini", "--layers", "2"), "without --base-model"),
+        (("--corpus", "{texts}", "--base-model", "{e}", "--inspect", "-1"), "inspect = -1"),
         (("--corpus", "{texts}", "--output", "{out}", "--base-model", "{e}", "--window", "9"), "blocks of 7 pieces"),
         (("--corpus", "{texts}", "--output", "{out}", "--base-model", "{e}", "--masking", "spam"), "masking 'spam'"),
         (("--corpus", "{texts}/none", "--output", "{out}", "--base-model", "{e}"), "no such file"),

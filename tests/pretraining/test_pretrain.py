@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import multiprocessing
 import os
 import shutil
 import signal
@@ -12,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +22,7 @@ import torch
 from spanbert import PretrainConfig, SpanModel, TrainConfig, continued, new_model, pretrain, train
 from spanbert.documents import Document
 from spanbert.errors import MachineError, SpanbertError, UsageError
+from spanbert.heads.head import Network
 from spanbert.pretraining import material
 from spanbert.pretraining import pretrain as module
 from spanbert.pretraining.curves import draw_curves, read_log
@@ -172,6 +175,9 @@ def test_resumed_bit_for_bit(tiny_encoder: Path, tmp_path: Path, stop: int):
     events.clear()
     finished = pretrain(continued(tiny_encoder, settings=SETTINGS, seed=1), unread(), config, [events.append])
     assert same(finished, whole) and "had come to its end" in events[0].message
+    (tmp_path / "cut" / "curves.svg").unlink()  # as where it was killed at the very end
+    pretrain(continued(tiny_encoder, settings=SETTINGS, seed=1), unread(), config)
+    assert (tmp_path / "cut" / "curves.svg").exists()
     for other in ({"steps": 25}, {"dropout": 0.1}, {"seed": 5}):
         with pytest.raises(UsageError, match="other data or settings"):
             pretrain(continued(tiny_encoder, settings=SETTINGS, seed=1), unread(), replaced(config, **other))
@@ -341,6 +347,20 @@ def test_a_signal_to_all_processes_of_a_run_is_one_to_the_run(tiny_encoder: Path
     assert list((out / "checkpoints").iterdir())
 
 
+def test_a_process_that_reads_ahead_is_killed(tiny_encoder: Path, tmp_path: Path):
+    """As the system does where memory is short: the run says so, and goes on with fewer of them."""
+
+    def kill(event: Event) -> None:
+        if isinstance(event, Stepped) and event.step == 5:
+            for child in multiprocessing.active_children():
+                os.kill(child.pid, signal.SIGKILL)
+
+    config = replaced(CONFIG, output=str(tmp_path), resume="auto", workers=1, steps=100_000)
+    with pytest.raises(MachineError, match="a process that prepares steps was killed") as caught:
+        pretrain(continued(tiny_encoder, settings=SETTINGS), texts(), config, [kill])
+    assert "--resume auto" in caught.value.fix
+
+
 def test_a_new_encoder_has_the_shape_of_its_size(tiny_encoder: Path):
     mini = new_model("mini", tiny_encoder, settings={"window": 600})
     config = mini.bundle.network.encoder.config
@@ -419,6 +439,27 @@ def test_a_loss_that_is_not_a_number_ends_the_run_resumable(tiny_encoder: Path, 
     with pytest.raises(MachineError, match="not a number"):
         pretrain(model, texts(), replaced(CONFIG, output=str(tmp_path / "out")))
     assert (tmp_path / "out" / "corpus").is_dir()
+
+
+def test_the_best_until_a_loss_was_no_number_can_be_gone_on_from(tiny_encoder: Path, tmp_path: Path, monkeypatch):
+    """It is the model in the folder; and the run has not come to its end: gone on with, it comes to the same point."""
+    out, forward = tmp_path / "out", Network.forward
+
+    def poisoned(self: Network, *arguments: Any) -> Any:
+        bad = self.training and (out / "checkpoints").exists() and any((out / "checkpoints").glob("best-*"))
+        return {name: loss * (math.nan if bad else 1.0) for name, loss in forward(self, *arguments).items()}
+
+    config = replaced(CONFIG, output=str(out), resume="auto", steps=40, evaluations=4)
+    with monkeypatch.context() as patch:
+        patch.setattr(Network, "forward", poisoned)
+        for _ in range(2):
+            with pytest.raises(MachineError, match=r"not a number for .* that of step 10, the best until then"):
+                pretrain(continued(tiny_encoder, settings=SETTINGS), texts(), config)
+    best = continued(out, settings=SETTINGS)
+    assert all(bool(tensor.isfinite().all()) for tensor in best.bundle.network.state_dict().values())
+    trained = pretrain(continued(tiny_encoder, settings=SETTINGS), texts(), config)  # it was the machine
+    assert trained.bundle.facts["training"]["steps"] == 40 and "failed" not in trained.bundle.facts["training"]
+    assert not (out / "checkpoints").exists()
 
 
 def test_a_vocabulary_that_is_too_large_for_the_checkpoint(tiny_encoder: Path, tmp_path: Path):

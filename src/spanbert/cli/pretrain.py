@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +11,7 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from ..errors import UsageError
+from ..errors import UsageError, check_whole
 from ..formats import Reading, ReadReport
 from ..formats.corpora import CorpusReading, files_of, read_texts
 from ..pretraining.config import SIZES, TASK, PretrainConfig
@@ -61,6 +62,7 @@ def command(
     masking = split(SETTINGS, values)
     texts = counted(read_texts(paths, CorpusReading(**split(CorpusReading, values)), report), "reading")
     if inspect is not None:
+        check_whole("inspect", inspect, 1, "leave it out to train")
         show_masks(inspection_of(values.get("vocabulary") or values["base_model"], masking), texts, inspect)
         return
     pretrain_config = PretrainConfig(**split(PretrainConfig, values))
@@ -116,7 +118,10 @@ def _checked(values: dict[str, Any], *, inspecting: bool) -> list[str]:
 
 
 def _source(paths: list[str], values: dict[str, Any]) -> str:
-    """What decides the corpus: its files as they are now, and how they are read."""
-    files = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files_of(paths) if path.exists()]
+    """What decides the corpus: what stands in its files, wherever they lie, and how they are read."""
+    files = []
+    for path in filter(Path.is_file, files_of(paths)):
+        with path.open("rb") as file:
+            files.append((path.name, hashlib.file_digest(file, "sha256").hexdigest()))
     reading = dataclasses.asdict(CorpusReading(**split(CorpusReading, values)))
     return str((files, reading, values.get("join_documents"), values.get("held_out")))

@@ -7,7 +7,7 @@ import dataclasses
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import torch
@@ -37,7 +37,7 @@ from .curves import draw_curves
 from .material import Blocks, Stream
 from .transplant import transplanted
 
-CORPUS = "corpus"
+CORPUS, CURVES = "corpus", "curves.svg"
 _FROM_SCRATCH, _ON = (5e-4, 5e-4), (1e-4, 1e-3)
 """Peak rates of encoder and heads at a width of 384. At twice that a new encoder may learn nothing but frequencies."""
 
@@ -130,7 +130,7 @@ def pretrain(
     scratch = "new_weights" in bundle.facts.get("base_model", {}) and "pretraining" not in bundle.facts
     config = config if scratch else dataclasses.replace(config, start=RANDOM)  # which decides nothing then
     loop = config.for_loop(config.evaluations, *default_rates(encoder.width, scratch=scratch))
-    with held(loop) as hold, ExitStack() as stack:
+    with _readers(), held(loop) as hold, ExitStack() as stack:
         output = Path(config.output or stack.enter_context(tempfile.TemporaryDirectory()))
         asked = _asked(bundle, config, source)
         if config.output and (output / CHECKSUMS).exists() and not (output / CORPUS).exists():
@@ -156,11 +156,20 @@ def pretrain(
         encoder.set_dropout(None)
         if config.output and hold.processes.first:
             shutil.rmtree(output / CORPUS)
-            try:
-                draw_curves(output / "train.jsonl", output / "curves.svg")
-            except MachineError as error:  # a picture is not worth the run
-                _tell(observers, f"{error.found}; {error.fix}")
+            _draw(output, observers)
         return trained
+
+
+@contextmanager
+def _readers() -> Iterator[None]:
+    """Torch raises the end of one wherever this process stands."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        found = "a process that prepares steps was killed, as where memory is short"
+        raise MachineError(found, "as many as --workers says", "go on with --resume auto and fewer") from error
 
 
 def _settings(config: PretrainConfig) -> dict[str, JSON]:
@@ -181,8 +190,17 @@ def _finished(output: Path, asked: str, config: PretrainConfig, observers: Seque
     model = SpanModel.from_pretrained(output, config.device, config.dtype)
     if model.bundle.facts.get("pretraining", {}).get("asked") != asked:
         raise other_run(output)
+    if not (output / CURVES).exists():  # it was killed at the very end
+        _draw(output, observers)
     _tell(observers, f"the pre-training in {output} had come to its end: this is its encoder")
     return model
+
+
+def _draw(output: Path, observers: Sequence[Observer]) -> None:
+    try:
+        draw_curves(output / "train.jsonl", output / CURVES)
+    except MachineError as error:  # a picture is not worth the run
+        _tell(observers, f"{error.found}; {error.fix}")
 
 
 def _tell(observers: Sequence[Observer], doubt: str) -> None:

@@ -185,6 +185,8 @@ class _Run:
             # of what was chosen, since nothing was asked, the facts have the choice
             changed = [n for n, value in self.run.items() if n in known and value not in (repr(known[n]), "None")]
             raise other_run(output, changed)
+        if "failed" in model.bundle.facts.get("training", {}):
+            return None  # it can be gone on with from its checkpoints
         if self.checkpoints is not None:
             self.checkpoints.remove()
         self._tell(Warned(f"the training in {output} had come to its end: this is its model"))
@@ -230,7 +232,7 @@ class _Run:
         name = next(iter(bundle.tasks.values())).selection
         value = self.processes.agreed(report.value(name))  # or one might stop without the others
         if math.isnan(value):
-            raise self._ended()
+            raise self._ended("the held-out loss is not a number")
         goodness = -value if name.startswith("loss/") else value
         # of equal scores the lower loss decides; of none at all, which tells nothing, the longer training
         loss = self.processes.agreed(sum(report.losses.values()))
@@ -245,7 +247,7 @@ class _Run:
         state.seconds += time.monotonic() - began
         self._tell(Evaluated(state.steps, state.epoch, report, value, best))
 
-    def _finish(self, reason: str) -> SpanModel:
+    def _finish(self, reason: str, **failed: str) -> SpanModel:
         state, bundle = self.state, self.bundle
         if self.best_weights:
             bundle.network.load_state_dict(self.best_weights)
@@ -254,7 +256,7 @@ class _Run:
         self.processes.copied(bundle.network)
         bundle.network.precision, bundle.network.frozen = torch.float32, False
         bundle.facts["report"] = state.best_report
-        bundle.facts["training"] = self._facts()
+        bundle.facts["training"] = {**self._facts(), **failed}
         model = SpanModel(bundle, str(self.device), {torch.float32: "float32"}.get(self.dtype, "bfloat16"))
         try:
             model, report = self.material.settle(model)
@@ -267,7 +269,8 @@ class _Run:
             self._tell(Warned(doubt))
         if self.checkpoints is not None and self.config.output is not None:
             model.save_pretrained(self.config.output)
-            self.checkpoints.remove()
+            if not failed:
+                self.checkpoints.remove()
         self._tell(Finished(state.steps, state.epoch, state.seconds, state.best_report, reason))
         return model
 
@@ -306,15 +309,15 @@ class _Run:
     def _count_skipped(self, losses: dict[str, float]) -> None:
         self.skipped = 0 if all(map(math.isfinite, losses.values())) else self.skipped + 1
         if self.skipped > MOST_SKIPPED:
-            raise _no_number(f"the loss was not a number for {self.skipped} steps in a row")
+            raise self._ended(f"the loss was not a number for {self.skipped} steps in a row")
 
-    def _ended(self) -> MachineError:
+    def _ended(self, found: str) -> MachineError:
         """What to raise where the weights are past learning; the best until then become the model in the output."""
-        kept = ""
         if self.state.best is not None and self.config.output is not None:
-            self._finish("the held-out loss is not a number")
-            kept = f"; the model in {self.config.output} is that of step {self.state.best_step}, the best until then"
-        return _no_number(f"the held-out loss is not a number{kept}")
+            self._finish(found, failed=found)
+            found += f"; the model in {self.config.output} is that of step {self.state.best_step}, the best until then"
+        remedy = "start in another folder, anew or from that model, with a lower --learning-rate or --dtype float32"
+        return MachineError(found, "a finite loss", remedy)
 
     def _keep_best(self) -> None:
         """On disk where there is an output folder and room in it, else in memory."""
@@ -358,11 +361,6 @@ class _Run:
             except MachineError as error:  # the log cannot be written: the run is worth more than its log
                 self.observers.remove(observer)
                 self._tell(Warned(f"this log ends here: {error.found}"))
-
-
-def _no_number(found: str) -> MachineError:
-    remedy = "start anew in another folder with a lower --learning-rate, or with --dtype float32"
-    return MachineError(found, "a finite loss", remedy)
 
 
 def _adapted(bundle: Bundle, corpus: Corpus) -> Bundle:
