@@ -65,6 +65,18 @@ def test_answers_that_stand_elsewhere(tmp_path: Path, answers: tuple[str, int], 
     assert any(what.split(" ", 1)[1] in line for line in report.summary()), report.summary()
 
 
+@pytest.mark.parametrize("text", ["", " ", None])
+def test_a_question_without_text_is_told_with_its_place(tmp_path: Path, text: str | None):
+    record = {"id": "empty", "question": text, "answers": []}
+    (document,), report = read(tmp_path, squad(question(("won", 20)), record))
+    assert [question.text.strip() for question in document.questions] == ["Who won?", ""]
+    (note,) = report.notes
+    assert note.what == "questions without text (never answered): empty"
+    assert note.place.endswith("data.json, Super Bowl-1")
+    own, report = read(tmp_path, json.dumps({"id": "d", "text": TEXT, "questions": [record]}), "x.jsonl")
+    assert own[0].questions[0].text == (text or "") and report.warned == {"questions without text (never answered)": 1}
+
+
 def test_the_nearest_of_several_places(tmp_path: Path):
     data = json.loads(squad(question(("won", 22))))
     data["data"][0]["paragraphs"][0]["context"] = "won and then lost, they won again"

@@ -58,6 +58,13 @@ def test_unanswerable_questions_by_hand():
     assert (made.micro.correct, made.micro.predicted, made.micro.support) == (1, 2, 2)
 
 
+def test_questions_that_all_have_no_answer():
+    """One of two is left unanswered: rightly, as all silence would be."""
+    scores = report(pair(None, None), pair(None, "Bert", 0.6)).scores["squad_v2"]
+    assert (scores["unanswerable_precision"], scores["unanswerable_recall"]) == (100.0, 50.0)
+    assert "pr_exact_ap" not in scores and scores["NoAns_total"] == 2
+
+
 def test_texts_count_as_right_and_nobody_said_is_left_out():
     right = Question("q", "?", None, texts=("the house",)), Question("q", "?", (span("house", 0.9),), 0.1)
     unsaid = Question("q", "?"), Question("q", "?", (span("house", 0.9),), 0.1)

@@ -27,7 +27,7 @@ from .repair import (
 from .report import ReadReport
 from .sinks import sink
 from .sources import Source
-from .squad import placed
+from .squad import asked_text, placed
 
 SUFFIXES = (".jsonl", ".ndjson", ".json")
 _BEGINNING = re.compile(r'\s*(\[\s*)?\{\s*["}]')
@@ -220,8 +220,7 @@ def _question(
     document: str,
     report: ReadReport,
 ) -> Question:
-    text = strict_json.string(fields, "question", "a question")
-    check_text(text)
+    text = asked_text(fields, f"{fields.get('id') or document}", report)
     unsaid = fields.get("answers") is None or (left_out and not answers)  # that it has none, nobody has said
     return Question(
         _identifier(fields.get("id"), f"{document} {text}", report),

@@ -69,7 +69,7 @@ def _document(record: dict[str, object], name: str, report: ReadReport) -> Docum
 
 def _question(record: dict[str, object], text: str, report: ReadReport) -> Question:
     identifier = squad.identifier_of(record, "qid" if "qid" in record else "id", report)
-    question = squad.asked_text(record, report)
+    question = squad.asked_text(record, identifier, report)
     if record.get("answers") is None and record.get("detected_answers") is None:
         return Question(identifier, question)
     spans: list[Span] = []

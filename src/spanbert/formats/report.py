@@ -61,13 +61,13 @@ class ReadReport:
     predicted: bool = False
     """Whether what is read is what a system told: of a file that holds both, the predictions."""
     place: str = ""
-    """Where the reader is now: `file:line` as far as known."""
+    """Where the reader is now: `file:line` or `file, document`, as far as known."""
     _unlisted: int = 0
 
     @contextmanager
     def at(self, *, file: str, line: int | None = None, document: str | None = None) -> Iterator[None]:
         """Say where the reader is: notes and errors from inside the block carry this place."""
-        self.place = file if line is None else f"{file}:{line}"
+        self.place = f"{file}:{line}" if line is not None else file if document is None else f"{file}, {document}"
         with at(file=file, line=line, document=document):
             yield
 

@@ -105,12 +105,12 @@ def identifier_of(record: Mapping[str, object], key: str, report: ReadReport) ->
     return value
 
 
-def asked_text(record: Mapping[str, object], report: ReadReport) -> str:
+def asked_text(record: Mapping[str, object], identifier: str, report: ReadReport) -> str:
     """The question as it is; one without a word is warned of."""
-    text = strict_json.string(record, "question", "a question")
+    text = "" if record.get("question", False) is None else strict_json.string(record, "question", "a question")
     check_text(text)
     if not text.strip():
-        report.warn("questions without text (never answered)")
+        report.warn("questions without text (never answered)", identifier)
     return text
 
 
@@ -138,7 +138,7 @@ def placed(text: str, answer: RawSpan, report: ReadReport) -> Span | None:
 
 def _question(record: dict[str, object], text: str, report: ReadReport) -> Question:
     identifier = identifier_of(record, "id", report)
-    question = asked_text(record, report)
+    question = asked_text(record, identifier, report)
     impossible = _impossible(record, report)
     if record.get("answers") is None and not impossible:
         return Question(identifier, question)

@@ -208,9 +208,10 @@ def _squad_v2(asked: Sequence[Asked]) -> dict[str, Any]:
             "best_f1_thresh": guessed.best_f1.threshold,
         }
     areas = average_precisions(guessed, doubt)
-    if areas is not None and not said.answerable.all():
-        record |= {"pr_exact_ap": areas.exact, "pr_f1_ap": areas.f1, "pr_oracle_ap": areas.oracle}
+    if not said.answerable.all():
         record |= _silence(asked)
+        if areas is not None:
+            record |= {"pr_exact_ap": areas.exact, "pr_f1_ap": areas.f1, "pr_oracle_ap": areas.oracle}
     return record
 
 
