@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ..documents import Document
-from ..errors import plain
+from ..errors import check_whole, plain
 from ..pretraining.inspection import DRAWS, Inspection, Shown
 
 _BAR = 40
@@ -18,6 +18,7 @@ _STYLES = {"visible": "", "mask": "bold cyan", "random": "bold yellow", "kept": 
 
 def show_masks(inspection: Inspection, documents: Iterable[Document], blocks: int) -> None:
     """Print blocks with their hidden pieces in colour, then how long the drawn spans are and should be."""
+    check_whole("inspect", blocks, 1, "leave it out to train")
     console = Console(highlight=False, emoji=False, soft_wrap=True)
     hidden = total = 0
     for name, pieces in islice(inspection.blocks(documents), blocks):

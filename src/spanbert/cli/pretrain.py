@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from ..errors import UsageError, check_whole
+from ..errors import UsageError
 from ..formats import Reading, ReadReport
 from ..formats.corpora import CorpusReading, files_of, read_texts
 from ..pretraining.config import SIZES, TASK, PretrainConfig
@@ -62,7 +62,6 @@ def command(
     masking = split(SETTINGS, values)
     texts = counted(read_texts(paths, CorpusReading(**split(CorpusReading, values)), report), "reading")
     if inspect is not None:
-        check_whole("inspect", inspect, 1, "leave it out to train")
         show_masks(inspection_of(values.get("vocabulary") or values["base_model"], masking), texts, inspect)
         return
     pretrain_config = PretrainConfig(**split(PretrainConfig, values))
