@@ -248,11 +248,13 @@ def test_predictions_are_answers_by_id(tmp_path: Path, form: str):
 def test_what_a_table_of_answers_cannot_hold_is_counted(tmp_path: Path):
     (document,) = predicted()
     first = document.questions[0]
-    two = (replace(first, answers=first.n_best), first)
-    for form, lists in (("squad", 2), ("squad-predictions", 0)):
+    two = (replace(first, answers=first.n_best), replace(first, answers=(), n_best=(), no_answer=1.0))
+    for form, lists in (("squad", 1), ("squad-predictions", 0)):
         lost = write_documents([replace(document, questions=two, meta={})], tmp_path / form, form)
         more = {"lists of n-best answers": lists} if lists else {}
         assert lost == {"answers beside the best": 1, "answers to questions with the id of another": 1, **more}
+    assert json.loads((tmp_path / "squad").read_text()) == {"q": "Denver Broncos"}  # the first
+    assert json.loads((tmp_path / "squad-predictions" / "null_odds.json").read_text())["q"] < 0
 
 
 def test_predictions_and_gold_do_not_mix(tmp_path: Path):

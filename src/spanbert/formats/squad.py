@@ -84,7 +84,7 @@ def tell(document: Document, predicted: dict[str, str]) -> Counter[str]:
         lost["answers beside the best"] += max(0, len(question.answers or ()) - 1)
         lost["lists of n-best answers"] += bool(question.n_best)
         lost["answers to questions with the id of another"] += question.id in predicted
-        predicted[question.id] = said(question, document.text)
+        predicted.setdefault(question.id, said(question, document.text))
     return +lost
 
 

@@ -46,9 +46,10 @@ def write(documents: Iterable[Document], target: str | Path) -> Counter[str]:
             del told["lists of n-best answers"]
             lost += told
             for question in document.questions:
-                n_best[question.id] = _listed(question, document.text)
+                n_best.setdefault(question.id, _listed(question, document.text))
                 best = max((span.score or 0.0 for span in question.n_best), default=0.0)
-                odds[question.id] = math.log(max(question.no_answer or 0.0, _LEAST)) - math.log(max(best, _LEAST))
+                doubt = math.log(max(question.no_answer or 0.0, _LEAST)) - math.log(max(best, _LEAST))
+                odds.setdefault(question.id, doubt)
         if all(answers.values()):  # as of SQuAD 1.1, in whose lists the reference scripts have no empty text
             n_best = {id: [row for row in rows if row["text"]] for id, rows in n_best.items()}
         for name, content in ((PREDICTIONS, answers), (N_BEST, n_best), (NULL_ODDS, odds)):
