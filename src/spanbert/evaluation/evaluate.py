@@ -82,7 +82,7 @@ def examined(predictor: Predictor, documents: Sequence[Document]) -> Examined:
     pieces = predictor.tokenizer.pieces([document.text for document in documents])
     least = predictor.label_thresholds.get(name, {})
     told = probabilities >= [least.get(label, decision.threshold) for label in found.labels]
-    documents_right = whole(judged, found, probabilities, told)
+    documents_right = whole(judged, found, decision.calibration, told)
     report = replace(
         task.report(documents, predicted),
         unreachable=unreachable(task, documents, pieces),
