@@ -104,3 +104,16 @@ def test_a_word_without_end_takes_no_time_without_end():
     blob = Document("d", "the house " * 20 + "x" * 300_000 + "yz" * 100_000)
     tokenizer = train_vocabulary([blob], 350)
     assert tokenizer.size <= 350
+
+
+def test_scripts_of_many_letters():
+    """Chinese is read letter by letter: a vocabulary of letters is one. Syllables of Hangul are letters too, and more of
+    them have a piece than of a script that has few; with the form that words go on with they take half of it."""
+    chinese = "".join(chr(0x4E00 + number % 300) for number in range(1200))
+    made = train_vocabulary([Document("zh", chinese)], 2000)
+    assert made.ids["unk"] not in made.pieces([chinese])[0].ids
+    syllables = [chr(0xAC00 + number) for number in range(900)]
+    korean = " ".join("".join(syllables[k % 900 : k % 900 + 3]) for k in range(0, 5400, 3))
+    for size, known in ((8000, 900), (2000, 2000 // 4 - 94)):  # the letters of ASCII come first
+        vocabulary = train_vocabulary([Document("ko", korean)], size)
+        assert len({vocabulary.token(number) for number in range(vocabulary.size)} & set(syllables)) == known

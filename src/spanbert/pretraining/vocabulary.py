@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import tempfile
 import unicodedata
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 
 from tokenizers import Tokenizer as Backend
@@ -24,6 +26,8 @@ LEAST = 100
 """Pieces of more than a letter."""
 FEWEST_LETTERS, MOST_LETTERS = 200, 1000
 """Letters that have a piece, one for 25 pieces between these; text of rarer ones is unknown to the vocabulary."""
+RARE = 0.001
+"""Share of the text whose letters need none, of scripts with many: a letter takes two pieces, all at most half."""
 
 
 def train_vocabulary(documents: Iterable[Document], size: int, *, lowercase: bool = False) -> Tokenizer:
@@ -37,8 +41,8 @@ def train_vocabulary(documents: Iterable[Document], size: int, *, lowercase: boo
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "corpus.txt"
-        letters = min(max(size // 25, FEWEST_LETTERS), MOST_LETTERS)
-        alphabet = _spooled(only_documents(documents), backend.normalizer, path)[:letters]
+        letters = _spooled(only_documents(documents), backend.normalizer, path)
+        alphabet = list(letters)[: _number(letters, size)]
         first = _first_pieces(alphabet)
         if size < len(first) + LEAST:
             raise UsageError(
@@ -57,7 +61,7 @@ def train_vocabulary(documents: Iterable[Document], size: int, *, lowercase: boo
         )
         backend.train([str(path)], trainer)
         ordered = sorted(backend.get_vocab().items(), key=lambda item: item[1])
-        if len(ordered) <= len(first):
+        if len(ordered) <= len(first) and all(map(str.isascii, alphabet)):  # where words are letters there are no more
             raise DataError("texts without words that occur twice", "a corpus of text", "check the files")
         vocabulary = Path(folder) / "vocab.txt"
         vocabulary.write_text("".join(f"{piece}\n" for piece, _ in ordered), encoding="utf-8")
@@ -68,8 +72,16 @@ _LONG = re.compile(r"\w{500}(?=\w)")
 """The beginning of a word of more than that: the trainer's time grows with the square of a word's length."""
 
 
-def _spooled(documents: Iterable[Document], normalizer: normalizers.Normalizer, path: Path) -> list[str]:
-    """Write the texts into a file; ASCII and the characters that occur twice or more, the most frequent first."""
+def _number(letters: Mapping[str, int], size: int) -> int:
+    """How many letters have a piece: in scripts with more of them than usual, all but the rarest, as there is room."""
+    usual = min(max(size // 25, FEWEST_LETTERS), MOST_LETTERS)
+    reached = list(accumulate(letters.values()))
+    return max(usual, min(bisect_left(reached, (1 - RARE) * reached[-1]) + 1, size // 4))
+
+
+def _spooled(documents: Iterable[Document], normalizer: normalizers.Normalizer, path: Path) -> dict[str, int]:
+    """Write the texts into a file; how often ASCII and the characters that occur twice or more do, the most frequent
+    first."""
     counts: Counter[str] = Counter()
     with path.open("w", encoding="utf-8") as file:
         for document in documents:
@@ -79,7 +91,7 @@ def _spooled(documents: Iterable[Document], normalizer: normalizers.Normalizer, 
             file.write("\n")
     counts += Counter(dict.fromkeys(normalizer.normalize_str("".join(map(chr, range(33, 127)))), 2))
     seen = (letter for letter, count in counts.items() if count > 1 and not letter.isspace())
-    return sorted(seen, key=lambda letter: (not letter.isascii(), -counts[letter], letter))
+    return {c: counts[c] for c in sorted(seen, key=lambda letter: (not letter.isascii(), -counts[letter], letter))}
 
 
 def _first_pieces(alphabet: Sequence[str]) -> list[str]:
