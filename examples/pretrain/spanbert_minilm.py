@@ -94,6 +94,11 @@ def store(model: SpanModel, folder: Path) -> None:
             "with the pieces that our texts use most, then span masking with the boundary objective (Joshi et al. "
             f"2020): {facts['training']['steps']:,} steps of {RUN['max_tokens']:,} positions. "
             "`python -m examples.pretrain.spanbert_minilm` makes it anew.",
+            "Curves and scores": "Of the one in the package, after 8, 16, 24, 32, 48 and 64 million positions: "
+            "held-out perplexity of hidden pieces 202, 156, 139, 128, 117, 112, of the boundary objective "
+            "450, 329, 282, 255, 221, 207. Fine-tuned for names on 25,000 words (strict F1 on dev parts, two seeds): "
+            "FIRE 0.822, WNUT-17 0.590, CrossNER politics 0.818, NCBI disease 0.810, mean 0.760; before "
+            "pre-training 0.752.",
             "What it has read with us": "\n".join(f"- {name} ({licence})" for name, licence in SOURCES.items())
             + "\n\nTwo of these are Wikipedia (CC BY-SA 4.0): leave them out and train anew where share-alike matters.",
             "Limits": "English; it does not see capitals. It knows no other language, and like every such model has "

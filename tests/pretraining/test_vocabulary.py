@@ -107,8 +107,8 @@ def test_a_word_without_end_takes_no_time_without_end():
 
 
 def test_scripts_of_many_letters():
-    """Chinese is read letter by letter: a vocabulary of letters is one. Syllables of Hangul are letters too, and more of
-    them have a piece than of a script that has few; with the form that words go on with they take half of it."""
+    """Chinese is read letter by letter: a vocabulary of letters is one. Syllables of Hangul are letters too, and more
+    of them have a piece than of a script that has few; with the form that words go on with they take half of it."""
     chinese = "".join(chr(0x4E00 + number % 300) for number in range(1200))
     made = train_vocabulary([Document("zh", chinese)], 2000)
     assert made.ids["unk"] not in made.pieces([chinese])[0].ids
