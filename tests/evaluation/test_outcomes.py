@@ -10,7 +10,7 @@ import pytest
 
 from spanbert.calibration.curve import Calibration
 from spanbert.documents import Judged
-from spanbert.evaluation.outcomes import collected, unsaid, whole
+from spanbert.evaluation.outcomes import collected, sure, whole
 
 
 def test_whole_documents_by_hand():
@@ -25,11 +25,9 @@ def test_whole_documents_by_hand():
         Judged((), (), ()),
     ]
     found = collected(judged, ("P", "Q"))
-    p = found.probabilities(Calibration())
-    assert p.tolist() == pytest.approx([logistic(z) for z in (2, -2, 2, 1, -1, 1)])
-    documents = whole(judged, found, Calibration(), p >= 0.5)
-    right = [logistic(2) * logistic(2), logistic(2) * logistic(1), logistic(1), logistic(1), 1.0]
-    assert documents.probabilities.tolist() == pytest.approx(right)
+    p = np.array([0.9, 0.1, 0.8, 0.7, 0.3, 0.6])
+    documents = whole(judged, found, sure(found, p >= 0.5, p, Calibration()), p >= 0.5)
+    assert documents.probabilities.tolist() == pytest.approx([0.9 * 0.9, 0.8 * 0.7, 0.7, 0.6, 1.0])
     assert documents.right.tolist() == [True, False, False, False, True]
 
 
@@ -46,16 +44,19 @@ def test_to_say_nothing_is_right_where_there_is_no_answer():
         for p, q, n in zip(best, none, (1, 0), strict=True)
     ]
     found, nothing = collected(judged, ("A",)), np.array([False, False])
-    assert unsaid(found, Calibration()).tolist() == pytest.approx(none, abs=1e-4)
-    documents = whole(judged, found, Calibration(), nothing)
+    p = found.probabilities(Calibration())
+    silent = sure(found, nothing, p, Calibration())
+    assert silent.tolist() == pytest.approx(none, abs=1e-4)
+    assert sure(found, ~nothing, p, Calibration()).tolist() == p.tolist()
+    documents = whole(judged, found, silent, nothing)
     assert documents.probabilities.tolist() == pytest.approx(none, abs=1e-4)
     assert documents.right.tolist() == [False, True]
     fitted = Calibration(silence=(1.0, -1.0))
     expected = [(1 - p) * logistic(math.log(q / p) - 1) for p, q in zip(best, none, strict=True)]
-    assert unsaid(found, fitted).tolist() == pytest.approx(expected, abs=1e-4)
+    assert sure(found, nothing, p, fitted).tolist() == pytest.approx(expected, abs=1e-4)
 
 
 def test_nothing_anywhere():
     judged = [Judged((), (), ()), Judged((), (), (), Counter(P=1))]
-    documents = whole(judged, collected(judged, ("P",)), Calibration(), np.array([], dtype=bool))
+    documents = whole(judged, collected(judged, ("P",)), np.array([]), np.array([], dtype=bool))
     assert documents.probabilities.tolist() == [1.0, 1.0] and documents.right.tolist() == [True, False]

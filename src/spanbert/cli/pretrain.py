@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -120,7 +121,7 @@ def _source(paths: list[str], values: dict[str, Any]) -> str:
     """What decides the corpus: what stands in its files, wherever they lie, and how they are read."""
     files = []
     for path in filter(Path.is_file, files_of(paths)):
-        with path.open("rb") as file:
+        with suppress(OSError), path.open("rb") as file:  # of what cannot be read the reader tells more
             files.append((path.name, hashlib.file_digest(file, "sha256").hexdigest()))
     reading = dataclasses.asdict(CorpusReading(**split(CorpusReading, values)))
     return str((files, reading, values.get("join_documents"), values.get("held_out")))

@@ -15,7 +15,7 @@ from ..metrics.report import Report, Unreachable
 from ..tasks.task import Task
 from ..tokenization import Pieces
 from .borders import by_border
-from .outcomes import Whole, collected, whole
+from .outcomes import Whole, collected, sure, whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def examined(predictor: Predictor, documents: Sequence[Document]) -> Examined:
     pieces = predictor.tokenizer.pieces([document.text for document in documents])
     least = predictor.label_thresholds.get(name, {})
     told = probabilities >= [least.get(label, decision.threshold) for label in found.labels]
-    documents_right = whole(judged, found, decision.calibration, told)
+    documents_right = whole(judged, found, sure(found, told, probabilities, decision.calibration), told)
     report = replace(
         task.report(documents, predicted),
         unreachable=unreachable(task, documents, pieces),

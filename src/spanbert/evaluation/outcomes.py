@@ -33,27 +33,28 @@ class Whole(NamedTuple):
     """Documents in which all that is told is right and nothing is missed."""
 
     probabilities: FloatArray
-    """How probable that is for each document, were its parts independent: the product of p of what is told, and of what
-    is not that `unsaid` is right. What was never decoded has no part in it."""
+    """How probable that is for each document, were its parts independent: the product of how `sure` each is. What was
+    never decoded has no part in it."""
     right: BoolArray
     """Whether it is so."""
 
 
-def unsaid(found: Outcomes, calibration: Calibration) -> FloatArray:
-    """How probable it is that nothing is right in place of each: that it is wrong, and of the best answer to a question
-    that it has none, as was fitted, or else its share as decoded."""
-    wrong = 1.0 - found.probabilities(calibration)
-    if found.quiet is None:
-        return wrong
-    shares = wrong * np.exp(np.minimum(found.logits + found.quiet, 0.0))
-    fitted = map(calibration.silent, wrong.tolist(), found.quiet.tolist())
-    return np.array([share if each is None else each for each, share in zip(fitted, shares.tolist(), strict=True)])
+def sure(found: Outcomes, told: BoolArray, probabilities: FloatArray, calibration: Calibration) -> FloatArray:
+    """How probable it is that what is said of each is right, given those that each is right itself: where it is not
+    told, that it is wrong; and of the best answer to a question that there is none, as was fitted, or else its share
+    as decoded."""
+    unsaid = 1.0 - probabilities
+    if found.quiet is not None:
+        shares = unsaid * np.exp(np.minimum(found.logits + found.quiet, 0.0))
+        fitted = map(calibration.silent, unsaid.tolist(), found.quiet.tolist())
+        unsaid = np.array([share if p is None else p for p, share in zip(fitted, shares.tolist(), strict=True)])
+    return np.where(told, probabilities, unsaid)
 
 
-def whole(judged: Sequence[Judged], found: Outcomes, calibration: Calibration, told: BoolArray) -> Whole:
-    """Of the documents that were judged, given what was `collected` of them and which of that is told."""
+def whole(judged: Sequence[Judged], found: Outcomes, probabilities: FloatArray, told: BoolArray) -> Whole:
+    """Of the documents that were judged, given what was `collected` of them, which of that is told, and how probable it
+    is that this is right."""
     number = len(judged)
-    probabilities = np.where(told, found.probabilities(calibration), unsaid(found, calibration))
     parts = np.log(np.maximum(probabilities, _LEAST))
     wrong = np.bincount(found.documents, weights=found.right != told, minlength=number)
     reached = np.bincount(found.documents, weights=found.right & told, minlength=number)
