@@ -24,6 +24,8 @@ from examples.pretrain.entities import SOURCES, documents
 from examples.pretrain.spanbert_ner import fine_tuned
 
 from benchmarks import packed_json
+from benchmarks.duel import keep as keep_figures
+from benchmarks.duel import machine
 from spanbert import Document, Span, SpanModel, write_documents
 from spanbert.metrics.bootstrap import bounds, resample
 from spanbert.metrics.spans import count_documents, f1
@@ -31,7 +33,7 @@ from spanbert.models import BASE, EXTRACTOR
 
 HERE = Path(__file__).resolve().parent
 RESULTS, RIVAL = HERE / "results" / "ready_extractor", HERE / "spacy_rival.py"
-ROUNDS = 3
+ROUNDS = 5
 
 
 def main() -> None:
@@ -123,17 +125,19 @@ def report(sources: Sequence[str]) -> None:
 
 def speed(python: str) -> None:
     """Words a second from texts to spans, in turn, both loaded and warm; the same machine and as many threads."""
-    texts = list(documents("redocred", "test"))
+    place, texts = machine(), list(documents("redocred", "test"))
     words = sum(len(document.text.split()) for document in texts)
     model = SpanModel.from_pretrained(EXTRACTOR)
     model.predict(texts[:10])
-    ratios = []
+    ratios, rates = [], []
     for number in range(ROUNDS):
         start = time.perf_counter()
         model.predict(texts)
         ours, theirs = time.perf_counter() - start, rival(python, texts)[1]
         ratios.append(theirs / ours)
+        rates.append([round(words / ours), round(words / theirs)])
         print(f"round {number + 1}: {words / ours:,.0f} and {words / theirs:,.0f} words a second", flush=True)
+    keep_figures("ready_extractor", {**place, "words_per_second": rates, "ratios": [round(each, 2) for each in ratios]})
     print(f"{EXTRACTOR} / spaCy: {sorted(ratios)[ROUNDS // 2]:.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
 
 
