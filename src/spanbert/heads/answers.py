@@ -27,7 +27,7 @@ CELLS = 4_000_000
 """Pairs that are looked at together."""
 FloatArray = npt.NDArray[np.floating]
 _LARGEST = 1e30  # of scores: sums of some are still numbers
-_FAINT = 1e-20  # odds against the best start with the best end; single precision ends at 1e-38, a share of them lost
+_FAINT = 1e-20  # a sum of odds, where the best start with the best end has 1; what is below 1e-38 is lost in it
 
 
 class AnswerHead(nn.Module):

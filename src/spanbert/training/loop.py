@@ -247,7 +247,7 @@ class _Run:
         state.seconds += time.monotonic() - began
         self._tell(Evaluated(state.steps, state.epoch, report, value, best))
 
-    def _finish(self, reason: str, **failed: str) -> SpanModel:
+    def _finish(self, reason: str, *, failed: bool = False) -> SpanModel:
         state, bundle = self.state, self.bundle
         if self.best_weights:
             bundle.network.load_state_dict(self.best_weights)
@@ -256,7 +256,7 @@ class _Run:
         self.processes.copied(bundle.network)
         bundle.network.precision, bundle.network.frozen = torch.float32, False
         bundle.facts["report"] = state.best_report
-        bundle.facts["training"] = {**self._facts(), **failed}
+        bundle.facts["training"] = self._facts() | ({"failed": reason} if failed else {})
         model = SpanModel(bundle, str(self.device), {torch.float32: "float32"}.get(self.dtype, "bfloat16"))
         try:
             model, report = self.material.settle(model)
@@ -314,7 +314,7 @@ class _Run:
     def _ended(self, found: str) -> MachineError:
         """What to raise where the weights are past learning; the best until then become the model in the output."""
         if self.state.best is not None and self.config.output is not None:
-            self._finish(found, failed=found)
+            self._finish(found, failed=True)
             found += f"; the model in {self.config.output} is that of step {self.state.best_step}, the best until then"
         remedy = "start in another folder, anew or from that model, with a lower --learning-rate or --dtype float32"
         return MachineError(found, "a finite loss", remedy)
