@@ -14,19 +14,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks import packed_json
 from benchmarks.accuracy import epochs_for, minilm, parts_of, with_known_labels
 from benchmarks.base_models import MAX_TOKENS, RATE
 from benchmarks.datasets import DATA, OUTPUT, ROOT
-from benchmarks.pretraining_value import TUNING_SEEDS, Run, all_counts, bare, difference, kind
-from spanbert import PretrainConfig, SpanModel, TrainConfig, continued, pretrain, read_texts, train
-from spanbert.evaluation.compare import predicted_by
+from benchmarks.pretraining_value import TUNING_SEEDS, Run, all_counts, difference, kind, tune
+from spanbert import PretrainConfig, SpanModel, TrainConfig, continued, pretrain, read_texts
 
 RESULTS = Path(__file__).resolve().parent / "results" / "filings"
 PERPLEXITIES = RESULTS / "perplexities.jsonl"
@@ -53,7 +50,7 @@ def main() -> None:
         for seed, corpus, variant in product(TUNING_SEEDS, options.corpora, options.variants or VARIANTS):
             run = Run(corpus, variant, 0, seed, RESULTS)
             if not run.path.exists():
-                tune(run, minilm() if variant == "minilm" else encoder(variant, options.work))
+                fine_tune(run, minilm() if variant == "minilm" else encoder(variant, options.work))
 
 
 def encoder(variant: str, work: Path) -> Path:
@@ -86,22 +83,12 @@ def encoder(variant: str, work: Path) -> Path:
     return folder
 
 
-def tune(run: Run, base: Path) -> None:
+def fine_tune(run: Run, base: Path) -> None:
     parts = parts_of(run.corpus, DATA, OUTPUT)
-    epochs, start = epochs_for(parts["train"]), time.perf_counter()
+    epochs = epochs_for(parts["train"])
     model = SpanModel.create(base, task="span-classification", seed=run.seed)
     config = TrainConfig(epochs=epochs, patience=epochs, learning_rate=RATE, max_tokens=MAX_TOKENS, seed=run.seed)
-    trained = train(model, parts["train"], with_known_labels(parts), config)
-    record = {
-        **{name: value for name, value in vars(run).items() if name != "results"},
-        "epochs": epochs,
-        "dtype": trained.precision,
-        "dev_f1": trained.bundle.facts["report"]["micro"]["f1"],
-        "seconds": round(time.perf_counter() - start),
-        "found": list(map(bare, predicted_by(trained, parts["test"]))),
-    }
-    packed_json.write(run.path, record)
-    print(f"{run.path.name}: dev F1 {record['dev_f1']:.4f}, {record['seconds']} s", flush=True)
+    tune(run, model, {**parts, "dev": with_known_labels(parts)}, config)
 
 
 def report() -> None:

@@ -194,19 +194,23 @@ def encoder(variant: str, seed: int, work: Path, data: Path, tokens: int) -> Pat
 
 
 def execute(run: Run, folder: Path, split: dict[str, list[Document]], tokens: int) -> None:
-    start = time.perf_counter()
     if run.corpus == "squad":
         epochs, task, dev = QUESTION_EPOCHS, "question-answering", split["dev"]
     else:  # twice as many epochs as elsewhere: encoders that know little learn slowly
         epochs, task, dev = 2 * epochs_for(split["train"]), "span-classification", with_known_labels(split)
-    model = SpanModel.create(folder, task=task, seed=run.seed)
     config = TrainConfig(epochs=epochs, patience=epochs, learning_rate=RATE, seed=run.seed)
-    trained = train(model, split["train"], dev, config)
+    tune(run, SpanModel.create(folder, task=task, seed=run.seed), {**split, "dev": dev}, config, tokens=tokens)
+
+
+def tune(run: Run, model: SpanModel, split: dict[str, list[Document]], config: TrainConfig, **told: int) -> None:
+    """Train, read the test part, and keep what was found."""
+    start = time.perf_counter()
+    trained = train(model, split["train"], split["dev"], config)
     found = predicted_by(trained, split["test"])
     record = {
         **{name: value for name, value in vars(run).items() if name != "results"},
-        "tokens": tokens,
-        "epochs": epochs,
+        **told,
+        "epochs": config.epochs,
         "dtype": trained.precision,
         "dev_f1": trained.bundle.facts["report"]["micro"]["f1"],
         "seconds": round(time.perf_counter() - start),
