@@ -4,12 +4,13 @@
     python -m benchmarks.base_models report                            # the table of docs/models.md
 
 Candidates: `spanbert-mini`, the encoder in the package; `before`, its layers under its vocabulary before its
-pre-training; `random`, its shape with random weights; `minilm`, the encoder that all were made from (six layers,
-uncased, 30,522 pieces); `trimmed-16000` and `trimmed-22500`, that with so many of its pieces; `spanbert-minilm`, the
-last after its pre-training, on 64 million positions. Kept as results alone: those after 12 million (`minilm-12m`) and
-after 100 million at a rate of 2.5e-4 (`minilm-100m`); `mini-80m`, like `spanbert-mini` after 80 million at 3e-4;
-`scratch`, its shape with random weights after 30 million at 5e-4; `mini-10048…`, the model of that name before, with
-10,048 pieces, after 16 million. Span classification, 25,000 words of training text a corpus, the
+pre-training; `random`, its shape with random weights; `neighbours` and `neighbours-30m`, from scratch by the default
+start (four layers of 256, 8,000 pieces), nothing read and 30 million positions; `minilm`, the encoder that the others
+were made from (six layers, uncased, 30,522 pieces); `trimmed-16000` and `trimmed-22500`, that with so many of its
+pieces; `spanbert-minilm`, the last after its pre-training, on 64 million positions. Kept as results alone: those after
+12 million (`minilm-12m`) and after 100 million at a rate of 2.5e-4 (`minilm-100m`); `mini-80m`, like `spanbert-mini`
+after 80 million at 3e-4; `scratch`, its shape with random weights after 30 million at 5e-4; `mini-10048…`, the model of
+that name before, with 10,048 pieces, after 16 million. Span classification, 25,000 words of training text a corpus, the
 same rate and epochs for all.
 """
 
@@ -27,6 +28,7 @@ from examples.pretrain.spanbert_minilm import trimmed as with_most_used_pieces
 
 from benchmarks.accuracy import epochs_for, minilm, parts_of, with_known_labels
 from benchmarks.datasets import DATA, OUTPUT, ROOT
+from benchmarks.pretraining_value import encoder
 from spanbert import SpanModel, TrainConfig, continued, train
 from spanbert.bundle import load_base
 from spanbert.encoder.files import locate
@@ -109,8 +111,8 @@ def random(vocabulary: str) -> Path:
     folder = WORK / "random"
     if not folder.exists():
         model = continued(before(vocabulary))
-        encoder, _ = load_base(before(vocabulary))
-        model.bundle.network.encoder.load_state_dict(PackedBert(encoder.config).state_dict())
+        begun, _ = load_base(before(vocabulary))
+        model.bundle.network.encoder.load_state_dict(PackedBert(begun.config).state_dict())
         model.save_pretrained(folder)
     return folder
 
@@ -120,8 +122,14 @@ def trimmed(pieces: int) -> Path:
     return with_most_used_pieces(WORK / f"trimmed-{pieces}", files, pieces)
 
 
+def from_scratch(variant: str) -> Path:
+    return encoder(variant, 0, ROOT / "build" / "pretraining_value", DATA, 30_000_000)
+
+
 CANDIDATES: dict[str, Callable[[str], Path]] = {
     "random": random,
+    "neighbours": lambda vocabulary: from_scratch("neighbours"),  # noqa: ARG005
+    "neighbours-30m": lambda vocabulary: from_scratch("neighbours-all"),  # noqa: ARG005
     "before": before,
     "trimmed-16000": lambda vocabulary: trimmed(16_000),  # noqa: ARG005 - all are called alike
     "trimmed-22500": lambda vocabulary: trimmed(22_500),  # noqa: ARG005

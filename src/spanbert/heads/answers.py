@@ -12,7 +12,6 @@ from functools import reduce
 import numpy as np
 import numpy.typing as npt
 import torch
-from numpy.lib.stride_tricks import as_strided
 from torch import Tensor, nn
 
 from ..packing import Batch
@@ -101,17 +100,17 @@ class AnswerHead(nn.Module):
         owning, cut = _owned(numbers, real, low, high, longest)
         given = scores[at : at + number * length].reshape(number, length, 2)
         none = given[:, :1]
-        if not np.isfinite(given).all():
+        if not np.isfinite(np.vdot(given, given)):
             # what is no number finds nothing: in a piece's place it is improbable, in that of "none" it is certain
             none = np.nan_to_num(none, nan=_LARGEST, posinf=_LARGEST, neginf=-_LARGEST)
             given = np.nan_to_num(given, nan=-_LARGEST, posinf=_LARGEST, neginf=-_LARGEST)
-        starts = given[..., 0] - none.sum(2)
-        np.copyto(starts, -np.inf, where=~owning)
+        starts = np.full((number, length), -np.inf, dtype=np.float32)
+        np.copyto(starts, given[..., 0], where=owning)
         ends = np.full((number, length + longest), -np.inf, dtype=np.float32)
         np.copyto(ends[:, :length], given[..., 1], where=real)
         chosen = _greatest(starts + over_ranges(ends, longest, np.maximum, cut), self.kept)
         begins = numbers.ravel()[chosen]
-        following = as_strided(ends, (ends.size - longest + 1, longest), 2 * ends.strides[1:])
+        following = np.ndarray((ends.size - longest + 1, longest), np.float32, ends, strides=2 * ends.strides[1:])
         odds = following[chosen + np.arange(number)[:, None] * longest]
         odds += starts.ravel()[chosen][:, :, None]
         if len(cut[0]):
@@ -121,12 +120,13 @@ class AnswerHead(nn.Module):
             cells = odds.argmax(2) + np.arange(0, odds.size, longest).reshape(chosen.shape)
         else:
             cells = _greatest(odds.reshape(number, -1), self.kept)
-        best = odds.ravel()[cells]
+        best = odds.ravel()[cells] - none.sum(2)
         first = begins.ravel()[cells // longest]
         last = first + cells % longest  # a window's pieces are consecutive
         found = best > -_LARGEST  # and not by a score that is no number
         yield np.nonzero(found)[0] + window, first[found], last[found], best[found]
-        yield np.arange(window, window + number), *np.full((2, number), -1), _total(starts, ends, longest, cut)
+        total = _total(starts, ends, longest, cut) - none.sum((1, 2))
+        yield np.arange(window, window + number), *np.full((2, number), -1), total
 
 
 def _owned(
@@ -157,7 +157,8 @@ def _greatest(values: FloatArray, count: int) -> IntArray:
 def _total(starts: FloatArray, ends: FloatArray, longest: int, cut: tuple[IntArray, ...]) -> FloatArray:
     """R: the logarithm of the sum of the odds of the pairs."""
     first, last = (np.maximum(scores.max(1, keepdims=True), -_LARGEST) for scores in (starts, ends))
-    odds = (np.exp(starts - first) * over_ranges(np.exp(ends - last), longest, np.add, cut)).sum(1)
+    sums = over_ranges(np.exp(ends - last), longest, np.add, cut)
+    odds = np.einsum("rl,rl->r", np.exp(starts - first), sums)
     with np.errstate(divide="ignore"):  # nothing has no odds
         if odds.min() < _FAINT:
             sums = starts + np.log(over_ranges(np.exp(ends - last, dtype=np.float64), longest, np.add, cut))
@@ -189,9 +190,8 @@ def over_ranges(values: FloatArray, longest: int, join: np.ufunc, cut: tuple[Int
             begins = begins + (counts & size)
     if join is np.maximum:  # whose ranges may overlap: two of the longest
         whole = [line, line[longest - size :]]
-    joined, some = np.empty_like(values), values.size - longest + 1
-    joined.reshape(-1)[:some] = reduce(join, [each[:some] for each in whole])
-    found: FloatArray = joined[:, :-longest]
+    joined = reduce(join, [each[: values.size - longest + 1] for each in whole])
+    found: FloatArray = np.ndarray((len(values), width - longest), values.dtype, joined, strides=values.strides)
     if parts:
         found[rows, columns] = reduce(join, parts)
     return found
