@@ -349,6 +349,11 @@ def test_a_configuration_of_pretraining_is_relative_to_its_file(
     assert done.returncode == 0, done.stderr
     card = (tmp_path / "beside" / "out" / "README.md").read_text()
     assert "Trained from random weights." in card and "Base model" not in card
+    settings.write_text(settings.read_text().replace('"out"', '"other"') + 'size = "words"\n')
+    done = program("pretrain", "--config", settings)
+    assert done.returncode == 0, done.stderr
+    shapes = [json.loads((tmp_path / "beside" / name / "config.json").read_text()) for name in ("words", "other")]
+    assert shapes[0]["hidden_size"] == shapes[1]["hidden_size"] == 32
 
 
 def test_pretrain_shows_what_it_would_hide(program: Program, texts: Path, tiny_encoder: Path):

@@ -21,7 +21,7 @@ import torch
 
 from spanbert import PretrainConfig, SpanModel, TrainConfig, continued, new_model, pretrain, train
 from spanbert.documents import Document
-from spanbert.errors import MachineError, SpanbertError, UsageError
+from spanbert.errors import DataError, MachineError, SpanbertError, UsageError
 from spanbert.heads.head import Network
 from spanbert.pretraining import material
 from spanbert.pretraining import pretrain as module
@@ -371,6 +371,47 @@ def test_a_new_encoder_has_the_shape_of_its_size(tiny_encoder: Path):
     assert not same(mini, new_model("mini", tiny_encoder, settings={"window": 600}, seed=1))
     with pytest.raises(UsageError, match="size 'medium'"):
         new_model("medium", tiny_encoder)
+
+
+def test_a_new_encoder_may_have_the_shape_of_a_folder(tiny_encoder: Path, tmp_path: Path):
+    """All but the number of pieces and of positions is as its config.json says; of its weights nothing is read."""
+    config = json.loads((tiny_encoder / "config.json").read_text())
+    config |= {"vocab_size": 1000, "num_hidden_layers": 3, "intermediate_size": 48, "hidden_act": "relu"}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    made = new_model(tmp_path, tiny_encoder, settings={"window": 40}).bundle.network.encoder
+    wanted = {**config, "vocab_size": 64, "max_position_embeddings": 40}
+    assert {name: getattr(made.config, name) for name in wanted if hasattr(made.config, name)} == {
+        name: value for name, value in wanted.items() if hasattr(made.config, name)
+    }
+    assert len(made.layers) == 3 and made.config.hidden_size == 32
+    model = pretrain(new_model(str(tmp_path), tiny_encoder, settings=SETTINGS), texts(), CONFIG)
+    assert model.bundle.facts["base_model"] == {"name": tmp_path.name, "new_weights": True}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"model_type": "roberta"}, "type roberta"),
+        ({"model_type": "gpt2"}, "gpt2"),
+        ({"hidden_size": 33}, "33 with 4 attention heads"),
+    ],
+)
+def test_shapes_that_are_no_berts_are_refused(change: dict[str, Any], said: str, tiny_encoder: Path, tmp_path: Path):
+    (tmp_path / "config.json").write_text(json.dumps(json.loads((tiny_encoder / "config.json").read_text()) | change))
+    with pytest.raises(DataError, match=said):
+        new_model(tmp_path, tiny_encoder)
+
+
+@pytest.mark.parametrize("heads", [1, 32])
+def test_the_start_needs_columns_for_places(heads: int, tiny_encoder: Path, tmp_path: Path):
+    """Of one head no column is left for words, and waves come in pairs: with random weights such a shape learns too."""
+    config = json.loads((tiny_encoder / "config.json").read_text()) | {"num_attention_heads": heads}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    model = new_model(tmp_path, tiny_encoder, settings=SETTINGS)
+    with pytest.raises(UsageError, match="attention heads") as caught:
+        pretrain(model, texts(), CONFIG)
+    assert "--start random" in caught.value.fix
+    assert pretrain(model, texts(), replaced(CONFIG, start="random")).bundle.facts["training"]["steps"]
 
 
 def test_only_positions_that_learn_are_there(tiny_encoder: Path):

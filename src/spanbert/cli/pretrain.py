@@ -35,7 +35,7 @@ def command(
     base_model: Annotated[
         str | None, typer.Option(help="Encoder to go on from: a folder, or a hub name.", envvar="SPANBERT_BASE_MODEL")
     ] = None,
-    size: Annotated[str | None, typer.Option(help=f"A new encoder instead: {', '.join(SIZES)}.")] = None,
+    size: Annotated[str | None, typer.Option(help=f"A new encoder: {', '.join(SIZES)}, or a folder's shape.")] = None,
     vocabulary: Annotated[
         str | None,
         typer.Option(
@@ -55,9 +55,10 @@ def command(
     """Example: spanbert pretrain --corpus texts/ --size mini --vocabulary my-vocabulary --output my-encoder"""
     own = {"corpus": corpus, "base_model": base_model, "size": size, "vocabulary": vocabulary, "output": output}
     given = {name: value for name, value in {**own, "layers": layers, **settings}.items() if value is not None}
-    if size is not None and base_model == os.environ.get("SPANBERT_BASE_MODEL"):
+    values = read_config(config, _known(), ("corpus", "output"), ("base_model", "size", "vocabulary"))
+    if "size" in {**values, **given} and base_model == os.environ.get("SPANBERT_BASE_MODEL"):
         given.pop("base_model", None)  # what was set for all commands gives way to what was asked of this one
-    values = read_config(config, _known(), ("corpus", "output"), ("base_model", "vocabulary")) | given
+    values |= given
     paths = _checked(values, inspecting=inspect is not None)
     report = ReadReport(Reading(**split(Reading, values)))
     masking = split(SETTINGS, values)
@@ -67,8 +68,7 @@ def command(
         return
     pretrain_config = PretrainConfig(**split(PretrainConfig, values))
 
-    # torch is imported only now, when the flags are known to be sound
-    from ..pretraining.pretrain import continued, new_model, pretrain
+    from ..pretraining.pretrain import continued, new_model, pretrain  # torch, only now that the flags are sound
 
     if "size" in values:
         model = new_model(values["size"], values["vocabulary"], settings=masking, seed=pretrain_config.seed)

@@ -15,10 +15,11 @@ import torch
 from .. import bundle as bundles
 from ..bundle import CHECKSUMS, Bundle
 from ..documents import JSON, Document, only_documents
+from ..durable import is_folder
 from ..encoder.files import locate
-from ..encoder.loading import Encoder
+from ..encoder.loading import Encoder, read_config
 from ..encoder.packed import EncoderConfig, PackedBert
-from ..errors import MachineError, UsageError, check_among
+from ..errors import DataError, MachineError, UsageError, check_among
 from ..heads.masked import MaskedHead
 from ..inference.precision import choose_device
 from ..inference.span_model import SpanModel
@@ -43,26 +44,40 @@ _FROM_SCRATCH, _ON = (5e-4, 5e-4), (1e-4, 1e-3)
 
 
 def new_model(
-    size: str, vocabulary: str | Path, *, settings: Mapping[str, object] | None = None, seed: int = 0
+    size: str | Path, vocabulary: str | Path, *, settings: Mapping[str, object] | None = None, seed: int = 0
 ) -> SpanModel:
-    """An encoder with random weights. size: mini, small or base; vocabulary: a folder with a tokenizer."""
-    check_among("size", size, SIZES)
+    """An encoder with random weights. size: mini, small, base, or a folder with the `config.json` of a BERT, of which
+    all is taken but the number of pieces and of positions; vocabulary: a folder with a tokenizer.
+    """
     tokenizer = Tokenizer.from_folder(locate(vocabulary))
-    width, layers = SIZES[size]
     chosen = settings_from(TASK, settings or {})
-    config = EncoderConfig(
+    config = dataclasses.replace(
+        _shape(size),
         vocab_size=-(-tokenizer.size // 64) * 64,  # a multiple that matrix units like
-        hidden_size=width,
-        num_hidden_layers=layers,
-        num_attention_heads=width // 64,
-        intermediate_size=4 * width,
         max_position_embeddings=chosen.window,  # others would be there, and never have learnt anything
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         tasks = {TASK: task_class(TASK)(chosen, tokenizer)}
-        facts = {"base_model": {"name": size, "new_weights": True}}
+        facts = {"base_model": {"name": Path(size).name, "new_weights": True}}
         return SpanModel(Bundle.build(PackedBert(config), tokenizer, tasks, facts))
+
+
+def _shape(size: str | Path) -> EncoderConfig:
+    if size in SIZES or not is_folder(Path(size).expanduser()):
+        check_among("size", size, SIZES, "name one of these, or a folder with the config.json of a BERT")
+        width, layers = SIZES[str(size)]
+        return EncoderConfig(
+            vocab_size=0,
+            hidden_size=width,
+            num_hidden_layers=layers,
+            num_attention_heads=width // 64,
+            intermediate_size=4 * width,
+        )
+    config = read_config(Path(size).expanduser())
+    if not isinstance(config, EncoderConfig) or config.model_type != "bert":
+        raise DataError(f"the shape of a model of type {config.model_type} in {size}", "that of a bert", "take another")
+    return config
 
 
 def continued(
@@ -129,6 +144,8 @@ def pretrain(
     assert isinstance(encoder, PackedBert)  # others have no head for hidden pieces
     scratch = "new_weights" in bundle.facts.get("base_model", {}) and "pretraining" not in bundle.facts
     config = config if scratch else dataclasses.replace(config, start=RANDOM)  # which decides nothing then
+    if config.start == NEIGHBOURS:
+        start.check(encoder)
     loop = config.for_loop(config.evaluations, *default_rates(encoder.width, scratch=scratch))
     with _readers(), held(loop) as hold, ExitStack() as stack:
         output = Path(config.output or stack.enter_context(tempfile.TemporaryDirectory()))

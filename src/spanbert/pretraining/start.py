@@ -14,6 +14,7 @@ import torch.nn.functional as F
 
 from .. import durable
 from ..encoder.packed import Layer, PackedBert
+from ..errors import UsageError
 from ..heads.masked import MaskedHead
 from .cooccurrence import word_vectors
 from .corpus import BlockCorpus
@@ -26,6 +27,14 @@ SHARPNESS = 7.5
 """Nats by which a head of the first layer prefers the place it looks at to far ones; of what it sees, that is 0.7."""
 CARRIED = 0.5
 """Length of what the heads of a layer bring together, in that of the vector which it is added to."""
+
+
+def check(encoder: PackedBert) -> None:
+    """UsageError for a shape in which places have no columns of their own beside those of words."""
+    heads = encoder.config.num_attention_heads
+    if heads == 1 or encoder.width // heads % 2:
+        found = f"attention heads of {encoder.width // heads} columns, {heads} of them"
+        raise UsageError(found, "two or more, with an even number of columns", "give --start random")
 
 
 def begin(encoder: PackedBert, head: MaskedHead, corpus: BlockCorpus) -> None:
