@@ -99,7 +99,7 @@ def test_files_functions_and_package_stay_small():
         )
     }
     assert apart[ADVISING] <= 1000 and apart[("decoding",)] <= 1815
-    assert apart[("formats",)] <= 3865 and apart[("cli",)] <= 2060 and apart[("pretraining",)] <= 1378
+    assert apart[("formats",)] <= 3872 and apart[("cli",)] <= 2060 and apart[("pretraining",)] <= 1378
     assert apart["serving",] <= 896
     assert apart[MEASURING] <= 5520 and apart["tasks", "heads"] <= 3287
     assert sum(sizes.values()) - sum(apart.values()) <= 6297  # the core

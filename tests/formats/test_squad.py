@@ -13,7 +13,7 @@ import pytest
 
 from spanbert.documents import ANSWER, Coverage, Document, Question, Span
 from spanbert.errors import DataError, UsageError
-from spanbert.formats import ReadReport, read_documents, write_documents
+from spanbert.formats import Reading, ReadReport, read_documents, write_documents
 
 TEXT = "The  Denver Broncos won in Santa Clara."
 BRONCOS = Span(5, 19, ANSWER)
@@ -144,10 +144,6 @@ def test_without_answers(tmp_path: Path):
         ('{"data": [{"title": "x", "paragraphs": [{"qas": []}]}]}', "a paragraph without 'context'"),
         ('{"data": [{"paragraphs": [{"context": "x", "qas": [{"question": "y"}]}]}]}', "id None of a question"),
         ('{"data": [{"paragraphs": [{"context": "x", "qas": [{"id": "y"}]}]}]}', "a question without 'question'"),
-        (
-            squad(question(), {"id": "r", "question": "?", "answers": [{"text": "won", "answer_start": 0.5}]}),
-            "answer_start 0.5",
-        ),
         ('{"data": [{"paragraphs": {}}]}', "'paragraphs' is an object"),
         ('{"data": [{"paragraphs": [{"context": "x", "qas": [', "invalid JSON"),
     ],
@@ -314,6 +310,17 @@ def test_answers_in_columns_and_without_a_start(tmp_path: Path) -> None:
     assert report.repaired["answers moved to where their text stands"] == 1
     with pytest.raises(DataError, match="2 texts of answers and 1 starts"):
         read(tmp_path, squad({"id": "q", "question": "Who?", "answers": {**columns, "answer_start": [5]}}))
+
+
+@pytest.mark.parametrize("start", ["five", 0.5, True, [5]])
+def test_a_start_that_is_no_number_is_found_by_its_text(start: object, tmp_path: Path) -> None:
+    """One of them is no reason to lose the file; a strict reading ends at it."""
+    text = squad(question(("Denver Broncos", 5)), {**question(("Santa Clara", start)), "id": "r"})  # type: ignore[arg-type]
+    (document,), report = read(tmp_path, text)
+    assert [q.answers for q in document.questions] == [(BRONCOS,), (Span(27, 38, ANSWER),)]
+    assert report.repaired["starts of answers that are no numbers (found by their texts)"] == 1
+    with pytest.raises(DataError, match="found by their texts"):
+        list(read_documents(tmp_path / "data.json", report=ReadReport(Reading(strict=True))))
 
 
 def test_where_every_question_is_answered_no_list_names_no_answer(tmp_path: Path) -> None:

@@ -145,10 +145,7 @@ def _question(record: dict[str, object], text: str, report: ReadReport) -> Quest
     spans, texts = [], []
     for answer in _answers(record):
         said = strict_json.string(answer, "text", "an answer")
-        start = (
-            -1 if answer.get("answer_start") is None else whole_number(answer["answer_start"], "answer_start", report)
-        )
-        found = placed(text, RawSpan(start, None, ANSWER, copy=said), report)
+        found = placed(text, RawSpan(_start(answer, report), None, ANSWER, copy=said), report)
         if found is not None:
             spans.append(found)
         elif said.strip():
@@ -159,6 +156,16 @@ def _question(record: dict[str, object], text: str, report: ReadReport) -> Quest
     unusable = not spans and (texts or (bool(record.get("answers")) and not impossible))
     answers = None if unusable else tuple(dict.fromkeys(spans))
     return Question(identifier, question, answers, texts=tuple(texts))
+
+
+def _start(answer: Mapping[str, object], report: ReadReport) -> int:
+    """Where an answer is said to begin; -1, where nothing stands, if nobody says it."""
+    given = answer.get("answer_start")
+    try:
+        return -1 if given is None else whole_number(given, "answer_start", report)
+    except DataError:
+        report.repair("starts of answers that are no numbers (found by their texts)", repr(given)[:40])
+        return -1
 
 
 def _answers(record: Mapping[str, object]) -> list[dict[str, object]]:
