@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -28,6 +28,14 @@ from benchmarks.duel import DEVICE
 from spanbert import Document
 
 WINDOW, OVERLAP, BEST, LONGEST = 384, 128, 20, 30
+
+
+class Told(NamedTuple):
+    """The best answer to a question, the odds of "no answer" against it, its share of the softmax over the n-best."""
+
+    text: str
+    doubt: float
+    score: float
 
 
 @dataclass(frozen=True)
@@ -134,8 +142,8 @@ def loop(
 
 def train_and_predict(
     encoder: Path, parts: dict[str, list[Document]], *, rate: float, epochs: int, max_tokens: int, seed: int, bf16: bool
-) -> dict[str, tuple[str, float]]:
-    """For each question of the test part its best answer, and the odds of "no answer" against it."""
+) -> dict[str, Told]:
+    """For each question of the test part its best answer."""
     tokenizer = AutoTokenizer.from_pretrained(encoder)
     longest = min(WINDOW, tokenizer.model_max_length)
     members = {part: asked(documents) for part, documents in parts.items()}
@@ -170,9 +178,10 @@ def answers(
     places_of: Sequence[Places],
     starts: Sequence[np.ndarray] | np.ndarray,
     ends: Sequence[np.ndarray] | np.ndarray,
-) -> dict[str, tuple[str, float]]:
+) -> dict[str, Told]:
     """The recipe's double loop over the best starts and ends of each window."""
     best: dict[int, tuple[float, str]] = {}
+    listed: dict[int, list[float]] = {}
     null: dict[int, float] = {}
     for places, owner, start, end in zip(places_of, owners, starts, ends, strict=True):
         null[owner] = min(null.get(owner, np.inf), float(start[0] + end[0]))
@@ -184,10 +193,12 @@ def answers(
                 if first is None or last is None:
                     continue
                 score = float(start[i] + end[j])
+                listed.setdefault(owner, []).append(score)
                 if score > best.get(owner, (-np.inf, ""))[0]:
                     best[owner] = score, members[owner].context[first[0] : last[1]]
     found = {}
     for index, each in enumerate(members):
         score, text = best.get(index, (-np.inf, ""))
-        found[each.id] = text, null.get(index, np.inf) - score
+        n_best = np.exp(np.array(sorted(listed.get(index, [score]))[-BEST:]) - score)
+        found[each.id] = Told(text, null.get(index, np.inf) - score, float(1.0 / n_best.sum()))
     return found
