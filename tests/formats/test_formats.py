@@ -396,7 +396,7 @@ def test_an_empty_text_does_not_stop_the_others(tmp_path: Path) -> None:
     report = ReadReport()
     paths = [file(tmp_path, "a.txt", ""), file(tmp_path, "b.txt", "x")]
     assert [document.text for document in read_documents(paths, report=report)] == ["", "x"]
-    assert report.warned == {"files that are empty": 1}
+    assert report.warned == {"files without content": 1}
 
 
 def test_whole_numbers_of_any_size_stay_as_they_are(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ FULL = Document(
     Coverage(28, 28, 1),
     {"source": "x", "n": [1, 2.5, None, {"a": "b"}]},
 )
-NOWHERE = "answers that are not in their text (they count as right, and teach nothing)"
+NOWHERE = "answers not found in the text (counted as right, not learnt from)"
 MARIE_BEYOND = {"start": 1, "end": 99, "text": "Marie"}
 
 
@@ -108,13 +108,13 @@ def test_the_unit_of_offsets_is_one_for_spans_clusters_and_answers() -> None:
     ("answers", "kept", "texts", "told"),
     [
         ([(22, 99, "Paris")], ((22, 27),), (), "answers with a wrong end (now that of their text)"),
-        ([(-1, 4, "Paris")], ((22, 27),), (), "answers moved to where their text stands"),
-        ([(0, 5, "Paris")], ((22, 27),), (), "answers moved to where their text stands"),
+        ([(-1, 4, "Paris")], ((22, 27),), (), "answers moved to where the words stand"),
+        ([(0, 5, "Paris")], ((22, 27),), (), "answers moved to where the words stand"),
         ([(22, 99, "Lyon")], None, ("Lyon",), NOWHERE),
-        ([(22, 99, None)], None, (), "answers that are no range of their text (left out)"),
-        ([(5, 5, None)], None, (), "answers that are no range of their text (left out)"),
-        ([(11, 12, None)], None, (), "answers that are no range of their text (left out)"),  # a space
-        ([(0, 11, None), (22, 99, None)], ((0, 11),), (), "answers that are no range of their text (left out)"),
+        ([(22, 99, None)], None, (), "answers without a range in the text (left out)"),
+        ([(5, 5, None)], None, (), "answers without a range in the text (left out)"),
+        ([(11, 12, None)], None, (), "answers without a range in the text (left out)"),  # a space
+        ([(0, 11, None), (22, 99, None)], ((0, 11),), (), "answers without a range in the text (left out)"),
     ],
 )  # fmt: skip
 def test_answers_out_of_range_do_not_stop_a_file(
@@ -149,9 +149,7 @@ def test_answers_that_spoil_a_record_cost_nothing_else() -> None:
     document = from_json(record, report)
     assert document.spans == (Span(0, 11),)
     assert document.questions == (Question("q", "?"), Question("r", "?", (), n_best=(Span(0, 5, "answer", 0.5),)))
-    assert report.repaired == Counter(
-        {"spans trimmed of white space": 1, "answers moved to where their text stands": 1}
-    )
+    assert report.repaired == Counter({"spans trimmed of white space": 1, "answers moved to where the words stand": 1})
     assert [note.what for note in report.notes if "trimmed" in note.what] == [
         "spans trimmed of white space: [0, 12) to [0, 11)"
     ]
@@ -178,7 +176,7 @@ def test_a_bad_answer_leaves_the_unit_of_the_others(unit: str) -> None:
     first, none, *others = from_json(record, report).questions
     assert (first.answers, none.answers) == ((Span(11, 16, "answer"),), None)
     assert [question.answers for question in others] == [(Span(17, 20, "answer"),)] * 2
-    assert report.repaired == {"spans converted from utf-16": 2, "answers moved to where their text stands": 1}
+    assert report.repaired == {"spans converted from utf-16": 2, "answers moved to where the words stand": 1}
 
 
 def test_a_bad_answer_leaves_inclusive_ends_of_the_spans() -> None:
@@ -197,7 +195,7 @@ def test_ids_are_made_and_told_apart(tmp_path: Path) -> None:
     report = ReadReport()
     path = lines(tmp_path, {"text": "a"}, {"text": "a"}, {"id": 7, "text": "b"})
     assert [d.id for d in read_documents(path, report=report)] == ["ca978112ca1bbdca", "ca978112ca1bbdca-2", "7"]
-    assert report.repaired == Counter({"ids missing (made from the text)": 2, "ids that are numbers (now strings)": 1})
+    assert report.repaired == Counter({"ids missing (made from the text)": 2, "ids given as numbers (now strings)": 1})
 
 
 def test_blank_lines_and_arrays_are_accepted_and_counted(tmp_path: Path) -> None:

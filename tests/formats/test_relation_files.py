@@ -45,7 +45,7 @@ def test_tacred(tmp_path: Path):
     acme, anna = Span(7, 16, "ORGANIZATION"), Span(0, 4, "PERSON")
     assert (document.id, document.text) == ("e7", "Anna ( Acme Corp ) left")
     assert document.spans == (acme, anna) and document.relations == (Relation(acme, anna, "org:founded_by"),)
-    assert "2 tokens that stand for brackets" in report.summary()[0]
+    assert "2 tokens standing for brackets" in report.summary()[0]
     unlabelled = {key: value for key, value in TACRED.items() if key != "relation"}
     assert read(tmp_path, json.dumps([unlabelled]))[0][0].relations == ()
 
@@ -65,7 +65,7 @@ def test_dygie(tmp_path: Path):
     assert document.spans == (anna, acme, she)
     assert document.relations == (Relation(anna, acme, "leads"), Relation(she, acme, "left"))
     assert [(s.start, s.end) for s in document.clusters[0].spans] == [(0, 4), (16, 19)]
-    assert "arguments are no entities" in report.summary()[0]
+    assert "arguments outside the entities" in report.summary()[0]
 
 
 SEMEVAL = '8\t"The <e1>child</e1> was in the <e2>cradle</e2>."\r\n{}\r\nComment: none\r\n\r\n'

@@ -191,7 +191,7 @@ def test_a_unit_that_is_named_is_believed() -> None:
 def test_labels_are_composed() -> None:
     span, report = one("in Paris", 3, 8, label="lie\u0301")
     assert span.label == "li\u00e9"
-    assert report.repaired == Counter({"labels with accents of their own (composed)": 1})
+    assert report.repaired == Counter({"labels with separate accents (composed)": 1})
 
 
 @pytest.mark.parametrize(

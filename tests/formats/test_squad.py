@@ -50,10 +50,10 @@ def test_no_title_takes_the_name_of_the_file(tmp_path: Path):
 @pytest.mark.parametrize(
     ("answers", "start", "what"),
     [
-        (("Denver Broncos", 2), 5, "answers moved to where their text stands"),
-        (("Denver Broncos", -1), 5, "answers moved to where their text stands"),
-        (("The Denver", 0), 0, "answers moved to where their text stands"),  # one space for two
-        (("SANTA CLARA", 20), 27, "answers moved to where their text stands"),
+        (("Denver Broncos", 2), 5, "answers moved to where the words stand"),
+        (("Denver Broncos", -1), 5, "answers moved to where the words stand"),
+        (("The Denver", 0), 0, "answers moved to where the words stand"),  # one space for two
+        (("SANTA CLARA", 20), 27, "answers moved to where the words stand"),
         ((" Denver Broncos ", 4), 5, "spans trimmed of white space"),
     ],
 )
@@ -118,7 +118,7 @@ def test_the_same_question_of_two_documents_has_two_ids(tmp_path: Path):
 def test_an_answer_that_stands_nowhere_is_right_and_teaches_nothing(tmp_path: Path):
     (document,), report = read(tmp_path, squad(question(("Carolina", 3))))
     assert document.questions == (Question("q", "Who won?", None, texts=("Carolina",)),)
-    assert "1 answer that are not in their text" in "\n".join(report.summary())
+    assert "1 answer not found in the text" in "\n".join(report.summary())
 
 
 def test_without_answers(tmp_path: Path):
@@ -134,7 +134,7 @@ def test_without_answers(tmp_path: Path):
     (document,), report = read(tmp_path, squad(*told))
     assert [q.answers for q in document.questions] == [(), None, (), (), (Span(20, 23, ANSWER),), ()]
     said = "\n".join(report.summary())
-    for words in ("without text", "with the id of another", "said to be impossible", "ids that are numbers"[4:]):
+    for words in ("without text", "with the id of another", "called impossible", "ids given as numbers"[4:]):
         assert words in said
 
 
@@ -307,7 +307,7 @@ def test_answers_in_columns_and_without_a_start(tmp_path: Path) -> None:
     columns = {"text": ["Denver Broncos", "Santa Clara"], "answer_start": [5, None]}
     (document,), report = read(tmp_path, squad({"id": "q", "question": "Who?", "answers": columns}))
     assert document.questions[0].answers == (BRONCOS, Span(27, 38, ANSWER))
-    assert report.repaired["answers moved to where their text stands"] == 1
+    assert report.repaired["answers moved to where the words stand"] == 1
     with pytest.raises(DataError, match="2 texts of answers and 1 starts"):
         read(tmp_path, squad({"id": "q", "question": "Who?", "answers": {**columns, "answer_start": [5]}}))
 
@@ -318,8 +318,8 @@ def test_a_start_that_is_no_number_is_found_by_its_text(start: object, tmp_path:
     text = squad(question(("Denver Broncos", 5)), {**question(("Santa Clara", start)), "id": "r"})  # type: ignore[arg-type]
     (document,), report = read(tmp_path, text)
     assert [q.answers for q in document.questions] == [(BRONCOS,), (Span(27, 38, ANSWER),)]
-    assert report.repaired["starts of answers that are no numbers (found by their texts)"] == 1
-    with pytest.raises(DataError, match="found by their texts"):
+    assert report.repaired["answers with a start that is no number (found by the text)"] == 1
+    with pytest.raises(DataError, match="found by the text"):
         list(read_documents(tmp_path / "data.json", report=ReadReport(Reading(strict=True))))
 
 

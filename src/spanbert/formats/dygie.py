@@ -48,7 +48,7 @@ def _document(record: dict[str, object], name: str, report: ReadReport) -> Docum
             if (place.start, place.end) in ambiguous:
                 report.warn("arguments with several labels (the first is taken)", name)
             if known is None:
-                report.repair("relations whose arguments are no entities (added as mentions)", name)
+                report.repair("relations with arguments outside the entities (added as mentions)", name)
                 spans[int(first), int(last)] = known = place  # type: ignore[call-overload]
             pair.append(known)
         relations.append(Relation(pair[0], pair[1], clean_label(label, "of a relation", report)))

@@ -107,7 +107,7 @@ def _identifier(value: object, text: str, report: ReadReport) -> str:
         report.repair("ids missing (made from the text)", identifier)
         return identifier
     if type(value) is int:
-        report.repair("ids that are numbers (now strings)", str(value))
+        report.repair("ids given as numbers (now strings)", str(value))
         return str(value)
     if not isinstance(value, str) or not value:
         raise DataError(f"id {value!r}", "a string that is not empty", "give each document its own id, or none")
@@ -166,7 +166,7 @@ def _answer(text: str, raw: RawSpan, start: int, report: ReadReport) -> Span | N
     """Of one that does not stand at `start`: where its copy does; None, with a warning, where it has none."""
     told = f"[{raw.start}, {raw.end})"
     if raw.copy is None:
-        report.warn("answers that are no range of their text (left out)", told)
+        report.warn("answers without a range in the text (left out)", told)
         return None
     found = placed(text, replace(raw, start=start), report)
     if found is not None and found.start == start:

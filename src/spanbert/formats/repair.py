@@ -152,7 +152,7 @@ def clean_label(label: object, owner: str, report: ReadReport) -> str:
         raise DataError(f"label {label!r} {owner}", "a string", "write the label in quotes")
     composed = unicodedata.normalize("NFC", label) if len(label) <= _LONGEST_LABEL else label
     if composed != label:
-        report.repair("labels with accents of their own (composed)", composed)
+        report.repair("labels with separate accents (composed)", composed)
     return composed
 
 

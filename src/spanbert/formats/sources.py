@@ -71,7 +71,7 @@ class Source:
                     raise DataError("0 bytes", "text or annotations", "check the tool that wrote the file")
                 _refuse_binary(start)
                 if not start and self.suffix not in (".ann", ""):
-                    report.warn("files that are empty")
+                    report.warn("files without content")
                 if start.startswith(codecs.BOM_UTF8):
                     report.repair("files with a byte order mark (removed)")
                 self.head = start.removeprefix(codecs.BOM_UTF8).decode("utf-8", errors="ignore")

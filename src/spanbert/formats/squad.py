@@ -98,7 +98,7 @@ def identifier_of(record: Mapping[str, object], key: str, report: ReadReport) ->
     """The id of a question; a number becomes a string. Raises DataError."""
     value = record.get(key)
     if type(value) is int:
-        report.repair("ids that are numbers (now strings)", str(value))
+        report.repair("ids given as numbers (now strings)", str(value))
         return str(value)
     if not isinstance(value, str) or not value:
         raise DataError(f"id {value!r} of a question", "a string that is not empty", "give each question its own id")
@@ -129,10 +129,10 @@ def placed(text: str, answer: RawSpan, report: ReadReport) -> Span | None:
     tries = ((whole, re.NOFLAG), (whole, re.IGNORECASE), (pattern, re.NOFLAG), (pattern, re.IGNORECASE))
     matches = next((found for form, flags in tries if (found := list(re.finditer(form, text, flags)))), [])
     if not matches:
-        report.warn("answers that are not in their text (they count as right, and teach nothing)", said[:40])
+        report.warn("answers not found in the text (counted as right, not learnt from)", said[:40])
         return None
     nearest = min(matches, key=lambda match: (abs(match.start() - start), match.start()))
-    report.repair("answers moved to where their text stands", said[:40])
+    report.repair("answers moved to where the words stand", said[:40])
     return clean(text, [answer], [(nearest.span(),)], report)[0]
 
 
@@ -152,7 +152,7 @@ def _question(record: dict[str, object], text: str, report: ReadReport) -> Quest
             texts.append(said)
     texts += strict_json.strings(record, "texts")
     if impossible and spans:
-        report.warn("questions said to be impossible that have answers (they keep them)", identifier)
+        report.warn("questions called impossible, with answers (kept)", identifier)
     unusable = not spans and (texts or (bool(record.get("answers")) and not impossible))
     answers = None if unusable else tuple(dict.fromkeys(spans))
     return Question(identifier, question, answers, texts=tuple(texts))
@@ -164,7 +164,7 @@ def _start(answer: Mapping[str, object], report: ReadReport) -> int:
     try:
         return -1 if given is None else whole_number(given, "answer_start", report)
     except DataError:
-        report.repair("starts of answers that are no numbers (found by their texts)", repr(given)[:40])
+        report.repair("answers with a start that is no number (found by the text)", repr(given)[:40])
         return -1
 
 
@@ -183,7 +183,7 @@ def _impossible(record: Mapping[str, object], report: ReadReport) -> bool:
     """Whether a question is said to have no answer; words are repaired. Raises DataError."""
     value = record.get("is_impossible")
     if isinstance(value, str) and value.lower() in ("true", "false"):
-        report.repair("values of is_impossible that are words", value)
+        report.repair("values of is_impossible in words", value)
         return value.lower() == "true"
     if value is not None and not isinstance(value, bool):
         raise DataError(f"is_impossible {value!r}", "true or false", "correct it, or leave it out")

@@ -33,7 +33,7 @@ class Joined:
                 )
             for index, token in enumerate(sentence):
                 if token in _BRACKETS:
-                    report.repair("tokens that stand for brackets (written as such)", token)
+                    report.repair("tokens standing for brackets (written as such)", token)
                 written = _BRACKETS.get(token, token)
                 between = " " if index else "\n" if number and parts else ""
                 parts += [between, written]
