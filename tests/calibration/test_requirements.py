@@ -31,7 +31,8 @@ from spanbert.errors import DataError, UsageError
         ([1, 1, 0, 0], [0, 0, 1, 1], 0.55),  # 2 right, 2 rightly unsaid
         ([1, 0, 1, 0], [0, 1, 0, 1], 0.3),  # one more right makes up for one that is not unsaid
         ([0, 0, 1, 0], [1, 1, 0, 1], 0.95),  # whatever is said costs more than it gains
-        ([0, 0, 0, 0], [0, 0, 0, 0], 0.5),
+        ([0, 0, 0, 0], [0, 0, 1, 0], 0.5),
+        ([0, 0, 0, 0], [0, 0, 0, 0], 0.0),  # a reader that knows nothing yet still answers where all is answered
     ],
 )
 def test_the_threshold_at_which_most_is_right(right: list[int], silence: list[int], threshold: float):

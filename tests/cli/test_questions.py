@@ -117,6 +117,10 @@ def test_ask(program: Program, reader: Path, tmp_path: Path):
     assert record["question"] == "house" and record["answers"][0]["text"] == "Acme Corp"
     assert 0 <= record["no_answer"] < 0.5
     assert max(len(each["n_best"]) for each in (record, *others)) == 2  # where it is very sure it considers one alone
+    words = ("--document", tmp_path / "a text.txt", "--json", "house", "met", "big", "day")
+    for line in program("ask", "--model", reader, *words).stdout.splitlines():
+        assert json.loads(line).keys() == {"document", "id", "question", "answers", "no_answer", "n_best"}
+        assert len(json.loads(line)["n_best"]) == 1
 
 
 def test_ask_at_a_requirement(program: Program, reader: Path, tmp_path: Path):

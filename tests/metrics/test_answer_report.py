@@ -58,6 +58,20 @@ def test_unanswerable_questions_by_hand():
     assert (made.micro.correct, made.micro.predicted, made.micro.support) == (1, 2, 2)
 
 
+def test_intervals_of_answerable_and_unanswerable_questions():
+    """Those of a part are what the part alone has, as documents without such a question add nothing."""
+    some = [pair("Anna", "Anna"), pair("house", None), pair("house", "house"), pair("Bert", "house")]
+    none = [pair(None, None), pair(None, "Bert"), pair(None, None)]
+    both, answerable, unanswerable = (report(*pairs).intervals["squad_v2"] for pairs in ([*some, *none], some, none))
+    for key in ("exact", "f1"):
+        assert both[f"HasAns_{key}"] == answerable[key] == answerable[f"HasAns_{key}"]
+        assert both[f"NoAns_{key}"] == unanswerable[key] != both[key]
+    assert both.keys() == {f"{part}{key}" for part in ("", "HasAns_", "NoAns_") for key in ("exact", "f1")}
+    assert "NoAns_f1" not in answerable and "HasAns_f1" not in unanswerable
+    official = report(*some).intervals
+    assert official["mrqa"] == official["squad_v1"] == {"exact_match": answerable["exact"], "f1": answerable["f1"]}
+
+
 def test_questions_that_all_have_no_answer():
     """One of two is left unanswered: rightly, as all silence would be."""
     scores = report(pair(None, None), pair(None, "Bert", 0.6)).scores["squad_v2"]

@@ -257,7 +257,7 @@ def most_right(outcomes: Outcomes, probabilities: FloatArray, silence: BoolArray
     gains = np.cumsum(outcomes.right[order].astype(np.int64) - silence[order])
     ends = np.flatnonzero(_last_of_equals(probabilities[order]))
     if not outcomes.right.any():
-        return 0.5
+        return 0.5 if silence.any() else 0.0
     falling = probabilities[order]
     if (best := gains[ends].max()) < 0:
         return float((falling[0] + 1.0) / 2)  # it is better to say nothing

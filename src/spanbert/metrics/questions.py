@@ -88,8 +88,7 @@ def answer_report(gold: Sequence[Document], predicted: Sequence[Document], *, po
         )
     points = _points(asked)
     scores: dict[str, dict[str, Any]] = {"squad_v2": _squad_v2(asked)}
-    exact, overlap = (_interval(asked, column, len(gold)) for column in points.T)
-    intervals = {"squad_v2": {"exact": exact, "f1": overlap}}
+    intervals = {"squad_v2": _intervals(asked, points, len(gold))}
     if all(each.accepted for each in asked):
         pairs, said = [(each.id, each.accepted) for each in asked], {each.id: each.said for each in asked}
         v1, mrqa = score_squad_v1(pairs, said), score_mrqa(pairs, said)
@@ -98,7 +97,8 @@ def answer_report(gold: Sequence[Document], predicted: Sequence[Document], *, po
             **scores,
             "mrqa": {"exact_match": mrqa.exact, "f1": mrqa.f1},
         }
-        intervals["squad_v1"] = {"exact_match": exact, "f1": overlap}
+        exact, overlap = (intervals["squad_v2"][key] for key in ("exact", "f1"))
+        intervals["squad_v1"] = intervals["mrqa"] = {"exact_match": exact, "f1": overlap}
     headline: tuple[str, ...] = ("squad_v1/exact_match", "squad_v1/f1") if "squad_v1" in scores else _HEADLINE
     if policy != ONE:
         scores["cuad"] = clause_scores([(each.accepted, _guesses(each)) for each in asked])
@@ -226,6 +226,17 @@ def _interval(asked: Sequence[Asked], points: np.ndarray, documents: int) -> boo
     """Of the mean of what each question has (percent), by drawing documents."""
     sums = _sums(asked, points, documents)
     return bootstrap.interval(sums[sums[:, 1] > 0], lambda drawn: 100.0 * drawn[..., 0] / drawn[..., 1], best=100.0)
+
+
+def _intervals(asked: Sequence[Asked], points: np.ndarray, documents: int) -> dict[str, bootstrap.Interval | None]:
+    """Of exact and F1, and of those of the questions that have an answer and that have none, if there are such."""
+    has = np.array([bool(each.accepted) for each in asked])
+    found = {}
+    for name, part in (("", has | True), ("HasAns_", has), ("NoAns_", ~has)):
+        chosen = [asked[index] for index in np.flatnonzero(part).tolist()]
+        for key, column in zip(("exact", "f1") if chosen else (), points[part].T, strict=False):
+            found[name + key] = _interval(chosen, column, documents)
+    return found
 
 
 def _silence(asked: Sequence[Asked]) -> dict[str, Any]:
