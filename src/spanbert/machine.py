@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import sys
 from pathlib import Path
 
 KEPT = 256 << 20
 """Bytes of free memory that stay with the process. A step of training frees and takes some 50 MB."""
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # of mallopt(3)
+_PARENT_DEATH_SIGNAL = 1  # of prctl(2)
 _MOST_MMAP_THRESHOLD = 32 << 20
 """The most that the C library takes; below it memory comes from what is kept."""
 
@@ -29,6 +31,15 @@ def keep_memory() -> None:
     if library is not None:
         for name, value in ((_MMAP_THRESHOLD, _MOST_MMAP_THRESHOLD), (_TRIM_THRESHOLD, KEPT), (_TOP_PAD, KEPT // 4)):
             library.mallopt(name, value)
+
+
+def end_with_parent() -> None:
+    """Let the system end this process once the one that started it is gone, however that ended (Linux; else nothing).
+
+    A process that waits to hand something over would wait for ever.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)
 
 
 class Growth:

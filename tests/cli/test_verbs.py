@@ -376,6 +376,7 @@ def test_pretrain_shows_what_it_would_hide(program: Program, texts: Path, tiny_e
         (("--corpus", "{texts}", "--output", "{out}", "--base-model", "{e}", "--start", "random"), "without --size"),
         (("--corpus", "{texts}", "--output", "{out}", "--size", "mini", "--layers", "2"), "without --base-model"),
         (("--corpus", "{texts}", "--base-model", "{e}", "--inspect", "-1"), "inspect = -1"),
+        (("--corpus", "{blank}", "--base-model", "{e}", "--inspect", "1"), "no text of which a piece could be hidden"),
         (("--corpus", "{texts}", "--output", "{out}", "--base-model", "{e}", "--window", "9"), "blocks of 7 pieces"),
         (("--corpus", "{texts}", "--output", "{out}", "--base-model", "{e}", "--masking", "spam"), "masking 'spam'"),
         (("--corpus", "{texts}/none", "--output", "{out}", "--base-model", "{e}"), "no such file"),
@@ -385,7 +386,8 @@ def test_pretrain_shows_what_it_would_hide(program: Program, texts: Path, tiny_e
 def test_pretrain_refuses(
     arguments: tuple, said: str, program: Program, texts: Path, tiny_encoder: Path, tmp_path: Path
 ):
-    filled = [word.format(texts=texts, out=tmp_path / "out", e=tiny_encoder) for word in arguments]
+    (blank := tmp_path / "blank.txt").write_text("\n \n", encoding="utf-8")
+    filled = [word.format(texts=texts, out=tmp_path / "out", e=tiny_encoder, blank=blank) for word in arguments]
     done = program("pretrain", *filled)
     assert done.returncode in (2, 3) and said in done.stderr
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 from pathlib import Path
 
@@ -29,6 +30,18 @@ def test_json_lines_with_any_other_keys(tmp_path: Path):
     documents = list(read_texts([path], None, report))
     assert [(d.id, d.text) for d in documents] == [("a.jsonl:1", "one"), ("a.jsonl:2", "two\n2")]
     assert report.documents == 2 and report.warned == {"documents without text": 1}
+
+
+def test_json_lines_without_a_name_are_told_by_their_beginning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """As on standard input: keys and braces would be learnt."""
+    path = lines(tmp_path / "corpus", {"text": "one"}, {"text": "two"})
+    assert found(path) == ["one", "two"]
+    (tmp_path / "prose").write_text("{ a set } of words")
+    assert found(tmp_path / "prose") == ["{ a set } of words"]
+    (tmp_path / "a.txt").write_text('{"text": "one"}')
+    assert found(tmp_path / "a.txt") == ['{"text": "one"}']
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(path.read_bytes())))
+    assert found(Path("-")) == ["one", "two"]
 
 
 def test_the_key_of_the_text_can_be_named(tmp_path: Path):

@@ -54,3 +54,12 @@ def test_lengths_beside_theory(tiny_encoder: Path):
     assert sum(drawn for _, drawn, _ in lengths) == pytest.approx(1.0)
     assert all(drawn == pytest.approx(theory, abs=0.02) for _, drawn, theory in lengths)
     assert inspect(tiny_encoder, masking="token").lengths() is None
+
+
+def test_what_training_leaves_out_is_not_shown_and_the_seed_decides_the_rest(tiny_encoder: Path):
+    inspection = inspect(tiny_encoder)
+    documents = [Document("short", "the house"), Document("long", TEXT)]
+    shown = [[name for name, _ in inspection.blocks(documents, seed)] for seed in (0, 1)]
+    assert set(shown[0]) == {"long"}
+    first, again, other = (list(inspection.blocks(documents, seed)) for seed in (0, 0, 1))
+    assert first == again != other

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -329,22 +330,49 @@ def test_the_model_that_was_given_stays_as_it_was(tiny_encoder: Path):
     assert model.bundle.facts == facts and model.bundle.network.encoder.dropout == 0.1
 
 
-@pytest.mark.parametrize("asked", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_to_all_processes_of_a_run_is_one_to_the_run(tiny_encoder: Path, tmp_path: Path, asked: int):
-    """As service managers and a terminal send it: those that read ahead do not die of it and take the run with them."""
-    corpus, out = tmp_path / "corpus.jsonl", tmp_path / "out"
+@contextmanager
+def reading_ahead(encoder: Path, folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """A run with two processes that read ahead, past its fifth step, in the folder `out` of this one."""
+    corpus, out = folder / "corpus.jsonl", folder / "out"
     corpus.write_text("".join(json.dumps({"text": document.text}) + "\n" for document in texts()))
     program = [str(Path(sys.executable).parent / "spanbert"), "pretrain", "--corpus", str(corpus), "--workers", "2"]
-    form = ["--base-model", str(tiny_encoder), "--output", str(out), "--steps", "100000", "--window", "32"]
+    form = ["--base-model", str(encoder), "--output", str(out), "--steps", "100000", "--window", "32"]
     with subprocess.Popen([*program, *form], stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
         while not (out / "train.jsonl").exists() or (out / "train.jsonl").read_text().count('"stepped"') < 5:
             assert process.poll() is None
             time.sleep(0.05)
+        yield process
+
+
+@pytest.mark.parametrize("asked", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_all_processes_of_a_run_is_one_to_the_run(tiny_encoder: Path, tmp_path: Path, asked: int):
+    """As service managers and a terminal send it: those that read ahead do not die of it and take the run with them."""
+    with reading_ahead(tiny_encoder, tmp_path) as process:
         os.killpg(process.pid, asked)
         talk = process.communicate(timeout=60)[1]
     assert process.returncode == 128 + asked, talk
     assert "all saved; go on with --resume auto" in talk
-    assert list((out / "checkpoints").iterdir())
+    assert list((tmp_path / "out" / "checkpoints").iterdir())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends them")
+def test_processes_that_read_ahead_end_with_a_run_that_is_killed(tiny_encoder: Path, tmp_path: Path):
+    """They wait to hand steps over, and would for ever."""
+    with reading_ahead(tiny_encoder, tmp_path) as process:
+        ahead = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        os.kill(process.pid, signal.SIGKILL)
+    assert len(ahead) >= 2
+    until = time.monotonic() + 20
+    while any(map(running, ahead)):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def running(process: str) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
 
 
 def test_a_process_that_reads_ahead_is_killed(tiny_encoder: Path, tmp_path: Path):
@@ -386,6 +414,14 @@ def test_a_new_encoder_may_have_the_shape_of_a_folder(tiny_encoder: Path, tmp_pa
     assert len(made.layers) == 3 and made.config.hidden_size == 32
     model = pretrain(new_model(str(tmp_path), tiny_encoder, settings=SETTINGS), texts(), CONFIG)
     assert model.bundle.facts["base_model"] == {"name": tmp_path.name, "new_weights": True}
+
+
+def test_a_shape_is_named_as_a_folder_a_file_or_a_model_of_the_package(tiny_encoder: Path, tmp_path: Path):
+    shutil.copyfile(tiny_encoder / "config.json", tmp_path / "config.json")
+    by_file = new_model(tmp_path / "config.json", tiny_encoder, settings=SETTINGS)
+    assert same(by_file, new_model(tmp_path, tiny_encoder, settings=SETTINGS))
+    config = new_model("spanbert-mini", tiny_encoder, settings=SETTINGS).bundle.network.encoder.config
+    assert (config.hidden_size, config.num_hidden_layers, config.vocab_size) == (384, 4, 64)
 
 
 @pytest.mark.parametrize(

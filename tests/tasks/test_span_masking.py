@@ -141,3 +141,8 @@ def test_settings_that_cannot_be(settings: dict, found: str):
 def test_such_a_model_has_nothing_to_report(tokenizer: Tokenizer):
     with pytest.raises(UsageError, match="only pre-trained"):
         task_of(tokenizer).report([], [])
+
+
+@pytest.mark.parametrize("masking", ["token", "whole-word"])
+def test_blocks_are_as_short_as_one_likes_where_no_spans_are_drawn(masking: str):
+    assert settings_from("span-masking", {"window": 12, "masking": masking}).window == 12

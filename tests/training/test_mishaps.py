@@ -338,6 +338,20 @@ def test_two_runs_in_one_folder(run: Run, tmp_path: Path, in_fork: Callable):
     check(tmp_path, run)
 
 
+def test_a_loss_that_never_was_a_number_leaves_no_model(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """And nobody is sent to one."""
+    forward = Network.forward
+
+    def poisoned(self: Network, *arguments: Any) -> Any:
+        return {name: math.nan * loss for name, loss in forward(self, *arguments).items()}
+
+    monkeypatch.setattr(Network, "forward", poisoned)
+    with pytest.raises(MachineError, match="not a number") as caught:
+        run.start(tmp_path, lambda _: None)
+    assert caught.value.fix.startswith("start anew with") and "the model in" not in caught.value.found
+    assert not (tmp_path / "config.json").exists()
+
+
 def test_a_loss_that_is_no_number_overwrites_nothing(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """From the sixth step on: the weights of the fifth are kept, and the run can go on from there."""
     forward, calls = Network.forward, itertools.count(1)

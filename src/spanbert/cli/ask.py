@@ -48,9 +48,8 @@ def command(
     for each in documents:
         found = loaded.answer(questions, each, **chosen)
         for question in found:
-            alone = (
-                n_best == 1 and question.answers and not json
-            )  # of none given, the best guess says more than nothing
+            # to people; where none is given, the best guess says more than nothing
+            alone = n_best == 1 and question.answers and not json
             shown = replace(question, n_best=() if alone else question.n_best[:n_best])
             if json:
                 bare = replace(each, spans=(), relations=(), clusters=(), questions=(shown,))

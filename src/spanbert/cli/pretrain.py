@@ -16,6 +16,7 @@ from ..errors import UsageError
 from ..formats import Reading, ReadReport
 from ..formats.corpora import CorpusReading, files_of, read_texts
 from ..pretraining.config import SIZES, TASK, PretrainConfig
+from ..pretraining.corpus import joined
 from ..pretraining.inspection import inspection_of
 from ..tasks import settings_class
 from .flags import kinds_of_values, read_config, split, with_settings
@@ -64,7 +65,9 @@ def command(
     masking = split(SETTINGS, values)
     texts = counted(read_texts(paths, CorpusReading(**split(CorpusReading, values)), report), "reading")
     if inspect is not None:
-        show_masks(inspection_of(values.get("vocabulary") or values["base_model"], masking), texts, inspect)
+        texts = joined(texts) if values.get("join_documents") else texts
+        inspection = inspection_of(values.get("vocabulary") or values["base_model"], masking)
+        show_masks(inspection, texts, inspect, values.get("seed", 0))
         return
     pretrain_config = PretrainConfig(**split(PretrainConfig, values))
 

@@ -77,7 +77,10 @@ def _suffix(path: Path) -> str:
 
 
 def _json_lines(path: Path, reading: CorpusReading, report: ReadReport) -> Iterator[tuple[int, str]]:
-    source = Source(path, report)
+    yield from _records(Source(path, report), reading, report)
+
+
+def _records(source: Source, reading: CorpusReading, report: ReadReport) -> Iterator[tuple[int, str]]:
     for number, line in source.lines():
         if not line.strip():
             continue
@@ -118,10 +121,14 @@ def _text(record: Mapping[str, Any], key: str) -> str:
 
 
 def _plain(path: Path, reading: CorpusReading, report: ReadReport) -> Iterator[tuple[int, str]]:
-    """Documents of lines; of a long file parts of it, which end with lines."""
+    """Documents of lines; of a long file parts of it, which end with lines. What has no name may be JSON lines."""
+    source = Source(path, report)
+    if not path.suffix and source.head.lstrip().startswith('{"'):
+        yield from _records(source, reading, report)
+        return
     lines: list[str] = []
     size = number = 0
-    for _, line in Source(path, report).lines():
+    for _, line in source.lines():
         ended = reading.document_border == "blank-line" and not line.strip()
         if not ended:
             lines.append(line)

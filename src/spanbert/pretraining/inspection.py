@@ -15,6 +15,7 @@ from ..tasks import settings_from, task_class
 from ..tasks.task import Example
 from ..tokenization import Pieces, Tokenizer
 from .config import TASK
+from .corpus import SHORTEST
 
 DRAWS = 10_000
 
@@ -44,11 +45,15 @@ class Inspection:
     settings: Mapping[str, Any]
 
     def blocks(self, documents: Iterable[Document], seed: int = 0) -> Iterator[tuple[str, list[Shown]]]:
-        """The document's id and the pieces of every block."""
+        """The document's id and the pieces of every block. Random pieces come evenly from the vocabulary here, in
+        training as often as they occur in the corpus, which has to be read for that.
+        """
         task = task_class(TASK)(settings_from(TASK, self.settings), self.tokenizer)
         draw = np.random.default_rng(seed)
         for document in documents:
             ids, words = self.tokenizer.ids_and_words(document.text)
+            if len(ids) < SHORTEST:
+                continue  # as in training
             pieces = Pieces(ids, np.arange(len(ids)), np.arange(len(ids)) + 1, words)  # as blocks on disk are read
             for example in task.examples(document, pieces, draw):
                 yield document.id, self._shown(example)

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from ..bundle import Bundle
 from ..documents import JSON, Document
 from ..inference.span_model import SpanModel
+from ..machine import end_with_parent
 from ..metrics.report import LossReport
 from ..tasks.task import Task
 from ..tokenization import IntArray
@@ -99,7 +100,9 @@ def fill(positions: IntArray, budget: int) -> IntArray:
 
 
 def _undisturbed(_worker: int) -> None:
-    """A signal that asks a run to stop may go to all of its processes; the run itself ends those that read ahead."""
+    """A signal that asks a run to stop may go to all of its processes; the run itself ends those that read ahead, or
+    the system where it cannot."""
+    end_with_parent()
     for asked in (signal.SIGINT, signal.SIGTERM):
         signal.signal(asked, signal.SIG_IGN)
 

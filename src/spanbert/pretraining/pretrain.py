@@ -23,6 +23,7 @@ from ..errors import DataError, MachineError, UsageError, check_among
 from ..heads.masked import MaskedHead
 from ..inference.precision import choose_device
 from ..inference.span_model import SpanModel
+from ..models import shipped
 from ..tasks import settings_from, task_class
 from ..tasks.task import Task
 from ..tokenization import Tokenizer
@@ -38,7 +39,7 @@ from .curves import draw_curves
 from .material import Blocks, Stream
 from .transplant import transplanted
 
-CORPUS, CURVES = "corpus", "curves.svg"
+CONFIG, CORPUS, CURVES = "config.json", "corpus", "curves.svg"
 _FROM_SCRATCH, _ON = (5e-4, 5e-4), (1e-4, 1e-3)
 """Peak rates of encoder and heads at a width of 384. At twice that a new encoder may learn nothing but frequencies."""
 
@@ -64,8 +65,10 @@ def new_model(
 
 
 def _shape(size: str | Path) -> EncoderConfig:
-    if size in SIZES or not is_folder(Path(size).expanduser()):
-        check_among("size", size, SIZES, "name one of these, or a folder with the config.json of a BERT")
+    folder = shipped().get(str(size), Path(size).expanduser())
+    folder = folder.parent if folder.name == CONFIG else folder
+    if size in SIZES or not is_folder(folder):
+        check_among("size", size, SIZES, f"name one of these, or a folder with the {CONFIG} of a BERT")
         width, layers = SIZES[str(size)]
         return EncoderConfig(
             vocab_size=0,
@@ -74,7 +77,7 @@ def _shape(size: str | Path) -> EncoderConfig:
             num_attention_heads=width // 64,
             intermediate_size=4 * width,
         )
-    config = read_config(Path(size).expanduser())
+    config = read_config(folder)
     if not isinstance(config, EncoderConfig) or config.model_type != "bert":
         raise DataError(f"the shape of a model of type {config.model_type} in {size}", "that of a bert", "take another")
     return config

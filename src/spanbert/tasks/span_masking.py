@@ -58,11 +58,11 @@ class MaskingSettings(Settings):
                 f"masking_rate = {self.masking_rate!r}", f"a share from {LOWEST_RATE} to {HIGHEST_RATE}", "try 0.15"
             )
         check_whole("longest_masked", self.longest_masked, 1, "try 10")
-        if self.window - 2 <= self.longest_masked:
+        if self.masking == "span" and self.window - 2 <= self.longest_masked:
             raise UsageError(
                 f"spans of up to {self.longest_masked} words in blocks of {self.window - 2} pieces",
                 "blocks longer than a span",
-                "give a larger --window",
+                "give a larger --window, or a smaller --longest-masked",
             )
         if type(self.boundary_weight) not in (int, float) or not 0 <= self.boundary_weight < math.inf:
             raise UsageError(f"boundary_weight = {self.boundary_weight!r}", "0 or a positive number", "try 1.0")

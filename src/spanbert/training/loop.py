@@ -313,11 +313,12 @@ class _Run:
 
     def _ended(self, found: str) -> MachineError:
         """What to raise where the weights are past learning; the best until then become the model in the output."""
+        remedy = "start anew"
         if self.state.best is not None and self.config.output is not None:
             self._finish(found, failed=True)
             found += f"; the model in {self.config.output} is that of step {self.state.best_step}, the best until then"
-        remedy = "start in another folder, anew or from that model, with a lower --learning-rate or --dtype float32"
-        return MachineError(found, "a finite loss", remedy)
+            remedy = "start in another folder, anew or from that model,"
+        return MachineError(found, "a finite loss", f"{remedy} with a lower --learning-rate or --dtype float32")
 
     def _keep_best(self) -> None:
         """On disk where there is an output folder and room in it, else in memory."""
