@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +13,7 @@ from typing import Annotated, Any
 import orjson
 import typer
 
+from ..documents import Document
 from ..errors import UsageError
 from ..formats import Reading, ReadReport
 from ..formats.corpora import CorpusReading, files_of, read_texts
@@ -65,9 +67,7 @@ def command(
     masking = split(SETTINGS, values)
     texts = counted(read_texts(paths, CorpusReading(**split(CorpusReading, values)), report), "reading")
     if inspect is not None:
-        texts = joined(texts) if values.get("join_documents") else texts
-        inspection = inspection_of(values.get("vocabulary") or values["base_model"], masking)
-        show_masks(inspection, texts, inspect, values.get("seed", 0))
+        _inspect(values, masking, texts, inspect)
         return
     pretrain_config = PretrainConfig(**split(PretrainConfig, values))
 
@@ -90,6 +90,11 @@ def command(
     )
     if json:
         typer.echo(orjson.dumps(trained.bundle.facts["report"]))
+
+
+def _inspect(values: dict[str, Any], masking: dict[str, Any], texts: Iterable[Document], blocks: int) -> None:
+    inspection = inspection_of(values.get("vocabulary") or values["base_model"], masking)
+    show_masks(inspection, joined(texts) if values.get("join_documents") else texts, blocks, values.get("seed", 0))
 
 
 def _known() -> dict[str, tuple[type, ...]]:
