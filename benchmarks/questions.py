@@ -468,8 +468,10 @@ def train_stock_8_fp32(dtype: str) -> Iterator[Any]:  # noqa: ARG001
 
 
 def answer_ours(dtype: str) -> Iterator[Any]:
-    listed = parts_of("v1-1024")["test"][:100]
-    model = SpanModel.create(minilm(), task="question-answering")
+    from benchmarks.stock_questions import WINDOW, shared
+
+    listed, alike = parts_of("v1-1024")["test"][:100], {"window": WINDOW, "overlap": shared(WINDOW)}
+    model = SpanModel.create(minilm(), task="question-answering", settings=alike)
     model = SpanModel(model.bundle, DEVICE, dtype)
     made: Any = None
     while True:

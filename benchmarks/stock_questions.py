@@ -1,8 +1,9 @@
 """The rival in question answering: the usual recipe on `transformers`, its `Trainer` and question-answering class.
 
-Windows of question and context that overlap by 128 pieces; every window points at the answer, or at its first position
-where it has none; the best of 20 starts times 20 ends over all windows of a question, at most 30 pieces long; "no
-answer" where the least of the first positions' scores is greater. Padded batches, the best epoch by loss on dev.
+Windows of question and context that share 128 pieces, a quarter of the window at most (96 of 384); every window points
+at the answer, or at its first position where it has none; the best of 20 starts times 20 ends over all windows of a
+question, at most 30 pieces long; "no answer" where the least of the first positions' scores is greater. Padded batches,
+the best epoch by loss on dev.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ class Windows(torch.utils.data.Dataset[dict[str, Any]]):
             [each.context for each in members],
             truncation="only_second",
             max_length=longest,
-            stride=min(OVERLAP, longest // 4),
+            stride=shared(longest),
             return_overflowing_tokens=True,
             return_offsets_mapping=True,
         )
@@ -93,6 +94,11 @@ class Windows(torch.utils.data.Dataset[dict[str, Any]]):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         return self.rows[index]
+
+
+def shared(longest: int) -> int:
+    """Pieces that neighbouring windows share."""
+    return min(OVERLAP, longest // 4)
 
 
 def positions(places: Sequence[tuple[int, int] | None], answer: tuple[int, int] | None) -> tuple[int, int]:
