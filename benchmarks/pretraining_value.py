@@ -120,6 +120,7 @@ COMPARED = {
 }  # fmt: skip
 """Variants in one table, and differences beside them."""
 BY_LENGTH = (
+    ("span", "token"),
     ("span+boundary", "span"),
     ("neighbours-sixth-span", "neighbours-sixth-token"),
     ("neighbours-sixth", "neighbours-sixth-span"),

