@@ -167,7 +167,7 @@ def write_corpus(
             raise DataError(
                 f"{train.documents + train.too_short} documents with {train.pieces} pieces of text in all",
                 f"text for two blocks of at most {block} pieces, to learn from and to measure on",
-                "give more text; documents of a few words each can be joined (--join-documents)",
+                "give more text (words of over 100 characters are unknown), or join short documents: --join-documents",
             )
         for part in (train, aside):
             part.seal(block, source)
