@@ -205,6 +205,6 @@ def answers(
     found = {}
     for index, each in enumerate(members):
         score, text = best.get(index, (-np.inf, ""))
-        n_best = np.exp(np.array(sorted(listed.get(index, [score]))[-BEST:]) - score)
-        found[each.id] = Told(text, null.get(index, np.inf) - score, float(1.0 / n_best.sum()))
+        odds = np.exp(np.array(sorted(listed.get(index, []))[-BEST:]) - score)
+        found[each.id] = Told(text, null.get(index, np.inf) - score, float(1.0 / odds.sum()) if len(odds) else 0.0)
     return found
