@@ -20,18 +20,18 @@ from benchmarks.datasets import DATA, ROOT
 from benchmarks.pretraining_value import (
     MAX_TOKENS,
     PIECES,
-    TEXTS,
     WINDOW,
     Run,
     all_counts,
     difference,
     execute,
+    files_in,
     kind,
     parts,
-)  # fmt: skip
-from spanbert import PretrainConfig, SpanModel, continued, new_model, pretrain, read_texts, train_vocabulary
+    vocabulary_of,
+)
+from spanbert import PretrainConfig, SpanModel, continued, new_model, pretrain, read_texts
 from spanbert.pretraining.pretrain import default_rates
-from spanbert.pretraining.vocabulary import write_vocabulary
 
 RESULTS = Path(__file__).resolve().parent / "results" / "pretraining_recipes"
 PERPLEXITIES = RESULTS / "perplexities.jsonl"
@@ -89,10 +89,8 @@ def encoder(name: str, work: Path) -> Path:
     recipe, folder = RECIPES[name], work / name
     if (folder / "checksums.json").exists():
         return folder
-    files = [str(DATA / "pretrain" / f"{text}-00.jsonl.gz") for text in TEXTS]
-    vocabulary, shape = work / f"vocabulary-{recipe.pieces}", work / f"shape-{recipe.width}-{recipe.layers}"
-    if not vocabulary.exists():
-        write_vocabulary(train_vocabulary(read_texts(files), recipe.pieces), vocabulary, 512)
+    files, shape = files_in(DATA), work / f"shape-{recipe.width}-{recipe.layers}"
+    vocabulary = vocabulary_of(files, recipe.pieces, work / f"vocabulary-{recipe.pieces}")
     shape.mkdir(exist_ok=True)
     (shape / "config.json").write_text(json.dumps(config_of(recipe)), encoding="utf-8")
     settings, begun = {"window": WINDOW, **recipe.settings}, time.perf_counter()

@@ -169,10 +169,8 @@ def main() -> None:
 
 def encoder(variant: str, seed: int, work: Path, data: Path, tokens: int) -> Path:
     """The folder of a variant, pre-trained where it is not there yet."""
-    files = [str(data / "pretrain" / f"{name}-00.jsonl.gz") for name in TEXTS]
-    vocabulary, folder = work / "vocabulary", work / f"{variant}-{seed}"
-    if not vocabulary.exists():
-        write_vocabulary(train_vocabulary(read_texts(files), PIECES), vocabulary, 512)
+    files, folder = files_in(data), work / f"{variant}-{seed}"
+    vocabulary = vocabulary_of(files, PIECES, work / "vocabulary")
     if (folder / "checksums.json").exists():
         return folder
     chosen = VARIANTS[variant]
@@ -191,6 +189,17 @@ def encoder(variant: str, seed: int, work: Path, data: Path, tokens: int) -> Pat
     trained = pretrain(model, read_texts(files), config)
     held_out = trained.bundle.facts["report"]["perplexities"]
     print(f"{folder.name}: {time.perf_counter() - start:.0f} s, held-out perplexities {held_out}", flush=True)
+    return folder
+
+
+def files_in(data: Path) -> list[str]:
+    return [str(data / "pretrain" / f"{name}-00.jsonl.gz") for name in TEXTS]
+
+
+def vocabulary_of(files: list[str], pieces: int, folder: Path) -> Path:
+    """The folder, with a vocabulary of these files where it was not there yet."""
+    if not folder.exists():
+        write_vocabulary(train_vocabulary(read_texts(files), pieces), folder, 512)
     return folder
 
 

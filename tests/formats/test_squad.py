@@ -323,6 +323,13 @@ def test_a_start_that_is_no_number_is_found_by_its_text(start: object, tmp_path:
         list(read_documents(tmp_path / "data.json", report=ReadReport(Reading(strict=True))))
 
 
+def test_strict_reading_names_a_start_that_is_a_string_as_such(tmp_path: Path) -> None:
+    _, report = read(tmp_path, squad(question(("Denver Broncos", "5"))))  # type: ignore[arg-type]
+    assert report.repaired == {"offsets written as strings": 1}
+    with pytest.raises(DataError, match="offsets written as strings"):
+        list(read_documents(tmp_path / "data.json", report=ReadReport(Reading(strict=True))))
+
+
 def test_where_every_question_is_answered_no_list_names_no_answer(tmp_path: Path) -> None:
     """As in the lists of the reference scripts for SQuAD 1.1, which begin with the prediction."""
     (document,) = predicted()

@@ -23,6 +23,7 @@ PART = 1_000_000
 """Characters of a plain text file that make a part of it: what is learnt from a file does not depend on it."""
 ROWS = 1000
 _PACKED = (".gz", ".bz2", ".xz")
+_Texts = Iterator[tuple[int, str]]  # with the number of the line, row or part
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,11 +77,8 @@ def _suffix(path: Path) -> str:
     return (path.with_suffix("") if path.suffix.lower() in _PACKED else path).suffix.lower()
 
 
-def _json_lines(path: Path, reading: CorpusReading, report: ReadReport) -> Iterator[tuple[int, str]]:
-    yield from _records(Source(path, report), reading, report)
-
-
-def _records(source: Source, reading: CorpusReading, report: ReadReport) -> Iterator[tuple[int, str]]:
+def _json_lines(path: Path, reading: CorpusReading, report: ReadReport, opened: Source | None = None) -> _Texts:
+    source = opened or Source(path, report)
     for number, line in source.lines():
         if not line.strip():
             continue
@@ -89,7 +87,7 @@ def _records(source: Source, reading: CorpusReading, report: ReadReport) -> Iter
             yield number, _text(record, reading.text_key)
 
 
-def _parquet(path: Path, reading: CorpusReading, report: ReadReport) -> Iterator[tuple[int, str]]:
+def _parquet(path: Path, reading: CorpusReading, report: ReadReport) -> _Texts:
     try:
         from pyarrow import ArrowException, parquet
     except ImportError:
@@ -120,11 +118,11 @@ def _text(record: Mapping[str, Any], key: str) -> str:
     return text or ""
 
 
-def _plain(path: Path, reading: CorpusReading, report: ReadReport) -> Iterator[tuple[int, str]]:
+def _plain(path: Path, reading: CorpusReading, report: ReadReport) -> _Texts:
     """Documents of lines; of a long file parts of it, which end with lines. What has no name may be JSON lines."""
     source = Source(path, report)
     if not path.suffix and source.head.lstrip().startswith('{"'):
-        yield from _records(source, reading, report)
+        yield from _json_lines(path, reading, report, source)
         return
     lines: list[str] = []
     size = number = 0
@@ -141,7 +139,7 @@ def _plain(path: Path, reading: CorpusReading, report: ReadReport) -> Iterator[t
         yield number + 1, "\n".join(lines)
 
 
-_KINDS: Mapping[str, Callable[[Path, CorpusReading, ReadReport], Iterator[tuple[int, str]]]] = {
+_KINDS: Mapping[str, Callable[[Path, CorpusReading, ReadReport], _Texts]] = {
     ".jsonl": _json_lines,
     ".ndjson": _json_lines,
     ".json": _json_lines,

@@ -167,17 +167,20 @@ def probability(value: object, owner: str) -> float | None:
     return float(value)
 
 
+def whole(value: object) -> int | None:
+    """Of an int, 3.0 and "3"; None of bool, 3.5, None and the like."""
+    if type(value) is int or isinstance(value, float) and value.is_integer():
+        return int(value)
+    return int(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else None
+
+
 def whole_number(value: object, name: str, report: ReadReport) -> int:
-    """An int; 3.0 and "3" are repaired. Raises DataError for bool, 3.5, None and the like."""
-    if type(value) is int:
-        return value
-    if isinstance(value, float) and value.is_integer():
-        report.repair("offsets written as decimal numbers", repr(value))
-        return int(value)
-    if isinstance(value, str) and _NUMBER.fullmatch(value):
-        report.repair("offsets written as strings", repr(value))
-        return int(value)
-    raise DataError(f"{name} {value!r} is not a whole number", "code points, for example 3", "correct the offset")
+    """An int; other forms of one are repaired. Raises DataError for what is none."""
+    if (number := whole(value)) is None:
+        raise DataError(f"{name} {value!r} is not a whole number", "code points, for example 3", "correct the offset")
+    if type(value) is not int:
+        report.repair(f"offsets written as {'strings' if isinstance(value, str) else 'decimal numbers'}", repr(value))
+    return number
 
 
 def _pieces(span: RawSpan, report: ReadReport) -> Ranges:

@@ -15,7 +15,7 @@ from ..documents import ANSWER, Document, Question, Span, check_text
 from ..errors import DataError
 from . import strict_json
 from .format import not_held
-from .repair import RawSpan, clean, whole_number
+from .repair import RawSpan, clean, whole, whole_number
 from .report import ReadReport
 from .sinks import sink
 from .sources import Source
@@ -161,11 +161,10 @@ def _question(record: dict[str, object], text: str, report: ReadReport) -> Quest
 def _start(answer: Mapping[str, object], report: ReadReport) -> int:
     """Where an answer is said to begin; -1, where nothing stands, if nobody says it."""
     given = answer.get("answer_start")
-    try:
-        return -1 if given is None else whole_number(given, "answer_start", report)
-    except DataError:
+    if given is not None and whole(given) is None:
         report.repair("answers with a start that is no number (found by the text)", repr(given)[:40])
-        return -1
+        given = None
+    return -1 if given is None else whole_number(given, "answer_start", report)
 
 
 def _answers(record: Mapping[str, object]) -> list[dict[str, object]]:

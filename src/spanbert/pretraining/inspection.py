@@ -45,9 +45,8 @@ class Inspection:
     settings: Mapping[str, Any]
 
     def blocks(self, documents: Iterable[Document], seed: int = 0) -> Iterator[tuple[str, list[Shown]]]:
-        """The document's id and the pieces of every block. Random pieces come evenly from the vocabulary here, in
-        training as often as they occur in the corpus, which has to be read for that.
-        """
+        """The document's id and the pieces of every block. Random pieces come evenly from the vocabulary here; in
+        training as often as in the corpus, which has to be read for that."""
         task = task_class(TASK)(settings_from(TASK, self.settings), self.tokenizer)
         draw = np.random.default_rng(seed)
         for document in documents:

@@ -65,8 +65,9 @@ def new_model(
 
 
 def _shape(size: str | Path) -> EncoderConfig:
-    folder = shipped().get(str(size), Path(size).expanduser())
+    folder = Path(size).expanduser()
     folder = folder.parent if folder.name == CONFIG else folder
+    folder = folder if is_folder(folder) else shipped().get(str(size), folder)  # as in `locate`, but for the hub
     if size in SIZES or not is_folder(folder):
         check_among("size", size, SIZES, f"name one of these, or a folder with the {CONFIG} of a BERT")
         width, layers = SIZES[str(size)]
