@@ -12,7 +12,16 @@ from torch import Tensor
 
 from spanbert.encoder import packed as module
 from spanbert.encoder.loading import to_stock
-from spanbert.encoder.packed import ACTIVATIONS, PLAIN_LENGTH, EncoderConfig, PackedBert, _attention, dropped, rounded
+from spanbert.encoder.packed import (
+    ACTIVATIONS,
+    PLAIN_LENGTH,
+    EncoderConfig,
+    PackedBert,
+    _attention,
+    dropped,
+    rounded,
+    rows_of,
+)
 from spanbert.packing import Batch, lay_out
 from spanbert.windows import Window
 
@@ -194,7 +203,7 @@ def test_attention_learns_alike_in_both_precisions(length: int):
     found = []
     for dtype in (torch.float32, torch.bfloat16):
         mine = [x.clone().to(dtype).requires_grad_() for x in inputs]
-        out = _attention(*mine)
+        out = _attention(*mine, None)
         (out.float() * torch.linspace(-1, 1, out.numel()).view(out.shape)).sum().backward()
         found.append([out, *(x.grad for x in mine)])
     for exact, near in zip(*found, strict=True):
@@ -208,14 +217,52 @@ def test_rows_are_rounded_to_few_numbers():
     assert len({rounded(n) for n in range(1, 8193)}) <= 140
 
 
-def test_filled_rows_change_nothing(monkeypatch: pytest.MonkeyPatch):
-    ours, batch = encoder().bfloat16(), packed(windows())
-    with torch.no_grad():
-        filled = ours(batch)
-        monkeypatch.setattr("spanbert.encoder.packed.rounded", lambda rows: rows)
-        bare = ours(batch)
-    assert filled.shape == bare.shape
-    assert ((filled - bare).float().norm() / bare.float().norm()).item() < 0.01
+def windows_of(*lengths: int) -> list[Window]:
+    return [
+        dataclasses.replace(windows()[0], ids=1 + np.arange(n) % 49, token_types=np.zeros(n, int), pieces=np.arange(n))
+        for n in lengths
+    ]
+
+
+def test_windows_are_filled_to_sixteens_by_hand():
+    """70 becomes 80 and its last position fills it; 64 is full, 5 short enough to stay; 154 rows become 160."""
+    rows = rows_of(packed(windows_of(70, 64, 5, 5)), fill=True)
+    assert rows.source.tolist() == [*range(70), *[69] * 10, *range(70, 144), *[143] * 6]
+    assert rows.places.tolist() == [*range(70), *range(80, 154)]
+    assert [(number, length) for number, length, _ in rows.runs] == [(1, 80), (1, 64), (2, 5)]
+    assert [seen is None for *_, seen in rows.runs] == [False, True, True]
+    assert rows.runs[0][2].tolist() == [[True] * 70 + [False] * 10]
+
+
+def test_windows_of_one_filled_length_are_one_call():
+    rows = rows_of(packed(windows_of(80, 79, 65, 63)), fill=True)
+    assert [(number, length) for number, length, _ in rows.runs] == [(3, 80), (1, 63)]
+    assert rows.runs[0][2].sum(1).tolist() == [80, 79, 65]
+
+
+def test_in_fp32_each_position_has_one_row():
+    rows = rows_of(packed(windows_of(70, 64, 5)), fill=False)
+    assert rows.source.tolist() == rows.places.tolist() == list(range(139))
+    assert [seen for *_, seen in rows.runs] == [None] * 3
+
+
+@pytest.mark.parametrize("learns", [False, True])
+def test_filled_rows_change_nothing(learns: bool):
+    """Vectors and gradients in bfloat16, where windows are filled, are those in fp32, where they are not."""
+    exact = encoder(max_position_embeddings=80, initializer_range=0.3)
+    batch = packed(windows_of(70, 66, 64, 9))
+    near = copy.deepcopy(exact).bfloat16()
+    with torch.set_grad_enabled(learns):
+        found = [ours(batch) for ours in (exact, near)]
+    assert found[0].shape == found[1].shape == (209, 24)
+    for mine, other in zip(*(parts(x, batch) for x in found), strict=True):
+        assert ((other.float() - mine).norm() / mine.norm()).item() < 0.02
+    if learns:
+        weighting = torch.randn(found[0].shape, generator=torch.Generator().manual_seed(0))
+        for vectors in found:
+            (vectors.float() * weighting).sum().backward()
+        for (name, mine), other in zip(exact.named_parameters(), near.parameters(), strict=True):
+            assert (other.grad.float() - mine.grad).norm() <= 0.1 * mine.grad.norm(), name
 
 
 def test_dropout_in_training_only():

@@ -7,14 +7,18 @@ windows, which takes where each begins. Equal to the stock class by test.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..packing import Batch
+from ..targets import BoolArray
+from ..tokenization import IntArray
 
 ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "gelu": F.gelu,
@@ -31,6 +35,10 @@ Probabilities are never dropped, in training either: the fused kernel of the pro
 
 PLAIN_LENGTH = 512
 """Positions of the longest window whose attention is trained without the fused kernel."""
+
+STEP, STEP_FROM = 16, 64
+"""In bfloat16 a processor's attention reads sixteen positions at once, and takes half as long again where some are left
+over: windows are filled up to a multiple, from a length on at which the rows that this adds cost less."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,17 +94,48 @@ class Layer(nn.Module):
         return normed
 
 
-def run_by_run(batch: Batch) -> Attention:
-    """One call per run of windows of equal length. Rows after the last window only fill up."""
-    runs = batch.runs
-    sizes = [number * length for _, _, number, length in runs]
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """The rows that an encoder computes: the positions of a batch, window by window, and rows that only fill up."""
+
+    source: IntArray
+    """R, the position that stands in each row."""
+    places: IntArray
+    """T, the row of each position."""
+    runs: Sequence[tuple[int, int, BoolArray | None]]
+    """Of neighbouring windows of equal length: their number, their rows each, which of these are seen (None: all)."""
+
+
+def rows_of(batch: Batch, *, fill: bool) -> Rows:
+    """One row for each position; to `fill`, windows to a multiple of STEP, and all to a number of `rounded`."""
+    lengths, begins = batch.lengths, batch.cu_seqlens[:-1]
+    filled = np.where(fill & (lengths >= STEP_FROM), -(-lengths // STEP) * STEP, lengths)
+    away = np.cumsum(filled) - filled - begins
+    rows = int(filled.sum())
+    source = np.minimum(np.arange(rows) - np.repeat(away, filled), np.repeat(batch.cu_seqlens[1:] - 1, filled))
+    runs: list[tuple[int, int, BoolArray | None]] = []
+    first = 0
+    for length, same in groupby(filled.tolist()):
+        number = len(list(same))
+        seen = np.arange(length) < lengths[first : first + number, None]
+        runs.append((number, length, None if seen.all() else seen))
+        first += number
+    more = rounded(rows) - rows if fill else 0
+    return Rows(np.pad(source, (0, more), "edge"), np.arange(len(batch.ids)) + np.repeat(away, lengths), runs)
+
+
+def run_by_run(rows: Rows, device: torch.device) -> Attention:
+    """One call per run of windows of equal length."""
+    seen = [None if mask is None else torch.from_numpy(mask[:, None, None]).to(device) for *_, mask in rows.runs]
+    sizes = [number * length for number, length, _ in rows.runs]
+    sizes.append(len(rows.source) - sum(sizes))
 
     def attention(qkv: Tensor, heads: int) -> Tensor:
-        *parts, filling = torch.split(qkv, [*sizes, len(qkv) - sum(sizes)])
+        *parts, filling = torch.split(qkv, sizes)
         outputs = []
-        for part, (_, _, number, length) in zip(parts, runs, strict=True):
+        for part, (number, length, _), mask in zip(parts, rows.runs, seen, strict=True):
             q, k, v = part.view(number, length, 3, heads, -1).permute(2, 0, 3, 1, 4)
-            outputs.append(_attention(q, k, v).transpose(1, 2).reshape(number * length, -1))
+            outputs.append(_attention(q, k, v, mask).transpose(1, 2).reshape(number * length, -1))
         return torch.cat([*outputs, filling[:, : qkv.shape[1] // 3]])
 
     return attention
@@ -123,17 +162,19 @@ def all_at_once(batch: Batch, device: torch.device) -> Attention:
     return attention
 
 
-def _attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Scaled dot-product attention, windows x heads x positions x width of a head, each.
+def _attention(q: Tensor, k: Tensor, v: Tensor, seen: Tensor | None) -> Tensor:
+    """Scaled dot-product attention, windows x heads x positions x width of a head, each, to what is seen.
 
     Backwards in bfloat16, a processor's fused kernel takes two to seven times as long as the plain products, which
     AMX computes. They keep all scores, so long windows are left to the kernel.
     """
     plain = q.requires_grad and q.dtype == torch.bfloat16 and q.device.type == "cpu" and q.shape[2] <= PLAIN_LENGTH
     if plain:
-        shares: Tensor = ((q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)).softmax(-1)
+        scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
+        scores = scores if seen is None else scores.masked_fill(~seen, -torch.inf)
+        shares: Tensor = scores.softmax(-1)
         return shares @ v
-    return F.scaled_dot_product_attention(q, k, v)
+    return F.scaled_dot_product_attention(q, k, v, seen)
 
 
 def dropped(x: Tensor, share: float, training: bool) -> Tensor:  # noqa: FBT001 - as in torch
@@ -208,18 +249,18 @@ class PackedBert(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         """Vectors of the last layer, T x H."""
         device = self.words.weight.device
+        half = self.words.weight.dtype == torch.bfloat16 or torch.is_autocast_enabled(device.type)
+        rows = rows_of(batch, fill=half and device.type == "cpu")
         ids, positions, types = (
-            torch.from_numpy(column).to(device) for column in (batch.ids, batch.positions, batch.token_types)
+            torch.from_numpy(column[rows.source]).to(device)
+            for column in (batch.ids, batch.positions, batch.token_types)
         )
         x: Tensor = self.words(ids) + self.positions(positions + self.config.first_position)
         if self.types is not None:
             x = x + self.types(types.clamp(max=self.config.type_vocab_size - 1))
         x = self.project(dropped(self.norm(x), self.dropout, self.training))
-        rows, half = len(x), x.dtype == torch.bfloat16 or torch.is_autocast_enabled(device.type)
-        if half and device.type == "cpu":
-            x = F.pad(x, (0, 0, 0, rounded(rows) - rows))
         fused = half and _fuses(device, self.width // self.config.num_attention_heads)
-        attention = all_at_once(batch, device) if fused else run_by_run(batch)
+        attention = all_at_once(batch, device) if fused else run_by_run(rows, device)
         for layer in [*self.layers] * (self.config.num_hidden_layers if self.config.shared_layers else 1):
             x = layer(x, attention)
-        return x[:rows]
+        return x if len(x) == len(batch.ids) else x.index_select(0, torch.from_numpy(rows.places).to(device))
