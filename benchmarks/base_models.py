@@ -5,7 +5,8 @@
 
 Candidates: `spanbert-mini`, the encoder in the package; `before`, its layers under its vocabulary before its
 pre-training; `random`, its shape with random weights; `neighbours` and `neighbours-30m`, from scratch by the default
-start (four layers of 256, 8,000 pieces), nothing read and 30 million positions; `minilm`, the encoder that the others
+start (four layers of 256, 8,000 pieces), nothing read and 30 million positions; `neighbours-5m` and `distilled`, that
+after five million (another seed), without and with a teacher (`distillation.py`); `minilm`, the encoder that the others
 were made from (six layers, uncased, 30,522 pieces); `trimmed-16000` and `trimmed-22500`, that with so many of its
 pieces; `spanbert-minilm`, the last after its pre-training, on 64 million positions. Kept as results alone: those after
 12 million (`minilm-12m`) and after 100 million at a rate of 2.5e-4 (`minilm-100m`); `mini-80m`, like `spanbert-mini`
@@ -28,6 +29,7 @@ from examples.pretrain.spanbert_minilm import trimmed as with_most_used_pieces
 
 from benchmarks.accuracy import epochs_for, minilm, parts_of, with_known_labels
 from benchmarks.datasets import DATA, OUTPUT, ROOT
+from benchmarks.distillation import distilled
 from benchmarks.pretraining_value import encoder
 from spanbert import SpanModel, TrainConfig, continued, train
 from spanbert.bundle import load_base
@@ -122,14 +124,16 @@ def trimmed(pieces: int) -> Path:
     return with_most_used_pieces(WORK / f"trimmed-{pieces}", files, pieces)
 
 
-def from_scratch(variant: str) -> Path:
-    return encoder(variant, 0, ROOT / "build" / "pretraining_value", DATA, 30_000_000)
+def from_scratch(variant: str, seed: int = 0) -> Path:
+    return encoder(variant, seed, ROOT / "build" / "pretraining_value", DATA, 30_000_000)
 
 
 CANDIDATES: dict[str, Callable[[str], Path]] = {
     "random": random,
     "neighbours": lambda vocabulary: from_scratch("neighbours"),  # noqa: ARG005
     "neighbours-30m": lambda vocabulary: from_scratch("neighbours-all"),  # noqa: ARG005
+    "neighbours-5m": lambda vocabulary: from_scratch("neighbours-sixth", 1),  # noqa: ARG005
+    "distilled": lambda vocabulary: distilled(1),  # noqa: ARG005
     "before": before,
     "trimmed-16000": lambda vocabulary: trimmed(16_000),  # noqa: ARG005 - all are called alike
     "trimmed-22500": lambda vocabulary: trimmed(22_500),  # noqa: ARG005
