@@ -376,6 +376,19 @@ def test_too_few_held_out_documents_are_told(tiny_encoder, few):
     assert any(line.startswith("probabilities and threshold are not fitted: ") for line in told)
 
 
+@pytest.mark.parametrize("spare", [1000, 1001])
+def test_a_vocabulary_far_smaller_than_the_encoders_is_told(tiny_encoder, few, spare):
+    model, events = SpanModel.create(tiny_encoder, task=SPANS), []
+    encoder = model.bundle.network.encoder
+    pieces, width = model.bundle.tokenizer.size, encoder.words.embedding_dim
+    encoder.words = torch.nn.Embedding(pieces + spare, width)
+    encoder.config = dataclasses.replace(encoder.config, vocab_size=pieces + spare)
+    train(model, *few, TrainConfig(**SHORT), [events.append])
+    told = [event.message for event in events if isinstance(event, Warned) and "belong together" in event.message]
+    line = f"the vocabulary has {pieces} pieces, the encoder vectors for {pieces + spare:,}: do they belong together?"
+    assert told == [line] * (spare > 1000)
+
+
 def test_a_signal_that_comes_while_the_processes_agree_is_heeded(tiny_encoder, few, tmp_path, monkeypatch):
     """Waiting for the others takes most of a short step: that is where signals come."""
     asked = []

@@ -38,6 +38,9 @@ MOST_SKIPPED = 3
 MOST_FAILED_SAVES = 3
 """Checkpoints in a row that cannot be written before the run gives up."""
 
+MOST_SPARE = 1_000
+"""Vectors without a piece before one asks whether that was meant; some hundreds round their number up."""
+
 
 def train(
     model: SpanModel,
@@ -162,7 +165,7 @@ class _Run:
             require_room(Path(self.config.output), self.bundle.network)
         facts, lines = self.material.about(self.bundle)
         self._tell(Started(facts, tuple(lines), self.material.rounds, self.state.steps))
-        for doubt in self.material.doubts(self.bundle):
+        for doubt in (*_spare_vectors(self.bundle), *self.material.doubts(self.bundle)):
             self._tell(Warned(doubt))
         while self.state.epoch < self.material.rounds and self.state.stale < self.config.patience:
             self._epoch(stop)
@@ -362,6 +365,13 @@ class _Run:
             except MachineError as error:  # the log cannot be written: the run is worth more than its log
                 self.observers.remove(observer)
                 self._tell(Warned(f"this log ends here: {error.found}"))
+
+
+def _spare_vectors(bundle: Bundle) -> Iterator[str]:
+    """A vocabulary that is far smaller than the one the encoder was made with."""
+    pieces, vectors = bundle.tokenizer.size, bundle.network.encoder.vocabulary
+    if vectors - pieces > MOST_SPARE:
+        yield f"the vocabulary has {pieces:,} pieces, the encoder vectors for {vectors:,}: do they belong together?"
 
 
 def _adapted(bundle: Bundle, corpus: Corpus) -> Bundle:
