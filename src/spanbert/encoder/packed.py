@@ -171,7 +171,9 @@ def _attention(q: Tensor, k: Tensor, v: Tensor, seen: Tensor | None) -> Tensor:
     plain = q.requires_grad and q.dtype == torch.bfloat16 and q.device.type == "cpu" and q.shape[2] <= PLAIN_LENGTH
     if plain:
         scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
-        scores = scores if seen is None else scores.masked_fill(~seen, -torch.inf)
+        if seen is not None:
+            with torch.no_grad():  # the softmax hands no gradient back to what is not seen
+                scores.masked_fill_(~seen, -torch.inf)
         shares: Tensor = scores.softmax(-1)
         return shares @ v
     return F.scaled_dot_product_attention(q, k, v, seen)
