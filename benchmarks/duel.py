@@ -1,4 +1,5 @@
-"""Systems measured in turn on one machine: each a process of its own, A B A B ..., ratios with their spread.
+"""Systems measured in turn on one machine: each a process of its own, a round of each in an order that is drawn anew,
+ratios with their spread.
 
 A contestant is a generator function: it gets ready, yields once ("I am ready"), and then yields after each round what
 that round made (any JSON value). Only the rounds are timed.
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import statistics
 import subprocess
 import sys
@@ -42,14 +44,18 @@ class Measured:
 
 
 def duel(module: str, names: Sequence[str], arguments: Mapping[str, Any], rounds: int = ROUNDS) -> dict[str, Measured]:
-    """Run `module`'s contestants of these names, one round each in turn; the first round of each is a warm-up."""
-    results = {name: Measured() for name in names}
+    """Run `module`'s contestants of these names, one round each in turn; the first round of each is a warm-up.
+
+    In one order, each would always find the processor as hot as the same other one left it.
+    """
+    results, draw = {name: Measured() for name in names}, random.Random(0)
     with contextlib.ExitStack() as stack:
         children = {name: stack.enter_context(_start(module, name, arguments)) for name in names}
         for name, child in children.items():
             _answer(child, name)
         for turn in range(rounds + 1):
-            for name, child in children.items():
+            for name in draw.sample(names, len(names)):
+                child = children[name]
                 _say(child, "round")
                 answer = _answer(child, name)
                 if turn:

@@ -1,6 +1,6 @@
 """Pre-training speed: pieces a second, against the `Trainer` of `transformers` with its masking collator.
 
-    python -m benchmarks.pretraining [--rounds 2]
+    python -m benchmarks.pretraining [--rounds 2] [--dtype bfloat16]
 
 A new encoder, 6 layers of 384 and 16,000 pieces (those of `spanbert-ner`), on an annual report: in full blocks of 128
 positions, and paragraph by paragraph, where the rival pads. `limit` multiplies large square matrices in the same
@@ -23,7 +23,7 @@ from typing import Any
 from benchmarks.duel import DEVICE, ROOT, dtypes, duel, keep, machine, ratio
 
 WINDOW = 128
-POSITIONS, STEPS, WORKERS, COPIES = (2048, 16, 0, 2) if DEVICE == "cpu" else (32_768, 40, 6, 40)
+POSITIONS, STEPS, WORKERS, COPIES = (2048, 8, 0, 1) if DEVICE == "cpu" else (32_768, 40, 6, 40)
 """A step's positions; how many; processes that prepare steps; how often the text is repeated."""
 WIDTH, LAYERS, HEADS, INNER = 384, 6, 6, 1536
 SIDE, PRODUCTS = (2048, 40) if DEVICE == "cpu" else (8192, 40)
@@ -36,10 +36,11 @@ CONTESTANTS = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--dtype", help="only this one of the precisions that the machine computes natively")
     parser.add_argument("--busy", action="store_true", help="measure beside other work")
     options = parser.parse_args()
     facts = machine()
-    for dtype in dtypes(facts):
+    for dtype in (each for each in dtypes(facts) if options.dtype in (None, each)):
         rows: dict[str, dict[str, Any]] = {}
         for names in CONTESTANTS.values():
             extra = [f"{names[-1]}_fp32"] * (dtype != "float32")
