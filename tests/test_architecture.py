@@ -102,7 +102,7 @@ def test_files_functions_and_package_stay_small():
     assert apart[("formats",)] <= 3879 and apart[("cli",)] <= 2071 and apart[("pretraining",)] <= 1389
     assert apart["serving",] <= 896
     assert apart[MEASURING] <= 5531 and apart["tasks", "heads"] <= 3287
-    assert sum(sizes.values()) - sum(apart.values()) <= 6360  # the core
+    assert sum(sizes.values()) - sum(apart.values()) <= 6364  # the core
 
 
 def test_task_names_stand_only_in_tasks():

@@ -163,7 +163,9 @@ def all_at_once(batch: Batch, device: torch.device) -> Attention:
 
 
 def _attention(q: Tensor, k: Tensor, v: Tensor, seen: Tensor | None) -> Tensor:
-    """Scaled dot-product attention, windows x heads x positions x width of a head, each, to what is seen.
+    """Scaled dot-product attention, windows x heads x positions x width of a head, each.
+
+    seen: windows x 1 x 1 x positions, which of these are looked at; None: all.
 
     Backwards in bfloat16, a processor's fused kernel takes two to seven times as long as the plain products, which
     AMX computes. They keep all scores, so long windows are left to the kernel.
