@@ -82,6 +82,7 @@ def test_events(learnt: tuple):
     facts = events[0].facts
     assert model.bundle.facts["training"]["documents"] == facts["documents"]
     assert (facts["documents"], facts["held_out"], events[0].epochs, events[0].resumed_at) == (80, 20, 6, 0)
+    assert events[0].lines[0].startswith("learning 2 labels from ")
     assert facts["labels"] == ["ORG", "PERSON"] and facts["unreachable"] == {}
     steps = [event for event in events if isinstance(event, Stepped)]
     assert [event.step for event in steps] == list(range(1, len(steps) + 1))
@@ -153,6 +154,7 @@ def test_data_of_all_kinds(tiny_encoder: Path, task: str):
     )
     assert model.labels == ("X",)
     assert len(model.predict(documents)) == 8
+    assert events[0].lines[0].startswith("learning from 5 spans in 8 documents, up to ")
     assert events[0].facts["unreachable"] == {
         "a border inside a piece": 1,
         gold.POLICY: 1,

@@ -123,8 +123,9 @@ class AnnotatedDocuments:
             "labels": list(labels),
             "unreachable": dict(reasons),
         }
+        learnt = f"{len(labels)} labels from" if len(labels) > 1 else "from"  # answers have the one label of their task
         lines = [
-            f"learning {len(labels)} labels from {spans:,} spans in {len(train):,} documents, "
+            f"learning {learnt} {spans:,} spans in {len(train):,} documents, "
             f"up to {self.rounds} epochs; {len(held_out):,} documents held out"
         ]
         for reason, times in reasons.items():
