@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from spanbert.errors import DataError, MachineError, UsageError
-from spanbert.formats import ReadReport
+from spanbert.formats import Reading, ReadReport
 from spanbert.formats import corpora as module
 from spanbert.formats.corpora import CorpusReading, files_of, read_texts
 
@@ -119,7 +119,13 @@ def test_folders_are_searched_in_the_order_of_names(tmp_path: Path):
     lines(tmp_path / "sub" / "a.jsonl", {"text": "a"})
     (tmp_path / "picture.png").write_bytes(b"\x89PNG")
     (tmp_path / "README.md").write_text("not of the corpus", encoding="utf-8")
+    (tmp_path / ".hidden").write_text("", encoding="utf-8")
+    (tmp_path / "LICENSE").write_text("not of the corpus", encoding="utf-8")
     assert found(tmp_path) == ["b", "a"]
+    list(read_texts(tmp_path, report=(report := ReadReport())))
+    assert report.summary() == [f"warning: 3 files in {tmp_path} passed over (.md, .png, no suffix)"]
+    with pytest.raises(DataError, match="passed over"):
+        list(read_texts(tmp_path, report=ReadReport(Reading(strict=True))))
     assert [path.name for path in files_of([tmp_path])] == ["b.txt", "a.jsonl"]
 
 

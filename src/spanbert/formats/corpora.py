@@ -48,7 +48,7 @@ def read_texts(
     DataError for a file that is not of these kinds.
     """
     reading, report = reading or CorpusReading(), ReadReport() if report is None else report
-    for path in files_of([paths] if isinstance(paths, str | Path) else paths):
+    for path in files_of([paths] if isinstance(paths, str | Path) else paths, report):
         with at(file=str(path)):
             for number, text in _KINDS.get(_suffix(path), _plain)(path, reading, report):
                 if text.strip():
@@ -58,18 +58,25 @@ def read_texts(
                     report.warn("documents without text")
 
 
-def files_of(paths: Sequence[str | Path]) -> list[Path]:
-    """The files themselves, and those with a known suffix in the folders. Raises UsageError where there is none."""
+def files_of(paths: Sequence[str | Path], report: ReadReport | None = None) -> list[Path]:
+    """The files themselves, and those with a known suffix in the folders; others there are counted in `report`.
+
+    Raises UsageError where a folder has none that is known.
+    """
     found: list[Path] = []
     for name in paths:
         path = Path(name)
-        if is_folder(path):
-            inside = sorted(p for p in path.rglob("*") if p.is_file() and _suffix(p) in (*_KINDS, ".txt", ".text"))
-            if not inside:
-                raise UsageError(f"{path} has no text files", ", ".join((*_KINDS, ".txt")), "name the files themselves")
-            found += inside
-        else:
+        if not is_folder(path):
             found.append(path)
+            continue
+        inside = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
+        known = [p for p in inside if _suffix(p) in (*_KINDS, ".txt", ".text")]
+        if not known:
+            raise UsageError(f"{path} has no text files", ", ".join((*_KINDS, ".txt")), "name the files themselves")
+        if report is not None and len(known) < len(inside):
+            kinds = sorted({_suffix(p) or "no suffix" for p in inside} - {_suffix(p) for p in known})
+            report.warn(f"files in {path} passed over ({', '.join(kinds)})", times=len(inside) - len(known))
+        found += known
     return found
 
 
