@@ -99,7 +99,7 @@ def test_files_functions_and_package_stay_small():
         )
     }
     assert apart[ADVISING] <= 1000 and apart[("decoding",)] <= 1815
-    assert apart[("formats",)] <= 3886 and apart[("cli",)] <= 2071 and apart[("pretraining",)] <= 1389
+    assert apart[("formats",)] <= 3886 and apart[("cli",)] <= 2072 and apart[("pretraining",)] <= 1389
     assert apart["serving",] <= 896
     assert apart[MEASURING] <= 5531 and apart["tasks", "heads"] <= 3287
     assert sum(sizes.values()) - sum(apart.values()) <= 6365  # the core

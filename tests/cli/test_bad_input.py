@@ -142,6 +142,15 @@ def test_predictions_never_replace_what_they_are_made_of(program: Program, train
     assert path.read_text() == GOOD
 
 
+def test_an_error_in_the_input_is_not_followed_by_sums_over_nothing(program: Program, trained: Path, tmp_path: Path):
+    path, output = tmp_path / "data.jsonl", tmp_path / "out.jsonl"
+    path.write_text(GOOD + GOOD[:40])
+    done = program("predict", "--model", trained, "--input", path, "--output", output)
+    check(done, 3, "data.jsonl:2: invalid JSON")
+    assert "input: 1 document" in done.stderr and "found" not in done.stderr
+    assert not output.exists()
+
+
 def test_places_that_cannot_be_written(program: Program, trained: Path, tmp_path: Path):
     (tmp_path / "file").write_text("")
     check(program("init", tmp_path / "file" / "new"), 4, "Not a directory")

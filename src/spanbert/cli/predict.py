@@ -72,6 +72,7 @@ def command(
     finally:
         if report.documents:
             told(report, "input", verbose=verbose)
+        if seen.documents:  # none where the input ended with an error among the first
             for line in (seen.summary(), *(seen.certificate(loaded) if report_coverage else ())):
                 talk().print(plain(line), markup=False)
 
