@@ -45,11 +45,11 @@ def main() -> None:
         for names in CONTESTANTS.values():
             extra = [f"{names[-1]}_fp32"] * (dtype != "float32")
             found = duel("benchmarks.pretraining", [*names, *extra, "limit"], {"dtype": dtype}, options.rounds)
-            limit = found.pop("limit")
+            products = found.pop("limit")
             for name, result in found.items():
                 pieces = result.made["pieces"]
-                work = flops(pieces, both=name == "ours_boundary") / limit.made["flops"]
-                shares = [work * most / each for most, each in zip(limit.seconds, result.seconds, strict=True)]
+                work = flops(pieces, both=name == "ours_boundary") / products.made["flops"]
+                shares = [work * most / each for most, each in zip(products.seconds, result.seconds, strict=True)]
                 rows[name] = {
                     "pieces_per_second": round(pieces / result.median),
                     "share_of_limit": f"{median(shares):.3f} [{min(shares):.3f}, {max(shares):.3f}]",
@@ -57,7 +57,7 @@ def main() -> None:
                     "ours_is_faster": ratio(result, found[names[0]]),
                 }
                 print(f"{dtype} {name:20} {rows[name]}", flush=True)
-            rows[f"limit_{names[-1]}"] = {"tflops": round(limit.made["flops"] / limit.median / 1e12, 3)}
+            rows[f"limit_{names[-1]}"] = {"tflops": round(products.made["flops"] / products.median / 1e12, 3)}
         keep("pretraining", {"dtype": dtype, "rows": rows, **facts})
 
 
