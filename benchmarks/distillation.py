@@ -21,8 +21,8 @@ from torch import Tensor, nn
 
 from benchmarks.accuracy import minilm
 from benchmarks.datasets import DATA, ROOT
-from benchmarks.pretraining_value import MAX_TOKENS, PIECES, SIZE, WINDOW, files_in, vocabulary_of
-from spanbert import PretrainConfig, new_model, pretrain, read_texts
+from benchmarks.pretraining_value import PIECES, SIZE, WINDOW, files_in, read, vocabulary_of
+from spanbert import new_model
 from spanbert.bundle import load_base
 from spanbert.heads.masked import MaskedHead
 from spanbert.inference.torch_backend import copied
@@ -133,10 +133,10 @@ class Taught(MaskedHead):
 
 def distilled(seed: int) -> Path:
     """The folder, pre-trained where it is not there yet."""
-    folder, files = WORK / f"distilled-{seed}", files_in(DATA)
+    folder = WORK / f"distilled-{seed}"
     if (folder / "checksums.json").exists():
         return folder
-    vocabulary = vocabulary_of(files, PIECES, WORK / "vocabulary")
+    vocabulary = vocabulary_of(files_in(DATA), PIECES, WORK / "vocabulary")
     model = new_model(SIZE, vocabulary, settings={"window": WINDOW}, seed=seed)
     head = model.bundle.network.heads[TASK]
     head.__class__ = Taught
@@ -144,11 +144,7 @@ def distilled(seed: int) -> Path:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         head.says = nn.Linear(model.bundle.network.encoder.width, teacher(vocabulary).width)
-    where = {"output": str(folder), "resume": "auto"}
-    config = PretrainConfig(tokens=TOKENS, **where, max_tokens=MAX_TOKENS, evaluations=4, seed=seed)
-    trained = pretrain(model, read_texts(files), config)
-    print(f"{folder.name}: held-out perplexities {trained.bundle.facts['report']['perplexities']}", flush=True)
-    return folder
+    return read(model, folder, DATA, seed, tokens=TOKENS)
 
 
 if __name__ == "__main__":

@@ -183,12 +183,17 @@ def encoder(variant: str, seed: int, work: Path, data: Path, tokens: int) -> Pat
     model = new_model(SIZE, vocabulary, settings={"window": WINDOW, **chosen.settings}, seed=seed)
     # in a run of one step the rate is 0: what comes out is what it began with
     length = {"tokens": round(chosen.share * tokens)} if chosen.share else {"steps": 1}
+    return read(model, folder, data, seed, **length, start=chosen.start)
+
+
+def read(model: SpanModel, folder: Path, data: Path, seed: int, **settings: Any) -> Path:
+    """The folder, with this model after pre-training by these settings."""
     where = {"output": str(folder), "resume": "auto"}
-    config = PretrainConfig(**length, **where, max_tokens=MAX_TOKENS, evaluations=4, seed=seed, start=chosen.start)
-    start = time.perf_counter()
-    trained = pretrain(model, read_texts(files), config)
+    config = PretrainConfig(**settings, **where, max_tokens=MAX_TOKENS, evaluations=4, seed=seed)
+    begun = time.perf_counter()
+    trained = pretrain(model, read_texts(files_in(data)), config)
     held_out = trained.bundle.facts["report"]["perplexities"]
-    print(f"{folder.name}: {time.perf_counter() - start:.0f} s, held-out perplexities {held_out}", flush=True)
+    print(f"{folder.name}: {time.perf_counter() - begun:.0f} s, held-out perplexities {held_out}", flush=True)
     return folder
 
 

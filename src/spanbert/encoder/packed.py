@@ -8,8 +8,7 @@ windows, which takes where each begins. Equal to the stock class by test.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -108,20 +107,20 @@ class Rows:
 
 def rows_of(batch: Batch, *, fill: bool) -> Rows:
     """One row for each position; to `fill`, windows to a multiple of STEP, and all to a number of `rounded`."""
+    places = np.arange(len(batch.ids))
+    if not fill:
+        return Rows(places, places, [(number, length, None) for *_, number, length in batch.runs])
     lengths, begins = batch.lengths, batch.cu_seqlens[:-1]
-    filled = np.where(fill & (lengths >= STEP_FROM), -(-lengths // STEP) * STEP, lengths)
-    away = np.cumsum(filled) - filled - begins
-    rows = int(filled.sum())
-    source = np.minimum(np.arange(rows) - np.repeat(away, filled), np.repeat(batch.cu_seqlens[1:] - 1, filled))
+    filled = np.where(lengths >= STEP_FROM, -(-lengths // STEP) * STEP, lengths)
+    ends = np.cumsum(filled)
+    away = ends - filled - begins
+    source = np.minimum(np.arange(ends[-1]) - np.repeat(away, filled), np.repeat(batch.cu_seqlens[1:] - 1, filled))
     runs: list[tuple[int, int, BoolArray | None]] = []
-    first = 0
-    for length, same in groupby(filled.tolist()):
-        number = len(list(same))
-        seen = np.arange(length) < lengths[first : first + number, None]
-        runs.append((number, length, None if seen.all() else seen))
-        first += number
-    more = rounded(rows) - rows if fill else 0
-    return Rows(np.pad(source, (0, more), "edge"), np.arange(len(batch.ids)) + np.repeat(away, lengths), runs)
+    for _, first, number, length in replace(batch, cu_seqlens=np.append(0, ends)).runs:
+        own = lengths[first : first + number, None]
+        runs.append((number, length, None if own.min() == length else np.arange(length) < own))
+    source = np.pad(source, (0, rounded(len(source)) - len(source)), "edge")
+    return Rows(source, places + np.repeat(away, lengths), runs)
 
 
 def run_by_run(rows: Rows, device: torch.device) -> Attention:

@@ -73,9 +73,8 @@ def files_of(paths: Sequence[str | Path], report: ReadReport | None = None) -> l
         known = [p for p in inside if _suffix(p) in (*_KINDS, ".txt", ".text")]
         if not known:
             raise UsageError(f"{path} has no text files", ", ".join((*_KINDS, ".txt")), "name the files themselves")
-        if report is not None and len(known) < len(inside):
-            kinds = sorted({_suffix(p) or "no suffix" for p in inside} - {_suffix(p) for p in known})
-            report.warn(f"files in {path} passed over ({', '.join(kinds)})", times=len(inside) - len(known))
+        if report is not None and (others := {_suffix(p) or "no suffix" for p in inside} - set(map(_suffix, known))):
+            report.warn(f"files in {path} passed over ({', '.join(sorted(others))})", times=len(inside) - len(known))
         found += known
     return found
 
